@@ -1,0 +1,180 @@
+"""The contract of an environment: where nodes run, how they are broken, and how time passes there.
+
+Lives here: the abstract `Environment`, the values that cross its boundary, and the exceptions it may raise.
+Must not live here: anything that knows how one environment does it, or what the system under test says on the wire.
+
+An environment is also the runtime of the harness. Driver, clients and nemesis are plain coroutines that wait only on
+what an environment hands out (`sleep`, `future`, `connect`, `call`), so the same code runs on asyncio against
+real nodes and on virtual time against simulated ones. The model for this split is httpcore's `_backends/base.py`.
+
+One suite, tests/conformance, is run on every implementation.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+
+Node = str
+Grudge = Mapping[Node, frozenset[Node]]
+"""Whom each node refuses to hear: destination -> sources whose packets it drops (Jepsen's grudge)."""
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Capability(StrEnum):
+    """A kind of fault that an environment may be able to inject."""
+
+    PARTITION = "partition"
+    CLOCK = "clock"
+    KILL = "kill"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSetting:
+    """How a node's clock departs from the true one: an offset in milliseconds now, and a rate from now on."""
+
+    offset_ms: float = 0.0
+    rate: float = 1.0
+
+
+class UsageError(Exception):
+    """What was asked for cannot be had here; the message is one line that says what would be right. Exit 254."""
+
+
+class EnvironmentFailure(Exception):  # noqa: N818 - a failure of the environment, not of its user
+    """The environment itself broke (the engine died, a command failed, a deadline passed): no verdict follows."""
+
+
+class ConnectFailed(Exception):  # noqa: N818
+    """No connection was made, so nothing was sent: the operation certainly did not happen."""
+
+
+class CallFailed(Exception):  # noqa: N818
+    """The frame may have been delivered but no answer came: the operation may have happened."""
+
+
+class Connection(Protocol):
+    """A framed request-response connection to one node; one call at a time."""
+
+    async def call(self, frame: bytes, timeout_s: float) -> bytes:
+        """The answering frame. Raises `CallFailed` after `timeout_s` or when the connection is lost."""
+
+    def close(self) -> None:
+        """Close at once; safe to call twice."""
+
+
+class Future(Protocol[T_contra]):
+    """A value that somebody will set once; awaited by at most one coroutine."""
+
+    def set_result(self, value: T_contra, /) -> None: ...
+    def done(self) -> bool: ...
+    def __await__(self) -> Any: ...  # noqa: ANN401 - the generator protocol of `await`
+
+
+class Environment(ABC):
+    """Where nodes run. Create one for each run; `setup` and `teardown` bracket its use."""
+
+    name: ClassVar[str]
+    capabilities: ClassVar[frozenset[Capability]]
+
+    def __init__(self, nodes: tuple[Node, ...], say: Callable[[str], None]) -> None:
+        """`say` receives one-line notices for a person (what is being built, what was cleaned up)."""
+        self.nodes = nodes
+        self.say = say
+
+    @classmethod
+    @abstractmethod
+    def unavailable(cls) -> str | None:
+        """Why this environment cannot be used on this machine, in one line; None if it can. Quick and harmless."""
+
+    # -- time and tasks ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of `main`, run to its end with this environment's time. SIGTERM and Ctrl-C cancel `main`."""
+
+    @abstractmethod
+    def now_ns(self) -> int:
+        """Nanoseconds since `run` began; monotonic, untouched by clock faults."""
+
+    @abstractmethod
+    def call_at(self, time_ns: int, callback: Callable[[], None]) -> None:
+        """Arrange that `callback` is called once when `now_ns() >= time_ns`."""
+
+    @abstractmethod
+    def spawn(self, task: Coroutine[Any, Any, None]) -> None:
+        """Run `task` beside its caller. An exception that escapes it ends `run` with that exception."""
+
+    @abstractmethod
+    def future(self) -> Future[Any]:
+        """A new, unset future."""
+
+    @abstractmethod
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Wait that long, in this environment's time."""
+
+    # -- the cluster ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def setup(self) -> None:
+        """Prepare the place (cleaning up after harnesses that died) and start every node; does not wait for a leader.
+
+        Raises `UsageError` if that is impossible here, `EnvironmentFailure` if it went wrong.
+        """
+
+    @abstractmethod
+    async def teardown(self) -> None:
+        """Stop and remove everything that `setup` made. Never fails half way; safe after a failed `setup`, and twice."""
+
+    @abstractmethod
+    async def start(self, node: Node) -> None:
+        """Start a node that is not running, on the data it left; a running node is left alone."""
+
+    @abstractmethod
+    async def stop(self, node: Node) -> None:
+        """Ask a node to end in order and wait until it has."""
+
+    @abstractmethod
+    async def kill(self, node: Node) -> None:
+        """SIGKILL: the process is gone, what it had written is kept. A dead node is left alone."""
+
+    @abstractmethod
+    async def pause(self, node: Node) -> None:
+        """SIGSTOP: the process holds its memory and sockets but does not run."""
+
+    @abstractmethod
+    async def resume(self, node: Node) -> None:
+        """SIGCONT. A node that is not paused is left alone."""
+
+    @abstractmethod
+    async def cut(self, grudge: Grudge) -> None:
+        """From now on each destination drops the packets of its sources; replaces the grudge that was in force."""
+
+    @abstractmethod
+    async def heal(self) -> None:
+        """Lift the grudge: every node hears every other."""
+
+    @abstractmethod
+    async def set_clock(self, node: Node, setting: ClockSetting) -> None:
+        """Set the node's clock; works on a paused or dead node too, and outlives a restart, as real clocks do."""
+
+    @abstractmethod
+    async def running(self, node: Node) -> bool:
+        """Whether the node's process exists (a paused one does)."""
+
+    @abstractmethod
+    async def fetch(self, directory: Path) -> None:
+        """Copy each node's log and trace to `directory/<node>/`; what cannot be had is said, not raised."""
+
+    # -- clients -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def connect(self, node: Node, timeout_s: float) -> Connection:
+        """A new connection from the harness to the node. Raises `ConnectFailed`."""

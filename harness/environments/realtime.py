@@ -1,0 +1,154 @@
+"""Environments on real time: asyncio as the runtime, TCP as the way to a node.
+
+Lives here: what the environments with real nodes share (tasks, timers, signals, framed connections). Must not live here: how a
+node is started or broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import struct
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from harness.environments.base import CallFailed, ConnectFailed, Connection, Environment, Future, Node
+
+T = TypeVar("T")
+_LENGTH = struct.Struct(">I")
+_MAX_FRAME_BYTES = 64 << 20
+
+
+class RealTimeEnvironment(Environment):
+    """The runtime half of an environment whose nodes are real processes. Subclasses add the cluster half."""
+
+    def __init__(self, nodes: tuple[Node, ...], say: Callable[[str], None]) -> None:
+        super().__init__(nodes, say)
+        self._origin_ns = time.monotonic_ns()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._main: asyncio.Task[Any] | None = None
+        self._escaped: BaseException | None = None
+
+    def address(self, node: Node) -> tuple[str, int]:
+        """Where the harness reaches the node: (host, port)."""
+        raise LookupError(f"{self.name} has no address for {node}")
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return asyncio.run(self._supervise(main))
+
+    async def _supervise(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of `main`; a signal, or an exception that escapes a spawned task, cancels it first."""
+        loop = asyncio.get_running_loop()
+        self._main = task = loop.create_task(main())
+        interrupted: list[signal.Signals] = []
+
+        def interrupt(number: signal.Signals) -> None:
+            # Only the first signal cancels: a second Ctrl-C must not cut short the teardown that the first one started.
+            if not interrupted:
+                interrupted.append(number)
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt, number)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._escaped is not None:
+                raise self._escaped from None
+            if interrupted:
+                raise KeyboardInterrupt(interrupted[0].name) from None
+            raise
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            await self._cancel_tasks()
+
+    async def _cancel_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns() - self._origin_ns
+
+    def call_at(self, time_ns: int, callback: Callable[[], None]) -> None:
+        delay_s = max(0, time_ns - self.now_ns()) / 1e9
+        asyncio.get_running_loop().call_later(delay_s, self._guarded, callback)
+
+    def _guarded(self, callback: Callable[[], None]) -> None:
+        """Call it; asyncio would only log what escapes a timer, and the run would wait for ever."""
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - handed to `run`, which raises it
+            self._escape(error)
+
+    def spawn(self, task: Coroutine[Any, Any, None]) -> None:
+        spawned = asyncio.get_running_loop().create_task(task)
+        self._tasks.add(spawned)
+        spawned.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._escape(error)
+
+    def _escape(self, error: BaseException) -> None:
+        """End `run` with this exception; the first one counts."""
+        if self._escaped is None:
+            self._escaped = error
+        if self._main is not None:
+            self._main.cancel()
+
+    def future(self) -> Future[Any]:
+        return asyncio.get_running_loop().create_future()
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        return asyncio.sleep(seconds)
+
+    async def connect(self, node: Node, timeout_s: float) -> Connection:
+        host, port = self.address(node)
+        try:
+            async with asyncio.timeout(timeout_s):
+                reader, writer = await asyncio.open_connection(host, port)
+        except (OSError, TimeoutError) as error:
+            raise ConnectFailed(f"{node} at {host}:{port}: {error or 'timed out'}") from error
+        return FramedConnection(node, reader, writer)
+
+
+class FramedConnection:
+    """Length-prefixed frames over TCP (four bytes, big endian). After a failed call it is closed: answers would not match."""
+
+    def __init__(self, node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._node = node
+        self._reader = reader
+        self._writer = writer
+
+    async def call(self, frame: bytes, timeout_s: float) -> bytes:
+        try:
+            async with asyncio.timeout(timeout_s):
+                self._writer.write(_LENGTH.pack(len(frame)) + frame)
+                await self._writer.drain()
+                return await self._read_frame()
+        except (OSError, TimeoutError, EOFError) as error:
+            self.close()
+            raise CallFailed(f"{self._node}: {_reason(error)}") from error
+
+    async def _read_frame(self) -> bytes:
+        (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
+        if length > _MAX_FRAME_BYTES:
+            raise OSError(f"a frame of {length} bytes")
+        return await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, EOFError):
+        return "connection closed"
+    return str(error)
