@@ -1,0 +1,37 @@
+"""Histories in, verdicts out: is what the clients saw possible on a single correct copy?
+
+    from checkers import History, Operation, check, models
+
+    operations = [
+        Operation(process=0, f="write", value=1, call_time=0, return_time=10),
+        Operation(process=1, f="read", result=0, call_time=20, return_time=30),
+    ]
+    print(check(operations, models.register(initial=0)).render())
+
+Knows nothing of clusters; usable alone on anybody's history file.
+"""
+
+from checkers import history, models
+from checkers.budget import Budget
+from checkers.history import Event, History, HistoryError, Operation
+from checkers.linearizable import check
+from checkers.models import ILLEGAL, Model, ModelError
+from checkers.result import Result, Verdict, Violation, merge
+
+__all__ = [
+    "ILLEGAL",
+    "Budget",
+    "Event",
+    "History",
+    "HistoryError",
+    "Model",
+    "ModelError",
+    "Operation",
+    "Result",
+    "Verdict",
+    "Violation",
+    "check",
+    "history",
+    "merge",
+    "models",
+]

@@ -1,0 +1,62 @@
+"""Our own format: history.jsonl, one event a line, plain or gzipped.
+
+Lives here: reading it into a history and writing it. What an event is, and whether events pair up, is
+`checkers.history`'s.
+"""
+
+import gzip
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+import msgspec
+
+from checkers.history import Event, History, HistoryError
+
+TruncatedTail = Literal["error", "drop"]
+
+
+def read(path: Path | str, *, truncated_tail: TruncatedTail = "error") -> History:
+    """The history in that file; raises HistoryError naming file and line, or OSError.
+
+    A last line without its newline was cut off in mid-write. That is an error, unless `truncated_tail` is "drop": it
+    is then ignored, which is sound, since what was cut off is at worst a completion (its operation counts as unknown)
+    or an invocation that nothing recorded could have seen.
+    """
+    with open_binary(path) as lines:
+        return History.of_numbered_events(_events(lines, str(path), truncated_tail), str(path))
+
+
+def write(path: Path | str, events: Iterable[Event]) -> None:
+    """Writes the events, one a line; a name that ends in .gz is gzipped."""
+    opener = gzip.open if str(path).endswith(".gz") else open
+    encode = msgspec.json.Encoder().encode
+    with opener(path, "wb") as out:
+        for event in events:
+            out.write(encode(event) + b"\n")
+
+
+def open_binary(path: Path | str) -> BinaryIO:
+    """The file opened for reading bytes, unzipped if its content is gzip."""
+    with open(path, "rb") as probe:
+        zipped = probe.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path, "rb")) if zipped else open(path, "rb")
+
+
+def _events(lines: BinaryIO, source: str, truncated_tail: TruncatedTail) -> Iterator[tuple[int, Event]]:
+    decode = msgspec.json.Decoder(Event).decode
+    for number, line in enumerate(lines, 1):
+        if not line.endswith(b"\n"):
+            if truncated_tail == "drop":
+                return
+            raise HistoryError(
+                f"{source}:{number}: the last line is cut off; --truncated-tail drop checks what comes before it"
+            )
+        if line.isspace():
+            continue
+        try:
+            yield number, decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise HistoryError(
+                f"{source}:{number}: not an event: {error}; one JSON object a line is expected"
+            ) from None

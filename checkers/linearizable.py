@@ -1,0 +1,143 @@
+"""The one entry: is this history linearizable?
+
+Lives here: the split by key, the choice of an engine, and the rule that no verdict is believed on an engine's word:
+valid is reported once the witness was replayed, invalid once the reference search has refuted the prefix or core
+shown.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from checkers import models
+from checkers.budget import MONOTONIC, Budget, Clock, Meter
+from checkers.explain import explain
+from checkers.history import History, Key, Operation
+from checkers.models import ILLEGAL, Model, ModelError, State
+from checkers.result import Result, Verdict, merge
+from checkers.wing_gong import Answer, search
+
+ENGINES = ("auto", "reference")
+
+
+def check(
+    history: History | Iterable[Operation],
+    model: Model | str,
+    *,
+    budget: Budget = Budget(),  # noqa: B008  (frozen)
+    engine: str = "auto",
+    all_keys: bool = False,
+    clock: Clock = MONOTONIC,
+) -> Result:
+    """Whether some order of the operations respects real time and satisfies the model.
+
+    Keys are checked apart where the model allows it, the smallest first; the first violation ends the check unless
+    `all_keys`. The budget is for the whole check. Raises HistoryError or ModelError for input that cannot be judged.
+    """
+    if engine not in ENGINES:
+        raise ModelError(f"no engine named {engine!r}; there are {', '.join(ENGINES)}")
+    model = models.get(model) if isinstance(model, str) else model
+    history = history if isinstance(history, History) else History.of_operations(history)
+    _require_known(history, model)
+    if not any(operation.returned and model.relevant(operation) for operation in history):
+        return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
+    meter = Meter(budget, clock)
+    if not model.per_key:
+        return _check_one(history, None, model, meter)
+    parts = sorted(history.by_key().items(), key=lambda part: len(part[1]))
+    if len(parts) == 1:
+        return _check_one(parts[0][1], parts[0][0], model, meter)
+    results: list[Result] = []
+    for key, part in parts:
+        results.append(_check_one(part, key, model, meter))
+        if results[-1].verdict is Verdict.INVALID and not all_keys:
+            break
+    return _merged(results, len(parts), history)
+
+
+def replay(witness: Sequence[Operation], operations: Sequence[Operation], model: Model) -> str | None:
+    """What is wrong with the witness; None if it is legal, keeps real time and has all that returned. O(n)."""
+    state: State = model.initial
+    latest_call = -1
+    placed: set[int] = set()
+    for operation in witness:
+        if operation.return_rank < latest_call:
+            return f"{operation} comes after an operation that was called later than it returned"
+        if operation.call_rank in placed:
+            return f"{operation} is placed twice"
+        after = model.step(state, operation)
+        if after is ILLEGAL:
+            return f"{operation} is illegal in state {state!r}"
+        state = after
+        placed.add(operation.call_rank)
+        latest_call = max(latest_call, operation.call_rank)
+    missing = [operation for operation in operations if operation.returned and operation.call_rank not in placed]
+    return f"{missing[0]} is missing" if missing else None
+
+
+def _check_one(history: History, key: Key, model: Model, meter: Meter) -> Result:
+    """The result for the operations of one key."""
+    operations = [operation for operation in history if model.relevant(operation)]
+    try:
+        result = _decide(operations, len(history), key, model, meter)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{history.source}: model {model.name} raised {type(error).__name__}: {error}") from error
+    return result
+
+
+def _decide(operations: Sequence[Operation], count: int, key: Key, model: Model, meter: Meter) -> Result:
+    """The result for relevant operations of one key, out of `count`."""
+    before = meter.steps
+    found = search(operations, model, meter)
+    result = Result(
+        verdict=Verdict.UNKNOWN,
+        reason=f"{meter.exhausted} after {meter.steps - before} steps",
+        engine="reference",
+        operations=count,
+        key=key,
+        steps=meter.steps - before,
+    )
+    if found.answer is Answer.EXHAUSTED:
+        return result
+    if found.answer is Answer.REFUTED:
+        violation = explain(operations, key, model)
+        return replace(result, verdict=Verdict.INVALID, reason=violation.sentence, violation=violation)
+    witness = tuple(operations[node] for node in found.order)
+    mistake = replay(witness, operations, model)
+    assert mistake is None, mistake
+    reason = f"the {count} operations have a linearization, replayed"
+    return replace(result, verdict=Verdict.VALID, reason=reason, witness=witness)
+
+
+def _require_known(history: History, model: Model) -> None:
+    """Raises ModelError for the first operation that the model does not know or cannot take."""
+    if not model.operations:
+        return
+    for operation in history:
+        if operation.f not in model.operations:
+            names = ", ".join(sorted(model.operations))
+            where = history.where(operation)
+            raise ModelError(f"{where}: model {model.name} has no operation {operation.f!r}; it has {names}")
+        if operation.f == "cas" and not (isinstance(operation.value, tuple) and len(operation.value) == 2):
+            raise ModelError(f"{history.where(operation)}: cas takes [old, new], not {operation.value!r}")
+
+
+def _merged(results: Sequence[Result], keys: int, history: History) -> Result:
+    """One result of those of the keys."""
+    verdict = merge(result.verdict for result in results)
+    worst = [result for result in results if result.verdict is verdict]
+    if verdict is Verdict.VALID:
+        reason = f"the {len(history)} operations on {keys} keys have a linearization each, replayed"
+    else:
+        share = "undecided" if verdict is Verdict.UNKNOWN else "violated"
+        reason = f"key {worst[0].key}: {worst[0].reason} ({len(worst)} of {len(results)} keys checked {share})"
+    return Result(
+        verdict=verdict,
+        reason=reason,
+        engine="+".join(sorted({result.engine for result in results})),
+        operations=len(history),
+        steps=sum(result.steps for result in results),
+        violation=worst[0].violation,
+        keys=tuple(results),
+    )

@@ -1,0 +1,98 @@
+"""What a check says: the verdict, why, and what anyone needs to see it again.
+
+Lives here: the three verdicts and how they merge, the result of a check, and its rendering as text. No checking lives
+here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from checkers.history import Key, Operation
+from checkers.models import State
+
+
+class Verdict(StrEnum):
+    """valid: a linearization exists, and was replayed; invalid: none exists; unknown: not decided."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+
+    @property
+    def exit_code(self) -> int:
+        """0 valid, 1 invalid, 2 unknown."""
+        return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.UNKNOWN: 2}[self]
+
+
+def merge(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of them: invalid, then unknown, then valid; of none, unknown."""
+    seen = set(verdicts)
+    for verdict in (Verdict.INVALID, Verdict.UNKNOWN):
+        if verdict in seen:
+            return verdict
+    return Verdict.VALID if seen else Verdict.UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """Why a history is not linearizable.
+
+    `blocked` is the operation that could not be placed: the first to return for which no order exists any more.
+    `prefix` holds every operation called before that return (the shortest failing prefix), those still open then
+    without a return time; `states` all states that were possible just before. `window` is the smallest part of the
+    prefix that was found to be contradictory by itself.
+    """
+
+    key: Key
+    blocked: Operation
+    states: tuple[State, ...]
+    prefix: tuple[Operation, ...]
+    window: tuple[Operation, ...]
+    sentence: str
+
+    def render(self) -> str:
+        """The window as a table in order of calls, the blocked operation marked, and the sentence."""
+        where = "" if self.key is None else f" of key {self.key}"
+        lines = [f"shortest failing window{where}: {len(self.window)} of {len(self.prefix)} operations", *_table(self)]
+        return "\n".join([*lines, self.sentence])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The outcome of one check; `keys` holds the result of each key where keys were checked apart.
+
+    `reason` is one sentence. `witness` is a linearization that was replayed against the model (valid, and no keys);
+    `violation` is set if invalid.
+    """
+
+    verdict: Verdict
+    reason: str
+    engine: str
+    operations: int
+    key: Key = None
+    steps: int = 0
+    witness: tuple[Operation, ...] | None = field(default=None, repr=False)
+    violation: Violation | None = field(default=None, repr=False)
+    keys: Sequence["Result"] = field(default=(), repr=False)
+
+    @property
+    def exit_code(self) -> int:
+        """0 valid, 1 invalid, 2 unknown."""
+        return self.verdict.exit_code
+
+    def render(self) -> str:
+        """All there is to say, the verdict in one sentence last."""
+        evidence = [] if self.violation is None else [self.violation.render()]
+        return "\n".join([*evidence, f"{self.verdict}: {self.reason}"])
+
+
+def _table(violation: Violation) -> list[str]:
+    """One line an operation: mark, when it was called and returned, and what it was."""
+    rows = sorted(violation.window, key=lambda operation: operation.call_rank)
+    times = [(str(row.call_time), "open" if row.return_time is None else str(row.return_time)) for row in rows]
+    widths = [max(len(pair[side]) for pair in times) for side in (0, 1)]
+    return [
+        f"  {'>' if row == violation.blocked else ' '} {call:>{widths[0]}} .. {back:>{widths[1]}}  {row}"
+        for row, (call, back) in zip(rows, times, strict=True)
+    ]

@@ -1,0 +1,99 @@
+"""The reference search: is there an order that the model allows and that respects real time?
+
+Wing and Gong's search (1993) with Lowe's memoisation (2017), written to be read: take an operation that nothing
+unlinearized precedes, apply the model, remember the configuration, go on; backtrack where stuck. It takes any model.
+The other engines are tested against it, and an invalid verdict of theirs counts only once this search has refuted the
+core that they name.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from checkers.budget import Meter
+from checkers.history import Operation
+from checkers.models import Illegal, Model, State
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+class Answer(Enum):
+    """How a search ended."""
+
+    LINEARIZED = "linearized"
+    REFUTED = "refuted"
+    EXHAUSTED = "exhausted"
+
+
+@dataclass(frozen=True)
+class Search:
+    """The end of a search. `order` is the linearization, as positions in the operations; what never happened is absent.
+
+    `states` are the states of the configurations, sorted by their text, in which only the last operation to return was
+    missing: where that operation found itself. They are complete only if the search refuted.
+    """
+
+    answer: Answer
+    order: tuple[int, ...] = ()
+    states: tuple[State, ...] = ()
+
+
+@dataclass
+class _Frame:
+    """One configuration on the path: what is linearized (a bit an operation), the state, and what can be taken next."""
+
+    linearized: int
+    state: State
+    enabled: tuple[int, ...]
+    untried: Iterator[int]
+    taken: int = -1
+
+
+def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Search:
+    """A linearization of all operations that returned, with any of those that did not, or a refutation.
+
+    Exponential in the number of concurrent operations at worst; every configuration is visited at most once. The
+    model sees only operations that it finds relevant.
+    """
+    from checkers.precedence import precedence_graph  # here, since networkx takes half a second to import
+
+    graph = precedence_graph(operations)
+    returned = [node for node in graph if operations[node].returned]
+    required = sum(1 << node for node in returned)
+    last = max(returned, key=lambda node: operations[node].return_rank, default=0)
+    bits = len(operations) // 8 + 200  # about what one remembered configuration takes
+    sources = tuple(node for node in graph if graph.in_degree(node) == 0)
+    path = [_Frame(0, model.initial, sources, iter(sources))]
+    seen = {(0, model.initial)}
+    before_last: dict[State, None] = {}
+    while path:
+        frame = path[-1]
+        missing = required & ~frame.linearized
+        if not missing:
+            return Search(Answer.LINEARIZED, tuple(step.taken for step in path[:-1]))
+        if missing == 1 << last:
+            before_last[frame.state] = None
+        for node in frame.untried:
+            state = model.step(frame.state, operations[node])
+            if not meter.spend():
+                return Search(Answer.EXHAUSTED)
+            linearized = frame.linearized | 1 << node
+            if isinstance(state, Illegal) or (linearized, state) in seen:
+                continue
+            seen.add((linearized, state))
+            meter.spend(0, bits)
+            frame.taken = node
+            freed = [after for after in graph.successors(node) if _is_free(graph, after, linearized)]
+            enabled = (*(other for other in frame.enabled if other != node), *freed)
+            path.append(_Frame(linearized, state, enabled, iter(enabled)))
+            break
+        else:
+            path.pop()
+    return Search(Answer.REFUTED, states=tuple(sorted(before_last, key=repr)))
+
+
+def _is_free(graph: "nx.DiGraph[int]", node: int, linearized: int) -> bool:
+    """Whether everything that must come before the node is linearized."""
+    return all(linearized >> earlier & 1 for earlier in graph.predecessors(node))

@@ -1,0 +1,93 @@
+"""The dumb oracles, and random histories that try everything odd. Shares no code with the engines."""
+
+from collections.abc import Sequence
+from itertools import permutations
+from random import Random
+
+from checkers import ILLEGAL, History, Model, Operation
+
+
+def by_permutations(operations: Sequence[Operation], model: Model) -> bool:
+    """Whether any permutation of the returned and of some of the others is a linearization. Up to 6 operations."""
+    relevant = [operation for operation in operations if model.relevant(operation)]
+    required = {operation for operation in relevant if operation.returned}
+    return any(
+        required <= set(order) and _keeps_real_time(order) and _legal(order, model)
+        for size in range(len(required), len(relevant) + 1)
+        for order in permutations(relevant, size)
+    )
+
+
+def _keeps_real_time(order: Sequence[Operation]) -> bool:
+    return not any(
+        after.return_rank < before.call_rank for place, before in enumerate(order) for after in order[place + 1 :]
+    )
+
+
+def _legal(order: Sequence[Operation], model: Model) -> bool:
+    state = model.initial
+    for operation in order:
+        state = model.step(state, operation)
+        if state is ILLEGAL:
+            return False
+    return True
+
+
+def by_subsets(operations: Sequence[Operation], model: Model) -> bool:
+    """The same by filling in, for each set of operations, every state that some order of them reaches. Up to 12."""
+    relevant = [operation for operation in operations if model.relevant(operation)]
+    count = len(relevant)
+    required = sum(1 << number for number, operation in enumerate(relevant) if operation.returned)
+    before = [
+        sum(1 << other for other in range(count) if relevant[other].return_rank < operation.call_rank)
+        for operation in relevant
+    ]
+    states: list[set[object]] = [set() for _ in range(1 << count)]
+    states[0].add(model.initial)
+    for chosen in range(1 << count):
+        if states[chosen] and chosen & required == required:
+            return True
+        for number in range(count):
+            if chosen >> number & 1 or before[number] & ~chosen:
+                continue
+            after = {model.step(state, relevant[number]) for state in states[chosen]}
+            states[chosen | 1 << number] |= after - {ILLEGAL}
+    return False
+
+
+def register_history(random: Random, size: int, *, unique: bool = False, blind_cas: bool = True) -> History:
+    """A cas-register history of that many operations: few values, ties in time, crashes, failed cas of both kinds.
+
+    With `unique` every value written is new, and reads see values that were written, mostly.
+    """
+    span = random.randint(1, 3 * size)
+    written = [0]
+    operations = []
+    for process in range(size):
+        call = random.randint(0, span)
+        f = random.choice(["read", "write", "cas"])
+        new = len(written) if unique else random.randint(0, 3)
+        old = random.choice(written) if unique else random.randint(0, 3)
+        argument = {"read": None, "write": new, "cas": (old, new)}[f]
+        if f != "read":
+            written.append(new)
+        operation = Operation(
+            process=process, f=f, value=argument, call_time=call, return_time=call + random.randint(0, span // 2)
+        )
+        operations.append((operation, random.random()))
+    return History.of_operations([_completed(random, one, luck, written, blind_cas) for one, luck in operations])
+
+
+def _completed(random: Random, operation: Operation, luck: float, values: list[int], blind_cas: bool) -> Operation:
+    """The operation with an outcome: unknown in one case of six, else ok or, if a cas, failed in one of two ways."""
+    from msgspec.structs import replace
+
+    if luck < 1 / 6:
+        return replace(operation, status="info")
+    if operation.f == "read":
+        return replace(operation, result=random.choice(values))
+    if operation.f == "write" or luck < 3 / 4:
+        return operation
+    if blind_cas and luck > 7 / 8:
+        return replace(operation, status="fail", error="mismatch")
+    return replace(operation, status="fail", error="mismatch", actual=random.choice(values))

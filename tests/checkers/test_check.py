@@ -1,0 +1,117 @@
+"""The entry: verdicts, keys, what a result says, and how it is merged."""
+
+import subprocess
+import sys
+
+import pytest
+
+from checkers import ILLEGAL, Model, ModelError, Operation, Verdict, check, merge, models
+
+
+def op(f: str, value: object, call: int, back: int | None, **more: object) -> Operation:
+    """A read's value is its result."""
+    given = {"result": value} if f == "read" else {"value": value}
+    return Operation(f=f, call_time=call, return_time=back, **given, **more)  # type: ignore[arg-type]
+
+
+STALE = [op("write", 1, 0, 10), op("write", 2, 20, 30, process=1), op("read", 1, 40, 50, process=2)]
+
+
+def test_a_stale_read_is_invalid_and_says_why() -> None:
+    result = check(STALE, models.register(0))
+    assert (result.verdict, result.exit_code) == (Verdict.INVALID, 1)
+    assert result.violation is not None
+    assert result.violation.blocked.f == "read"
+    assert result.violation.states == (2,)
+    assert "the only possible state when it returned was 2" in result.reason
+
+
+def test_a_crashed_write_may_take_effect_at_any_later_time_or_never() -> None:
+    crashed = op("write", 2, 0, None, status="info", process=9)
+    later = [op("write", 1, 10, 20), op("read", 1, 30, 40), op("read", 2, 50, 60)]
+    assert check([crashed, *later], models.register(0)).verdict is Verdict.VALID
+    assert check([crashed, *later, op("read", 1, 70, 80)], models.register(0)).verdict is Verdict.INVALID
+
+
+def test_versions_reveal_what_values_hide() -> None:
+    lost = [
+        op("write", 1, 0, 10, version=1),
+        op("write", 2, 0, 10, process=1, version=1),
+        op("read", 1, 20, 30, version=2, process=2),
+    ]
+    assert check(lost, "cas-register").verdict is Verdict.VALID
+    assert check(lost, "versioned-register").verdict is Verdict.INVALID
+
+
+def test_a_failed_cas_is_a_read_of_what_it_saw() -> None:
+    seen = op("cas", (1, 2), 20, 30, status="fail", error="mismatch", actual=0, version=0)
+    assert check([op("write", 1, 0, 10), seen], "cas-register").verdict is Verdict.INVALID
+    refused = op("cas", (1, 2), 20, 30, status="fail", error="not-leader")
+    assert check([op("write", 1, 0, 10), refused], "cas-register").verdict is Verdict.VALID
+
+
+def test_keys_are_judged_apart_and_the_worst_wins() -> None:
+    good = [op("write", 5, 0, 10, key="good")]
+    bad = [Operation(f="read", result=7, call_time=t, return_time=t + 1, key="bad") for t in (0, 2)]
+    result = check([*good, *bad], models.register(0), all_keys=True)
+    assert result.verdict is Verdict.INVALID
+    assert {part.key: part.verdict for part in result.keys} == {"good": Verdict.VALID, "bad": Verdict.INVALID}
+    assert "key bad" in result.reason
+
+
+@pytest.mark.parametrize("operations", [[], [op("write", 1, 0, None, status="info")]])
+def test_nothing_completed_is_unknown(operations: list[Operation]) -> None:
+    result = check(operations, models.register())
+    assert (result.verdict, result.exit_code, result.reason) == (Verdict.UNKNOWN, 2, "no operation completed")
+
+
+def test_merge_takes_the_worst() -> None:
+    valid, invalid, unknown = Verdict.VALID, Verdict.INVALID, Verdict.UNKNOWN
+    assert merge([]) is unknown
+    assert merge([valid, valid]) is valid
+    assert merge([valid, unknown]) is unknown
+    assert merge([unknown, invalid, valid]) is invalid
+
+
+def test_an_operation_that_the_model_lacks_is_an_error() -> None:
+    with pytest.raises(ModelError, match="model register has no operation 'pop'; it has read, write"):
+        check([Operation(f="pop", call_time=0, return_time=1)], "register")
+
+
+def test_a_model_that_raises_is_an_error_that_names_it() -> None:
+    def step(state: object, operation: Operation) -> object:
+        raise KeyError("oops")
+
+    with pytest.raises(ModelError, match=r"model mine raised KeyError: 'oops'"):
+        check([Operation(f="x", call_time=0, return_time=1)], Model("mine", 0, step))  # type: ignore[arg-type]
+
+
+def test_a_model_of_ones_own_takes_a_few_lines() -> None:
+    def step(total: int, operation: Operation) -> object:
+        if operation.f == "add":
+            return total + operation.value
+        return total if operation.result == total else ILLEGAL
+
+    counter = Model("counter", 0, step)  # type: ignore[arg-type]
+    adds = [Operation(f="add", value=n, call_time=0, return_time=5, process=n) for n in (1, 2)]
+    assert check([*adds, Operation(f="get", result=3, call_time=6, return_time=7)], counter).verdict is Verdict.VALID
+    assert check([*adds, Operation(f="get", result=4, call_time=6, return_time=7)], counter).verdict is Verdict.INVALID
+
+
+def test_an_unknown_engine_or_model_is_an_error() -> None:
+    with pytest.raises(ModelError, match="no engine named 'magic'"):
+        check(STALE, "register", engine="magic")
+    with pytest.raises(ModelError, match="no model named 'magic'"):
+        check(STALE, "magic")
+
+
+def test_the_rendering_shows_the_window_and_ends_with_the_verdict() -> None:
+    lines = check(STALE, models.register(0)).render().splitlines()
+    assert lines[0].startswith("shortest failing window")
+    assert [line for line in lines if line.startswith("  >")] == ["  > 40 .. 50  2: read -> 1"]
+    assert lines[-1].startswith("invalid: 2: read -> 1")
+
+
+def test_importing_checkers_is_light() -> None:
+    code = "import checkers, sys; print(sorted({'numba', 'networkx', 'numpy', 'harness'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,94 @@
+"""`splitbrain check`: exit codes, one-line errors, JSON and nothing else on stdout."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from checkers import Event
+from checkers.formats import jsonl
+from harness.commands.check import check_command
+
+
+def run(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.command()(check_command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def history(path: Path, read: int) -> Path:
+    """A write of 1 and then a read of that value."""
+    steps = [("invoke", "write", 1), ("ok", "write", 1), ("invoke", "read", None), ("ok", "read", read)]
+    events = [
+        Event(index=index, time=index, type=type_, process=0, f=f, key="x", value=value)  # type: ignore[arg-type]
+        for index, (type_, f, value) in enumerate(steps)
+    ]
+    jsonl.write(path, events)
+    return path
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    return history(tmp_path / "good.jsonl", 1)
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    return history(tmp_path / "bad.jsonl", 2)
+
+
+def test_the_exit_code_is_the_verdict_and_the_last_line_says_it(good: Path, bad: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    for path, code, verdict in [(good, 0, "valid"), (bad, 1, "invalid"), (empty, 2, "unknown")]:
+        result = run(path)
+        assert result.exit_code == code
+        assert result.stdout.splitlines()[-1].startswith(f"{verdict}: ")
+
+
+def test_a_run_directory_is_checked_by_its_history(tmp_path: Path) -> None:
+    history(tmp_path / "history.jsonl", 1)
+    assert run(tmp_path).exit_code == 0
+
+
+def test_of_many_files_the_worst_wins(good: Path, bad: Path) -> None:
+    result = run(good, bad)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "invalid: 1 of 2 histories"
+
+
+def test_json_is_all_there_is_on_stdout(good: Path, bad: Path) -> None:
+    rows = json.loads(run(good, bad, "--json").stdout)["files"]
+    assert [(row["path"], row["verdict"]) for row in rows] == [(str(good), "valid"), (str(bad), "invalid")]
+    assert all(set(row) == {"path", "verdict", "engine", "seconds", "operations", "reason"} for row in rows)
+
+
+def test_the_initial_value_is_an_option(tmp_path: Path) -> None:
+    path = tmp_path / "read.jsonl"
+    events = [
+        Event(index=0, time=0, type="invoke", process=0, f="read"),
+        Event(index=1, time=1, type="ok", process=0, f="read", value=5),
+    ]
+    jsonl.write(path, events)
+    assert run(path).exit_code == 1
+    assert run(path, "--init", "5").exit_code == 0
+
+
+def test_bad_input_is_one_line_on_stderr_and_254(good: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(good.read_bytes()[:-3])
+    cases = [
+        (tmp_path / "missing",),
+        (good, "--model", "magic"),
+        (good, "--engine", "magic"),
+        (good, "--init", "{"),
+        (cut,),
+    ]
+    for arguments in cases:
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (254, "")
+        assert result.stderr.startswith("splitbrain check: ")
+        assert result.stderr.count("\n") == 1
+    assert run(cut, "--truncated-tail", "drop").exit_code == 0

@@ -1,0 +1,115 @@
+"""Pairing and validation: what is a history, and what each mistake is told."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from checkers import Event, History, HistoryError, Operation
+from checkers.formats import jsonl
+from checkers.history import FALSE, NEVER, TRUE, freeze
+
+
+def event(
+    index: int, type_: str, process: int | str = 0, f: str = "write", value: object = None, **more: object
+) -> Event:
+    return Event(index=index, time=index * 10, type=type_, process=process, f=f, value=value, **more)  # type: ignore[arg-type]
+
+
+def test_an_event_is_written_in_the_order_of_its_fields_and_without_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    jsonl.write(path, [event(0, "invoke", key=3), event(1, "fail", key=3, error="mismatch", version=2, actual=None)])
+    assert path.read_text().splitlines() == [
+        '{"index":0,"time":0,"type":"invoke","process":0,"f":"write","key":3,"value":null}',
+        '{"index":1,"time":10,"type":"fail","process":0,"f":"write","key":3,"value":null,'
+        '"error":"mismatch","version":2,"actual":null}',
+    ]
+
+
+def test_a_file_reads_back_as_the_history_of_its_events(tmp_path: Path) -> None:
+    events = [event(0, "invoke", 1, value=[1, 2]), event(1, "invoke", "a", "read"), event(2, "ok", 1, value=[1, 2])]
+    for name in ("history.jsonl", "history.jsonl.gz"):
+        jsonl.write(tmp_path / name, events)
+        write, read = jsonl.read(tmp_path / name)
+        assert (write.value, write.status, write.call_time, write.return_time) == ((1, 2), "ok", 0, 20)
+        assert (read.process, read.status, read.return_time, read.return_rank) == ("a", "info", None, NEVER)
+    assert gzip.decompress((tmp_path / "history.jsonl.gz").read_bytes()).count(b"\n") == 3
+
+
+def test_absent_and_null_are_told_apart() -> None:
+    events = [event(0, "invoke"), event(1, "fail", actual=None), event(2, "invoke"), event(3, "fail")]
+    saw_null, saw_nothing = History.of_events(events)
+    assert saw_null.actual is None
+    assert saw_nothing.actual is not None
+
+
+def test_nemesis_events_never_become_operations() -> None:
+    nemesis = [event(index, "info", "nemesis", "start-partition") for index in range(2)]
+    assert len(History.of_events([*nemesis, event(2, "invoke"), event(3, "ok")])) == 1
+
+
+def test_at_one_instant_calls_rank_before_returns() -> None:
+    first = Operation(f="write", value=1, call_time=0, return_time=5)
+    second = Operation(f="read", result=0, call_time=5, return_time=9, process=1)
+    early, late = History.of_operations([second, first])
+    assert (early.value, late.f) == (1, "read")
+    assert early.return_rank > late.call_rank
+
+
+def test_a_boolean_is_no_number() -> None:
+    assert (freeze(True), freeze([False, [1]])) == (TRUE, (FALSE, (1,)))
+    assert freeze(True) != 1
+
+
+MISTAKES = {
+    "no-invocation": ([event(0, "ok")], "h:1: process 0 completes write (ok) but has no open invocation"),
+    "still-open": (
+        [event(0, "invoke"), event(1, "invoke", f="read")],
+        "h:2: process 0 invokes read while its write of line 1",
+    ),
+    "other-f": (
+        [event(0, "invoke"), event(1, "ok", f="read")],
+        "h:2: process 0 completes read (ok) but line 1 invoked write",
+    ),
+    "other-key": ([event(0, "invoke", key=1), event(1, "ok", key=2)], "on key 2 but line 1 invoked it on 1"),
+    "backwards": ([event(1, "invoke"), event(0, "ok")], "h:2: time runs backwards, from 10 to 0"),
+    "index": ([event(0, "invoke"), Event(index=0, time=0, type="ok", process=0, f="write")], "index 0 follows 0"),
+    "map": ([event(0, "invoke", value={"a": 1}), event(1, "ok")], "value {'a': 1} cannot be hashed"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_that_says_where(mistake: str) -> None:
+    events, message = MISTAKES[mistake]
+    with pytest.raises(HistoryError) as caught:
+        History.of_events(events, "h")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_operation_cannot_return_before_its_call() -> None:
+    with pytest.raises(HistoryError, match="before its call"):
+        History.of_operations([Operation(f="read", call_time=5, return_time=4)])
+
+
+def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"index":0,"time":0,"type":"invoke","process":0,"f":"read","key":null,"value":null}\nnonsense\n')
+    with pytest.raises(HistoryError, match=r"bad\.jsonl:2: not an event"):
+        jsonl.read(path)
+
+
+def test_a_cut_off_last_line_is_an_error_unless_it_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "killed.jsonl"
+    jsonl.write(path, [event(0, "invoke"), event(1, "ok")])
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(HistoryError, match=r"killed\.jsonl:2: the last line is cut off; --truncated-tail drop"):
+        jsonl.read(path)
+    (operation,) = jsonl.read(path, truncated_tail="drop")
+    assert operation.status == "info"
+
+
+def test_fields_that_we_do_not_know_are_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "more.jsonl"
+    path.write_text('{"index":0,"time":0,"type":"invoke","process":0,"f":"read","node":"n1"}\n')
+    assert len(jsonl.read(path)) == 1
