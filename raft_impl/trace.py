@@ -21,9 +21,10 @@ Kind = Literal["boot", "vote", "become_leader", "append", "truncate", "persist",
 class TraceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A transition. The fields after `kind` belong to some kinds only.
 
-    boot: first, index and hash of the last entry held. vote: candidate, vote_term. become_leader: index and hash of the last entry.
-    append: index, entry_term, hash. truncate: index, the first one removed. persist: index, the last one durable.
-    commit: index, entry_term, config (only the highest index of each advance). apply: index, entry_term, hash, state_hash.
+    boot: first, index and hash of the last entry held. vote: candidate, vote_term. become_leader: index and hash of
+    the last entry. append: index, entry_term, hash. truncate: index, the first one removed. persist: index, the last one durable.
+    commit: index, entry_term, config (only the highest index of each advance). apply: index, entry_term, hash,
+    state_hash.
     """
 
     node: str
@@ -129,25 +130,6 @@ class Tracer:
     ) -> None:
         state = self._state
         self._seq += 1
-        self._sink(
-            TraceRecord(
-                self._node,
-                self._boot,
-                self._seq,
-                state.term,
-                state.role,
-                state.vote,
-                state.commit,
-                self.applied,
-                state.last,
-                kind,
-                index,
-                entry_term,
-                hash,
-                state_hash,
-                candidate,
-                vote_term,
-                first,
-                config,
-            )  # fmt: skip
-        )
+        head = (self._node, self._boot, self._seq, state.term, state.role, state.vote, state.commit, self.applied)
+        details = (index, entry_term, hash, state_hash, candidate, vote_term, first, config)
+        self._sink(TraceRecord(*head, state.last, kind, *details))

@@ -85,7 +85,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=7):
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=8):
-    """I know of no later leader than you, as of `round`. Promises nothing about the log, so it never waits for a disk."""
+    """I know of no later leader than you, as of `round`. It promises nothing about the log."""
 
     term: int
     round: int

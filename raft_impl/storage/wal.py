@@ -5,8 +5,8 @@ not at all. A record is `length, crc32(length, body), body`; the first of each s
 node, the segment's number and the hard state so far. A segment is synced before the next one is made, therefore:
 
 - every segment but the last must be whole, and numbers must not skip: else something durable was lost;
-- in the last one, a bad record with no whole record after it is a *torn tail*: a write that was cut off before its sync,
-  on which no promise was ever made. It is cut away, durably, before anything is written behind it;
+- in the last one, a bad record with no whole record after it is a *torn tail*: a write that was cut off before its
+  sync, on which no promise was ever made. It is cut away, durably, before anything is written behind it;
 - a bad record with a whole record after it is *corruption*: promises may rest on it. The node must not start.
 
 What this cannot tell apart is damage to the very last synced record; no log that syncs in place can.
@@ -75,7 +75,7 @@ def _checksum(body: bytes | memoryview) -> int:
 
 
 def record_end(data: memoryview, offset: int) -> int | None:
-    """Return where the record at `offset` ends, or None if there is no whole record with a right checksum. O(its size)."""
+    """Return where the record at `offset` ends, or None if none is there, whole and with a right checksum."""
     start = offset + _FRAME.size
     if start > len(data):
         return None
