@@ -131,7 +131,7 @@ class Environment(ABC):
 
     @abstractmethod
     async def teardown(self) -> None:
-        """Stop and remove everything that `setup` made. Never fails half way; safe after a failed `setup`, and twice."""
+        """Stop and remove everything that `setup` made. Safe after a failed `setup`, and twice."""
 
     @abstractmethod
     async def start(self, node: Node) -> None:

@@ -26,6 +26,7 @@ from typing import ClassVar
 from harness.adapters.base import Adapter, Place
 from harness.environments import iptables, namespace
 from harness.environments.base import Capability, ClockSetting, EnvironmentFailure, Grudge, Node, UsageError
+from harness.environments.command import run
 from harness.environments.realtime import RealTimeEnvironment
 from harness.environments.scratch import Scratch, remove_abandoned
 
@@ -197,18 +198,4 @@ class LocalEnvironment(RealTimeEnvironment):
 
 
 async def _filter(script: str) -> None:
-    """Feed the text to iptables-restore."""
-    process = await asyncio.create_subprocess_exec(
-        *iptables.COMMAND,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(_DEADLINE_S):
-            _, complaint = await process.communicate(script.encode())
-    except TimeoutError as error:
-        process.kill()
-        raise EnvironmentFailure(f"iptables-restore gave no answer within {_DEADLINE_S:.0f} s") from error
-    if process.returncode != 0:
-        raise EnvironmentFailure(f"iptables-restore refused a rule: {complaint.decode(errors='replace').strip()}")
+    await run(*iptables.COMMAND, stdin=script, deadline_s=_DEADLINE_S)

@@ -1,7 +1,7 @@
 """Environments on real time: asyncio as the runtime, TCP as the way to a node.
 
-Lives here: what the environments with real nodes share (tasks, timers, signals, framed connections). Must not live here: how a
-node is started or broken.
+Lives here: what the environments with real nodes share (tasks, timers, signals, framed connections). Must not live
+here: how a node is started or broken.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class RealTimeEnvironment(Environment):
 
 
 class FramedConnection:
-    """Length-prefixed frames over TCP (four bytes, big endian). After a failed call it is closed: answers would not match."""
+    """Length-prefixed frames over TCP (four bytes, big endian). Closed by a failed call: answers would not match."""
 
     def __init__(self, node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._node = node

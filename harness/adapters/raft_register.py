@@ -1,0 +1,183 @@
+"""The built-in system under test: raft_impl's register service, seen from outside.
+
+Lives here: the command line of a node, and a client in terms of the service's documented wire protocol (docs/raft.md).
+Must not live here: anything of raft_impl itself. The harness believes what the service says, not what it is.
+
+A client is bound to one node and follows its redirects. An update whose answer was lost is sent again, to the next node
+and under the same session and sequence number, so that it happens once; only when time runs out is it unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harness.adapters.base import Definite, Indefinite, Mismatch, Place, RegisterClient, Status
+from harness.environments.base import CallFailed, ConnectFailed, Connection, Environment, Node
+
+_MAX_HOPS: Final = 4
+"""How many redirects one operation follows: more means that nobody knows who leads."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Reply(msgspec.Struct):
+    """Any answer of the service; which fields matter depends on the question."""
+
+    id: int
+    ok: bool = True
+    value: object = None
+    version: int | None = None
+    session: int | None = None
+    error: str | None = None
+    definite: bool | None = None
+    leader: str | None = None
+    role: str = ""
+    term: int = 0
+    clock_ns: int = 0
+
+
+_decode = msgspec.msgpack.Decoder(_Reply).decode
+
+
+@dataclass(frozen=True, slots=True)
+class RaftRegister:
+    """Adapter of raft_impl; `options` are passed on to every node's command line."""
+
+    mutant: str | None = None
+    heartbeat_ms: int = 50
+    election_ms: int = 400
+    name: str = "raft"
+
+    def command(self, python: str, node: Node, places: Mapping[Node, Place]) -> list[str]:
+        here = places[node]
+        peers = [f"{peer}={place.address}:{place.port}" for peer, place in places.items() if peer != node]
+        return [
+            *(python, "-m", "raft_impl", "--id", node, "--listen", f"{here.address}:{here.port}"),
+            *(word for peer in peers for word in ("--peer", peer)),
+            *("--data", here.data, "--trace", here.trace, "--clock", here.clock, "--log", here.log),
+            *("--heartbeat-ms", str(self.heartbeat_ms), "--election-ms", str(self.election_ms)),
+            *(("--mutant", self.mutant) if self.mutant else ()),
+        ]
+
+    def client(self, environment: Environment, node: Node, timeout_s: float) -> RegisterClient:
+        return _Client(environment, node, timeout_s)
+
+    async def status(self, environment: Environment, node: Node, timeout_s: float) -> Status | None:
+        try:
+            connection = await environment.connect(node, timeout_s)
+        except ConnectFailed:
+            return None
+        try:
+            reply = _decode(await connection.call(_encode({"type": "status", "id": 0}), timeout_s))
+        except (CallFailed, msgspec.DecodeError):
+            return None
+        finally:
+            connection.close()
+        return Status(reply.role == "leader", reply.term, reply.leader, reply.clock_ns)
+
+    def leader_changes(self, directory: Path) -> int | None:
+        traces = sorted(directory.glob("*/trace.jsonl"))
+        if not traces:
+            return None
+        return sum(trace.read_bytes().count(b'"kind":"become_leader"') for trace in traces)
+
+
+class _Client:
+    """One logical client: a session, the connections it has made, and the number of its last update."""
+
+    def __init__(self, environment: Environment, node: Node, timeout_s: float) -> None:
+        self._environment = environment
+        self._node = node
+        self._timeout_s = timeout_s
+        self._connections: dict[Node, Connection] = {}
+        self._session: int | None = None
+        self._sequence = 0
+        self._next_id = 0
+
+    async def open(self) -> None:
+        # A session that was opened but whose number was lost is garbage that the service evicts: never indefinite.
+        try:
+            reply = await self._request({"op": "open_session"})
+        except Indefinite as lost:
+            raise Definite(f"no session: {lost}") from lost
+        self._session = reply.session
+
+    async def read(self, key: int) -> tuple[object, int | None]:
+        reply = await self._request({"op": "read", "key": str(key)})
+        return reply.value, reply.version
+
+    async def write(self, key: int, value: object) -> int | None:
+        reply = await self._update({"op": "write", "key": str(key), "value": value})
+        return reply.version
+
+    async def cas(self, key: int, old: object, new: object) -> int | Mismatch | None:
+        reply = await self._update({"op": "cas", "key": str(key), "old": old, "new": new})
+        return reply.version if reply.ok else Mismatch(reply.value, reply.version)
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+
+    async def _update(self, request: dict[str, object]) -> _Reply:
+        self._sequence += 1
+        return await self._request(request | {"session": self._session, "sequence": self._sequence})
+
+    async def _request(self, request: dict[str, object]) -> _Reply:
+        """The answer that settles the request: it acted, or a cas that did not match.
+
+        Raises `Definite` only if no attempt can have acted.
+        """
+        deadline_ns = self._environment.now_ns() + int(self._timeout_s * 1e9)
+        target, uncertain, problem = self._node, False, "no-leader"
+        for _ in range(_MAX_HOPS):
+            remaining_s = (deadline_ns - self._environment.now_ns()) / 1e9
+            if remaining_s <= 0:
+                break
+            try:
+                reply = await self._attempt(target, request, remaining_s)
+            except ConnectFailed:
+                problem, target = "unreachable", self._other_than(target)
+                continue
+            except CallFailed as failure:
+                problem, target, uncertain = str(failure), self._other_than(target), True
+                continue
+            if reply.ok or reply.error == "mismatch":
+                return reply
+            problem, uncertain = reply.error or "error", uncertain or not reply.definite
+            if reply.leader is None or reply.leader == target:
+                break
+            target = reply.leader
+        raise Indefinite(problem) if uncertain else Definite(problem)
+
+    def _other_than(self, target: Node) -> Node:
+        """Where to try next: the node after this one, in the cluster's order."""
+        nodes = self._environment.nodes
+        return nodes[(nodes.index(target) + 1) % len(nodes)]
+
+    async def _attempt(self, node: Node, request: dict[str, object], timeout_s: float) -> _Reply:
+        connection = self._connections.get(node)
+        if connection is None:
+            connection = self._connections[node] = await self._environment.connect(node, timeout_s)
+        self._next_id += 1
+        frame = _encode(request | {"type": "request", "id": self._next_id})
+        try:
+            reply = _decode(await connection.call(frame, timeout_s))
+        except msgspec.DecodeError as error:
+            self._drop(node)
+            raise CallFailed(f"{node}: not an answer: {error}") from error
+        except CallFailed:
+            self._drop(node)
+            raise
+        if reply.id != self._next_id:
+            self._drop(node)
+            raise CallFailed(f"{node}: an answer to another question")
+        return reply
+
+    def _drop(self, node: Node) -> None:
+        self._connections.pop(node).close()

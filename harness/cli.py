@@ -1,0 +1,60 @@
+"""The command `splitbrain`: which commands there are, and what their ends mean to a shell.
+
+Lives here: the exit codes. 0 valid, 1 invalid, 2 unknown, 254 bad arguments or input, 255 crash, 130 interrupted.
+Must not live here: what a command does (one file each in `harness.commands`).
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import typer
+
+from checkers.history import HistoryError
+from harness.commands.check import check_command
+from harness.commands.demo import demo_command
+from harness.commands.doctor import doctor_command
+from harness.commands.run import run_command
+from harness.environments.base import UsageError
+
+BAD_INPUT = 254
+CRASH = 255
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="splitbrain",
+    help="Break a replicated system on purpose, record what its clients saw, and decide whether that could have happened "
+    "on a single correct copy.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    epilog="Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments or input, 255 crash, 130 interrupted.",
+)
+app.command("run")(run_command)
+app.command("check")(check_command)
+app.command("doctor")(doctor_command)
+app.command("demo")(demo_command)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: list[str]) -> int:
+    """The exit code of the command line. Exceptions are translated here, once."""
+    try:
+        code = app(arguments, prog_name="splitbrain", standalone_mode=False)
+    except (typer.TyperException, UsageError, HistoryError) as error:
+        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        print(f"splitbrain: {message}", file=sys.stderr)
+        return BAD_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        print("splitbrain: interrupted; what was started has been stopped", file=sys.stderr)
+        return INTERRUPTED
+    except Exception:  # noqa: BLE001 - whatever it is, the shell must see a crash and not a verdict
+        traceback.print_exc()
+        print("splitbrain: crashed; this is a bug in splitbrain, or the machine failed it", file=sys.stderr)
+        return CRASH
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,58 @@
+"""`splitbrain demo`: the sound Raft passes, the same Raft with a known bug is caught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from checkers.result import Verdict
+from harness.commands.run import ALL_FAULTS, enter_namespace, execute, print_results
+from harness.commands.terminal import Terminal
+from harness.environments.choose import choose
+from harness.store import create
+from harness.test import Test, node_names, parse_nemesis, validated
+
+NODES = 5
+INTERVAL_S = 4.0
+BUG = "Q1"
+
+
+def demo_command(
+    env: Annotated[str, typer.Option(help="Where nodes run: auto, docker, local or sim.")] = "auto",
+    time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults in each test.")] = 40.0,
+    seed: Annotated[int, typer.Option(help="What all randomness is derived from.")] = 7,
+    store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
+) -> None:
+    """Two tests under partitions, skewed clocks, kills and pauses: a sound Raft, then one with a bug.
+
+    Exits with 0 only if the first is valid and the second invalid.
+    """
+    terminal = Terminal()
+    environment, why = choose(env)
+    terminal.say(f"environment {environment}: {why}")
+    enter_namespace(environment)
+    found = []
+    for mutant, title in ((None, "a sound Raft"), (BUG, "the same, but a leader answers reads without asking a quorum")):
+        terminal.lines([f"== {title}"])
+        test = validated(
+            Test(
+                environment=environment,
+                nodes=node_names(NODES),
+                workload="register",
+                nemesis=parse_nemesis(ALL_FAULTS, INTERVAL_S),
+                time_limit_s=time_limit,
+                rate=200.0,
+                concurrency=2 * NODES,
+                seed=seed,
+                mutant=mutant,
+            )
+        )
+        directory = create(store, test.name)
+        results = execute(test, directory, terminal)
+        print_results(results, directory, terminal)
+        found.append(results.verdict)
+    as_expected = found == [Verdict.VALID, Verdict.INVALID]
+    terminal.lines(["", f"expected valid, then invalid; found {found[0]}, then {found[1]}"])
+    raise typer.Exit(0 if as_expected else 1)

@@ -1,0 +1,95 @@
+"""`splitbrain run`: one test, from the options of the command line to an exit code."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from harness.adapters.raft_register import RaftRegister
+from harness.commands.terminal import Terminal
+from harness.environments import choose, namespace
+from harness.environments.local import LocalEnvironment
+from harness.judge import Results
+from harness.report.text import render, sentence
+from harness.runner import run
+from harness.store import RunDirectory, create
+from harness.test import Test, node_names, parse_concurrency, parse_nemesis, validated
+
+ALL_FAULTS = "partition,clock,kill,pause"
+
+
+def run_command(
+    env: Annotated[str, typer.Option(help="Where nodes run: auto, docker, local or sim.")] = "auto",
+    nodes: Annotated[int, typer.Option(help="How many nodes.")] = 5,
+    workload: Annotated[str, typer.Option(help="What clients do.")] = "register",
+    nemesis: Annotated[
+        str, typer.Option(help="Faults to inject, or none; NAME:interval=S gives one its own pace.")
+    ] = ALL_FAULTS,
+    time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults.")] = 30.0,
+    rate: Annotated[float, typer.Option(help="Operations a second, over all workers.")] = 200.0,
+    concurrency: Annotated[str, typer.Option(help="Client workers; 2n is twice the number of nodes.")] = "2n",
+    seed: Annotated[int | None, typer.Option(help="What all randomness is derived from; drawn if not given.")] = None,
+    interval: Annotated[float, typer.Option(help="Seconds between a fault's begin and end, on average.")] = 5.0,
+    mutant: Annotated[str | None, typer.Option(help="A known bug to build into every node, such as Q1.")] = None,
+    store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
+    json: Annotated[bool, typer.Option("--json", help="Print the results as one JSON object, and nothing else.")] = False,
+) -> None:
+    """Run one test: start a cluster, break it while clients use it, and check what they saw.
+
+    Exits with 0 if that is linearizable (valid), 1 if not (invalid), 2 if it is not known.
+    """
+    names = node_names(nodes)
+    environment, why = choose.choose(env)
+    test = validated(
+        Test(
+            environment=environment,
+            nodes=names,
+            workload=workload,
+            nemesis=parse_nemesis(nemesis, interval),
+            time_limit_s=time_limit,
+            rate=rate,
+            concurrency=parse_concurrency(concurrency, max(nodes, 1)),
+            seed=random.SystemRandom().randrange(1 << 31) if seed is None else seed,
+            mutant=mutant,
+        )
+    )
+    terminal = Terminal(json)
+    if env == "auto":
+        terminal.say(f"environment {environment}: {why}")
+    enter_namespace(environment)
+    directory = create(store, test.name)
+    results = execute(test, directory, terminal)
+    print_results(results, directory, terminal)
+    raise typer.Exit(results.verdict.exit_code)
+
+
+def enter_namespace(environment: str) -> None:
+    """Go on inside of a private namespace if the environment needs one: run this command line again there, then exit."""
+    if environment == LocalEnvironment.name and not namespace.inside():
+        again = [sys.executable, "-P", "-m", "harness", *sys.argv[1:], "--env", environment]
+        raise typer.Exit(namespace.reexecute(again))
+
+
+def execute(test: Test, directory: RunDirectory, terminal: Terminal) -> Results:
+    """The results of the test. Whoever calls for `local` must be inside of the namespace: see `enter_namespace`."""
+    adapter = RaftRegister(mutant=test.mutant)
+    environment = choose.make(test.environment, test.nodes, adapter, test.seed, directory.path, terminal.say)
+    with terminal.progress(f"{test.name}, seed {test.seed}", test.time_limit_s, environment.now_ns):
+        return run(test, environment, adapter, directory)
+
+
+def print_results(results: Results, directory: RunDirectory, terminal: Terminal) -> None:
+    """Show the results and keep the same text in the run directory."""
+    text = render(results, directory.path)
+    directory.report.write_text(text + "\n")
+    if terminal.json:
+        print(msgspec.json.encode({"run": str(directory.path), **msgspec.to_builtins(results)}).decode())
+    else:
+        *body, _ = text.split("\n")
+        terminal.lines(body)
+        terminal.verdict(results.verdict, sentence(results))

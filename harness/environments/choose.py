@@ -1,0 +1,49 @@
+"""Which environment a run gets: by name, or the most real one that this machine can do.
+
+Lives here: the names and the order of preference. Must not live here: what an environment needs (each says that itself).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.adapters.raft_register import RaftRegister
+from harness.environments.base import Environment, UsageError
+from harness.environments.docker import DockerEnvironment
+from harness.environments.local import LocalEnvironment
+from harness.environments.sim.environment import SimEnvironment
+
+ENVIRONMENTS: dict[str, type[Environment]] = {
+    environment.name: environment for environment in (DockerEnvironment, LocalEnvironment, SimEnvironment)
+}
+"""By name, the most real one first."""
+
+
+def choose(name: str) -> tuple[str, str]:
+    """The environment to use and, for `auto`, why it was chosen. Raises `UsageError` if the one named cannot be used."""
+    if name != "auto" and name not in ENVIRONMENTS:
+        raise UsageError(f"--env {name}: there is no such environment; choose from auto, {', '.join(ENVIRONMENTS)}")
+    if name != "auto":
+        reason = ENVIRONMENTS[name].unavailable()
+        if reason is not None:
+            raise UsageError(f"--env {name}: {reason}")
+        return name, "it was asked for"
+    passed_over: list[str] = []
+    for candidate, environment in ENVIRONMENTS.items():
+        reason = environment.unavailable()
+        if reason is None:
+            return candidate, "; ".join(passed_over) or "it is the most real one"
+        passed_over.append(f"no {candidate}: {reason}")
+    raise AssertionError("the simulator needs nothing")
+
+
+def make(
+    name: str, nodes: tuple[str, ...], adapter: RaftRegister, seed: int, directory: Path, say: Callable[[str], None]
+) -> Environment:
+    """A new environment of that name, for one run."""
+    if name == DockerEnvironment.name:
+        return DockerEnvironment(nodes, say, adapter)
+    if name == LocalEnvironment.name:
+        return LocalEnvironment(nodes, say, adapter, directory)
+    return SimEnvironment(nodes, say, adapter, seed, directory)

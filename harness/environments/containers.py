@@ -1,0 +1,162 @@
+"""Containers and networks of one run, and what dead harnesses left of theirs.
+
+Lives here: blocking calls of the Docker SDK, each given a client. Must not live here: threads, deadlines, or what a run
+does with them.
+
+Everything made here carries the run's label and its owner's, and is found by label only.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.environments.base import EnvironmentFailure, UsageError
+from harness.environments.owner import RUN, Owner
+from harness.environments.subnet import free_subnets, routed_networks
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+VOLUME = "/var/lib/splitbrain"
+"""Where a container's volume is mounted. Node data is on it: a container's own file system may be slow to sync."""
+
+_COMMAND_TIMEOUT_S = 10
+_SUBNET_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One node's container, as it is to be made."""
+
+    name: str
+    hostname: str
+    image: str
+    network: str
+    address: str
+    labels: Mapping[str, str]
+    published_port: int | None = None
+
+
+def labels(run: str) -> dict[str, str]:
+    """What marks all that belongs to `run`."""
+    return Owner.current().labels() | {RUN: run}
+
+
+def create_network(client: DockerClient, run: str, wanted: IPv4Network | None, internal: bool) -> IPv4Network:
+    """The subnet of a new network that is named like the run; `wanted`, or one that nothing here uses."""
+    from docker.errors import APIError
+    from docker.types import IPAMConfig, IPAMPool
+
+    candidates = [wanted] if wanted else _free_subnets(client)
+    for subnet in candidates:
+        ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet), gateway=str(subnet[1]))])
+        try:
+            client.networks.create(run, driver="bridge", internal=internal, labels=labels(run), ipam=ipam)
+        except APIError as error:
+            if "overlaps" not in str(error):
+                raise
+        else:
+            return subnet
+    tried = ", ".join(map(str, candidates))
+    raise UsageError(f"no free subnet for the nodes ({tried} overlap networks that Docker has): name one")
+
+
+def _free_subnets(client: DockerClient) -> list[IPv4Network]:
+    """The first few: another harness may take one of them first."""
+    taken = routed_networks(Path("/proc/net/route").read_text(encoding="ascii"))
+    for network in client.networks.list():
+        for pool in (network.attrs["IPAM"] or {}).get("Config") or []:
+            if ":" not in pool.get("Subnet", ":"):
+                taken.append(IPv4Network(pool["Subnet"]))
+    free = free_subnets(taken)
+    return [subnet for subnet, _ in zip(free, range(_SUBNET_ATTEMPTS), strict=False)]
+
+
+def create_container(client: DockerClient, wanted: Container) -> None:
+    """Create and start it, with NET_ADMIN and no other capability: enough to drop packets in its own namespace."""
+    from docker.types import Mount
+
+    client.containers.create(
+        wanted.image,
+        name=wanted.name,
+        hostname=wanted.hostname,
+        labels=dict(wanted.labels),
+        cap_drop=["ALL"],
+        cap_add=["NET_ADMIN"],
+        security_opt=["no-new-privileges"],
+        network=wanted.network,
+        networking_config={wanted.network: client.api.create_endpoint_config(ipv4_address=wanted.address)},
+        ports={f"{wanted.published_port}/tcp": ("127.0.0.1", 0)} if wanted.published_port else None,
+        mounts=[Mount(target=VOLUME, source=None, labels=dict(wanted.labels))],
+    ).start()
+
+
+def published_port(client: DockerClient, container: str, port: int) -> int:
+    """The port of 127.0.0.1 that leads to `port` of the container."""
+    return int(client.containers.get(container).attrs["NetworkSettings"]["Ports"][f"{port}/tcp"][0]["HostPort"])
+
+
+def execute(client: DockerClient, container: str, command: Iterable[str]) -> str:
+    """What the command printed inside the container; raises `EnvironmentFailure` if it failed."""
+    limited = ["timeout", "--signal=KILL", str(_COMMAND_TIMEOUT_S), *command]
+    execution = client.api.exec_create(container, limited)["Id"]
+    output = client.api.exec_start(execution).decode(errors="replace").strip()
+    code = client.api.exec_inspect(execution)["ExitCode"]
+    if code != 0:
+        said = output or "it says nothing"
+        raise EnvironmentFailure(f"{container}: {' '.join(limited[3:5])} ended with {code}: {said}")
+    return output
+
+
+def read_file(client: DockerClient, container: str, path: str) -> bytes:
+    """The content of one file of the container. Raises the SDK's `NotFound`."""
+    chunks, _ = client.api.get_archive(container, path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        member = archive.next()
+        content = archive.extractfile(member) if member else None
+        if content is None:
+            raise EnvironmentFailure(f"{container}: {path} is not a file")
+        return content.read()
+
+
+def containers_of(client: DockerClient, run: str) -> list[str]:
+    """The ids of the run's containers, running or not."""
+    return [found["Id"] for found in client.api.containers(all=True, filters={"label": f"{RUN}={run}"})]
+
+
+def remove_container(client: DockerClient, container: str) -> None:
+    """Remove it with its volume, whatever its state; fine if somebody else has removed it."""
+    from docker.errors import APIError, NotFound
+
+    try:
+        client.api.remove_container(container, v=True, force=True)
+    except NotFound:
+        return
+    except APIError as error:
+        if "already in progress" not in str(error):
+            raise
+
+
+def remove_networks(client: DockerClient, run: str) -> None:
+    """Remove the run's networks; its containers must be gone."""
+    from docker.errors import NotFound
+
+    for network in client.networks.list(filters={"label": f"{RUN}={run}"}):
+        try:
+            network.remove()
+        except NotFound:
+            continue
+
+
+def abandoned_runs(client: DockerClient) -> dict[str, Owner]:
+    """The runs whose harness is gone, each with its owner; those of the living are left out."""
+    filters = {"label": RUN}
+    found = [*client.api.containers(all=True, filters=filters), *client.api.networks(filters=filters)]
+    owners = {thing["Labels"][RUN]: Owner.of(thing["Labels"]) for thing in found}
+    return {run: owner for run, owner in sorted(owners.items()) if owner.gone()}

@@ -1,0 +1,106 @@
+"""The Docker Engine, asked with a deadline.
+
+Lives here: clients, threads, deadlines, and the translation of the SDK's exceptions. Must not live here: what is asked.
+
+The SDK blocks, and some of its reads have no time-out at all. So each call has a thread and a client of its own, the
+thread is a daemon (an engine that hangs must not keep the harness from exiting), and the caller waits only so long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.environments.base import EnvironmentFailure
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+T = TypeVar("T")
+_DEADLINE_S = 15.0
+_PROBE_TIMEOUT_S = 3
+
+
+class Engine:
+    """The engine that the environment variables of Docker name, by default the one of this machine."""
+
+    def __init__(self) -> None:
+        self._version: str | None = None  # None: agree on an API version first, one request more
+
+    async def call(self, what: str, work: Callable[[DockerClient], T], deadline_s: float = _DEADLINE_S) -> T:
+        """What `work` returns. Raises `EnvironmentFailure` if the engine refuses, or gives no answer in time.
+
+        When the caller is cancelled, what was begun ends first: a container made after the teardown would stay.
+        """
+        from docker.errors import DockerException
+
+        future = asyncio.wrap_future(self._in_thread(work, deadline_s))
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await asyncio.shield(future)
+        except TimeoutError as error:
+            raise EnvironmentFailure(f"docker: {what}: no answer within {deadline_s:.0f} s") from error
+        except (DockerException, OSError) as error:
+            raise EnvironmentFailure(f"docker: {what}: {first_line(error)}") from error
+        except asyncio.CancelledError:
+            await asyncio.wait([future], timeout=deadline_s)
+            raise
+
+    def _in_thread(self, work: Callable[[DockerClient], T], deadline_s: float) -> Future[T]:
+        promise: Future[T] = Future()
+        promise.set_running_or_notify_cancel()  # from now on it cannot be cancelled from outside
+
+        def run() -> None:
+            try:
+                with closing(self._client(deadline_s)) as client:
+                    promise.set_result(work(client))
+            except BaseException as error:  # noqa: BLE001 - handed to the caller
+                promise.set_exception(error)
+
+        threading.Thread(target=run, name="docker", daemon=True).start()
+        return promise
+
+    def _client(self, timeout_s: float) -> DockerClient:
+        import docker
+
+        client = docker.from_env(version=self._version, timeout=max(1, int(timeout_s)))
+        self._version = client.api.api_version
+        return client
+
+
+async def all_of(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """The results, once every call has ended; then the first failure is raised, and none goes on unseen."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    succeeded = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        succeeded.append(result)
+    return succeeded
+
+
+def unavailable() -> str | None:
+    """Why no engine can be used, in one line with the next step; None if one answers."""
+    try:
+        # The folder `docker` of a checkout is importable too, so the name alone proves nothing.
+        from docker.errors import DockerException
+
+        from docker import from_env
+    except ImportError:
+        return "the Docker SDK for Python is missing: install the package docker"
+    try:
+        with closing(from_env(timeout=_PROBE_TIMEOUT_S)) as client:
+            client.ping()
+    except (DockerException, OSError) as error:
+        return f"no Docker Engine answers ({first_line(error)}): start one, or point DOCKER_HOST at one"
+    return None
+
+
+def first_line(error: BaseException) -> str:
+    """The gist of an exception of the SDK, on one line."""
+    explanation = getattr(error, "explanation", None) or str(error) or type(error).__name__
+    return str(explanation).strip().splitlines()[0]

@@ -1,0 +1,1 @@
+"""The simulator: a deterministic environment in one process, on virtual time."""

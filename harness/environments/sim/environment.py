@@ -1,0 +1,208 @@
+"""The simulator as an environment: the contract, carried out in virtual time.
+
+Lives here: which simulated thing each operation of the contract becomes. Must not live here: how those things work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, TypeVar
+
+import msgspec
+
+from harness.adapters.raft_register import RaftRegister
+from harness.environments.base import (
+    CallFailed,
+    Capability,
+    ClockSetting,
+    ConnectFailed,
+    Connection,
+    Environment,
+    Grudge,
+    Node,
+    UsageError,
+)
+from harness.environments.sim.host import TICK_NS, Answer, Host
+from harness.environments.sim.loop import Loop, SimFuture
+from harness.environments.sim.network import Network
+from raft_impl.mutants import UnknownMutantError, find
+from raft_impl.node import NodeConfig
+from raft_impl.trace import TraceRecord
+
+T = TypeVar("T")
+_MS_NS = 1_000_000
+
+
+class SimEnvironment(Environment):
+    """Simulated nodes. Everything that happens follows from `seed`; traces go to `directory/<node>/trace.jsonl`."""
+
+    name: ClassVar[str] = "sim"
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
+
+    def __init__(
+        self, nodes: tuple[Node, ...], say: Callable[[str], None], adapter: RaftRegister, seed: int, directory: Path
+    ) -> None:
+        super().__init__(nodes, say)
+        self._adapter = adapter
+        self._seed = seed
+        self._directory = directory
+        self._loop = Loop()
+        self._network = Network(self._loop, seed)
+        self._hosts: dict[Node, Host] = {}
+        self._traces: list[BinaryIO] = []
+        self._next_connection = 0
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        return None
+
+    # -- time and tasks ------------------------------------------------------------------------------------------
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return self._loop.run(main)
+
+    def now_ns(self) -> int:
+        return self._loop.now_ns
+
+    def call_at(self, time_ns: int, callback: Callable[[], None]) -> None:
+        self._loop.at(time_ns, lambda _: callback())
+
+    def spawn(self, task: Coroutine[Any, Any, None]) -> None:
+        self._loop.spawn(task)
+
+    def future(self) -> SimFuture:
+        return SimFuture()
+
+    def sleep(self, seconds: float) -> SimFuture:
+        return self._loop.sleep(seconds)
+
+    # -- the cluster ---------------------------------------------------------------------------------------------
+
+    async def setup(self) -> None:
+        if self._adapter.mutant is not None:
+            try:
+                find(self._adapter.mutant)
+            except UnknownMutantError as error:
+                raise UsageError(str(error)) from error
+        for node in self.nodes:
+            self._hosts[node] = self._host(node)
+        for host in self._hosts.values():
+            host.introduce(self._hosts.values())
+        for host in self._hosts.values():
+            host.start()
+
+    def _host(self, node: Node) -> Host:
+        config = NodeConfig(
+            node,
+            self.nodes,
+            election_ticks=self._adapter.election_ms * _MS_NS // TICK_NS,
+            heartbeat_ticks=self._adapter.heartbeat_ms * _MS_NS // TICK_NS,
+            mutant=self._adapter.mutant,
+        )
+        return Host(config, self._loop, self._network, self._seed, self._trace_to(self._directory / node))
+
+    def _trace_to(self, directory: Path) -> Callable[[TraceRecord], None]:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / "trace.jsonl").open("wb")
+        self._traces.append(file)
+        encode, write = msgspec.json.Encoder().encode, file.write
+
+        def trace(record: TraceRecord) -> None:
+            write(encode(record) + b"\n")
+
+        return trace
+
+    async def teardown(self) -> None:
+        for host in self._hosts.values():
+            host.kill()
+        for file in self._traces:
+            file.close()
+
+    async def start(self, node: Node) -> None:
+        self._hosts[node].start()
+
+    async def stop(self, node: Node) -> None:
+        self._hosts[node].stop()
+
+    async def kill(self, node: Node) -> None:
+        self._hosts[node].kill()
+
+    async def pause(self, node: Node) -> None:
+        self._hosts[node].pause()
+
+    async def resume(self, node: Node) -> None:
+        self._hosts[node].resume()
+
+    async def cut(self, grudge: Grudge) -> None:
+        self._network.cut(grudge)
+
+    async def heal(self) -> None:
+        self._network.cut({})
+
+    async def set_clock(self, node: Node, setting: ClockSetting) -> None:
+        self._hosts[node].set_clock(setting)
+
+    async def running(self, node: Node) -> bool:
+        return self._hosts[node].running
+
+    async def fetch(self, directory: Path) -> None:
+        for file in self._traces:
+            file.flush()
+        if directory.resolve() != self._directory.resolve():
+            for node in self._hosts:
+                copy = directory / node / "trace.jsonl"
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes((self._directory / node / "trace.jsonl").read_bytes())
+
+    # -- clients -------------------------------------------------------------------------------------------------
+
+    async def connect(self, node: Node, timeout_s: float) -> Connection:
+        answered = SimFuture()
+        host = self._hosts[node]
+        # A standing process still has a kernel that accepts connections for it.
+        self._network.call(node, lambda _: answered.set_result(host.running), None)
+        if not await answered:
+            raise ConnectFailed(f"{node}: connection refused")
+        self._next_connection += 1
+        return SimConnection(self._loop, self._network, host, f"client {self._next_connection}")
+
+
+class SimConnection:
+    """One client's connection to a simulated server."""
+
+    def __init__(self, loop: Loop, network: Network, host: Host, name: str) -> None:
+        self._loop = loop
+        self._network = network
+        self._host = host
+        self._name = name
+        self._boot = host.boot
+        self._closed = False
+
+    async def call(self, frame: bytes, timeout_s: float) -> bytes:
+        if self._closed:
+            raise CallFailed(f"{self._host.name}: connection closed")
+        outcome = SimFuture()
+
+        def settle(answer: bytes | str | None) -> None:
+            # Whichever comes first counts: the answer, the loss of the connection (None), or the time-out (text).
+            if not outcome.done():
+                outcome.set_result(answer)
+
+        self._network.call(self._host.name, lambda _: self._arrive(frame, settle), None)
+        self._loop.after(int(timeout_s * 1e9), settle, "timed out")
+        answer = await outcome
+        if not isinstance(answer, bytes):
+            self._closed = True
+            raise CallFailed(f"{self._host.name}: {answer or 'connection lost'}")
+        return answer
+
+    def _arrive(self, frame: bytes, answer: Answer) -> None:
+        if self._host.boot == self._boot:
+            self._host.request(self._name, frame, answer)
+        else:
+            # Started anew since: it knows nothing of this connection and resets it.
+            self._network.call(self._host.name, answer, None)
+
+    def close(self) -> None:
+        self._closed = True

@@ -1,0 +1,89 @@
+"""The nemesis: the thread that breaks things. A package is one kind of fault, complete.
+
+Lives here: what a package is and how several become one nemesis. Must not live here: any fault (one file each).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from msgspec import UNSET
+
+from checkers.history import Event
+from harness.cluster import Cluster
+from harness.environments.base import Capability, Environment, EnvironmentFailure
+from harness.generator import NEMESIS, After, AnyOf, Calls, FlipFlop, Generator, Stagger, Template, operations
+from harness.interpreter import Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a fault may touch: the environment, who leads, and the nemesis' own randomness."""
+
+    environment: Environment
+    cluster: Cluster
+    random: Random
+
+
+Fault = Callable[[Scene, Event], Awaitable[object]]
+"""Carries out one operation of a package; answers with what it became: the resolved targets, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One kind of fault: how it begins and ends, in the history and for real (Jepsen `nemesis.combined` package).
+
+    `begin(random)` draws the operation that starts a window; `end` closes it, and also heals whatever is left of this
+    kind when the test is over.
+    """
+
+    name: str
+    capability: Capability
+    begin: Callable[[Random], Template]
+    end: Template
+    start: Fault
+    stop: Fault
+
+    def generator(self, interval_s: float) -> Generator:
+        """Windows for ever: begin, end, begin..., on average `interval_s` apart."""
+        flips = FlipFlop(Calls(self.begin), Calls(lambda random: self.end))
+        return After(interval_s / 2, Stagger(interval_s, flips))
+
+
+@dataclass(frozen=True, slots=True)
+class Nemesis:
+    """Several packages as one: each with its own pace, one operation at a time."""
+
+    packages: tuple[tuple[Package, float], ...]
+
+    def generator(self) -> Generator:
+        """The faults of every package, interleaved."""
+        return AnyOf(tuple(package.generator(interval_s) for package, interval_s in self.packages))
+
+    def final_generator(self) -> Generator:
+        """One operation a package, which undoes what is left of it."""
+        return operations(package.end for package, _ in self.packages)
+
+    def handler(self, scene: Scene) -> Callable[[Event], Awaitable[Completion]]:
+        """Carries out the operations of all packages. A fault that could not be applied is recorded as an error."""
+        faults: dict[str, Fault] = {}
+        for package, _ in self.packages:
+            faults[f"start-{package.name}"] = package.start
+            faults[package.end.f] = package.stop
+
+        async def handle(event: Event) -> Completion:
+            try:
+                return Completion("info", value=await faults[event.f](scene, event))
+            except EnvironmentFailure as failure:
+                return Completion("info", error=str(failure))
+
+        return handle
+
+
+def count_faults(packages: Sequence[str], events: Sequence[Event]) -> dict[str, int]:
+    """How many faults of each package were begun: operations that start one and completed without an error."""
+    completions = [event for event in events if event.process == NEMESIS][1::2]
+    begun = [event.f for event in completions if event.error is UNSET]
+    return {name: begun.count(f"start-{name}") for name in packages}

@@ -1,0 +1,49 @@
+"""Clocks: nodes' clocks jump or run at the wrong rate, and are set right again."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+from checkers.history import Event
+from harness.environments.base import Capability, ClockSetting
+from harness.generator import Template
+from harness.nemesis.base import Package, Scene
+from harness.nemesis.targets import TARGETS, resolve
+
+
+def _begin(random: Random) -> Template:
+    kind = random.choice(("offset", "rate"))
+    return Template("start-clock", value={"target": random.choice(TARGETS), "kind": kind})
+
+
+def bump_ms(random: Random) -> float:
+    """A jump of Jepsen's size: 1.5^(6+25U) milliseconds, so 11 ms to 288 s, in either direction."""
+    return round(random.choice((-1, 1)) * math.pow(1.5, 6 + 25 * random.random()), 3)
+
+
+def drift(random: Random) -> float:
+    """A rate between a fifth and five times the true one, evenly on a logarithmic scale."""
+    return round(math.pow(5, random.uniform(-1, 1)), 3)
+
+
+async def _start(scene: Scene, event: Event) -> object:
+    asked = event.value
+    assert isinstance(asked, dict)
+    primaries = await scene.cluster.primaries()
+    settings = {}
+    for node in resolve(asked["target"], scene.environment.nodes, primaries, scene.random):
+        offset = asked["kind"] == "offset"
+        setting = ClockSetting(offset_ms=bump_ms(scene.random)) if offset else ClockSetting(rate=drift(scene.random))
+        await scene.environment.set_clock(node, setting)
+        settings[node] = {"offset_ms": setting.offset_ms, "rate": setting.rate}
+    return {"target": asked["target"], "clocks": settings, "primaries": primaries}
+
+
+async def _stop(scene: Scene, event: Event) -> object:
+    for node in scene.environment.nodes:
+        await scene.environment.set_clock(node, ClockSetting())
+    return "reset"
+
+
+CLOCK = Package("clock", Capability.CLOCK, _begin, Template("stop-clock"), _start, _stop)

@@ -1,0 +1,129 @@
+"""Grudges: who refuses to hear whom. Pure functions from nodes to a `Grudge` (destination -> sources dropped).
+
+Lives here: the shapes of partitions and their names. Must not live here: applying them (an environment does), or
+finding out who leads (`harness.cluster` does). The shapes are those of `jepsen.nemesis` and `jepsen.nemesis.combined`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+
+from harness.environments.base import Grudge, Node
+
+Components = Sequence[Sequence[Node]]
+
+
+def complete_grudge(components: Components) -> Grudge:
+    """No traffic outside one's component (Jepsen `complete-grudge`)."""
+    everyone = [node for component in components for node in component]
+    return {
+        node: frozenset(everyone) - frozenset(component)
+        for component in components
+        for node in component
+        if len(component) < len(everyone)
+    }
+
+
+def bisect(nodes: Sequence[Node]) -> Components:
+    """The nodes in two halves, the smaller one first (Jepsen `bisect`)."""
+    middle = len(nodes) // 2
+    return nodes[:middle], nodes[middle:]
+
+
+def split_one(nodes: Sequence[Node], loner: Node) -> Components:
+    """One node alone, the others together (Jepsen `split-one`)."""
+    return [loner], [node for node in nodes if node != loner]
+
+
+def bridge(nodes: Sequence[Node]) -> Grudge:
+    """Two halves that do not hear each other, and one node between them that both hear (Jepsen `bridge`)."""
+    left, right = bisect(nodes)
+    middle = right[0] if right else None
+    cut = complete_grudge((left, right))
+    return {
+        node: sources - {middle} for node, sources in cut.items() if node != middle and sources - {middle}
+    }
+
+
+def majorities_ring(nodes: Sequence[Node], random: Random) -> Grudge:
+    """Every node hears a majority, no two of them the same one (Jepsen `majorities-ring`).
+
+    Up to five nodes: windows of a majority over a shuffled cycle; a window's middle node drops all outside it. With
+    more nodes the ring is not enough: links are added between nodes of least degree until each has a majority.
+    """
+    if len(nodes) <= 5:
+        return _perfect_ring(random.sample(nodes, len(nodes)))
+    return _stochastic_ring(nodes, random)
+
+
+def _perfect_ring(cycle: Sequence[Node]) -> Grudge:
+    count = len(cycle)
+    majority = count // 2 + 1
+    grudge = {}
+    for start in range(count):
+        window = [cycle[(start + step) % count] for step in range(majority)]
+        grudge[window[majority // 2]] = frozenset(cycle) - frozenset(window)
+    return {node: sources for node, sources in grudge.items() if sources}
+
+
+def _stochastic_ring(nodes: Sequence[Node], random: Random) -> Grudge:
+    majority = len(nodes) // 2 + 1
+    heard: dict[Node, set[Node]] = {node: {node} for node in nodes}
+    while (poorest := min(heard, key=lambda node: len(heard[node]))) and len(heard[poorest]) < majority:
+        candidates = [node for node in nodes if node not in heard[poorest]]
+        fewest = min(len(heard[node]) for node in candidates)
+        friend = random.choice([node for node in candidates if len(heard[node]) == fewest])
+        heard[poorest].add(friend)
+        heard[friend].add(poorest)
+    everyone = frozenset(nodes)
+    return {node: everyone - friends for node, friends in heard.items() if everyone - friends}
+
+
+def one_way(components: Components) -> Grudge:
+    """The first component is not heard by the others, but hears them."""
+    mute, others = components[0], [node for component in components[1:] for node in component]
+    return {node: frozenset(mute) for node in others if mute}
+
+
+def _one(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+    return complete_grudge(split_one(nodes, random.choice(nodes)))
+
+
+def _halves(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+    return complete_grudge(bisect(random.sample(nodes, len(nodes))))
+
+
+def _minority_third(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+    shuffled = random.sample(nodes, len(nodes))
+    third = (len(nodes) - 1) // 3
+    return complete_grudge((shuffled[:third], shuffled[third:]))
+
+
+def _bridge(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+    return bridge(random.sample(nodes, len(nodes)))
+
+
+def _ring(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+    return majorities_ring(nodes, random)
+
+
+def _primaries(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+    others = [node for node in nodes if node not in primaries]
+    return complete_grudge(([[primary] for primary in primaries] or [[random.choice(nodes)]]) + [others])
+
+
+def _one_way(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+    return one_way(split_one(nodes, random.choice(nodes)))
+
+
+SHAPES: Mapping[str, Callable[[Sequence[Node], Sequence[Node], Random], Grudge]] = {
+    "one": _one,
+    "bisect": _halves,
+    "minority-third": _minority_third,
+    "bridge": _bridge,
+    "majorities-ring": _ring,
+    "primaries": _primaries,
+    "one-way": _one_way,
+}
+"""A grudge for (nodes, who leads now, randomness), by the name that users and histories call it."""

@@ -1,0 +1,31 @@
+"""Partitions: the network is cut along a grudge, and healed."""
+
+from __future__ import annotations
+
+from random import Random
+
+from checkers.history import Event
+from harness.environments.base import Capability
+from harness.generator import Template
+from harness.nemesis.base import Package, Scene
+from harness.nemesis.grudges import SHAPES
+
+
+def _begin(random: Random) -> Template:
+    return Template("start-partition", value=random.choice(list(SHAPES)))
+
+
+async def _start(scene: Scene, event: Event) -> object:
+    primaries = await scene.cluster.primaries()
+    shape = str(event.value)
+    grudge = SHAPES[shape](scene.environment.nodes, primaries, scene.random)
+    await scene.environment.cut(grudge)
+    return {"shape": shape, "drops": {node: sorted(grudge[node]) for node in sorted(grudge)}, "primaries": primaries}
+
+
+async def _stop(scene: Scene, event: Event) -> object:
+    await scene.environment.heal()
+    return "healed"
+
+
+PARTITION = Package("partition", Capability.PARTITION, _begin, Template("stop-partition"), _start, _stop)

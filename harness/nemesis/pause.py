@@ -1,0 +1,32 @@
+"""Pauses: processes stop where they stand, with their memory and sockets, and go on later as if nothing had been."""
+
+from __future__ import annotations
+
+from random import Random
+
+from checkers.history import Event
+from harness.environments.base import Capability
+from harness.generator import Template
+from harness.nemesis.base import Package, Scene
+from harness.nemesis.targets import TARGETS, resolve
+
+
+def _begin(random: Random) -> Template:
+    return Template("start-pause", value=random.choice(TARGETS))
+
+
+async def _start(scene: Scene, event: Event) -> object:
+    primaries = await scene.cluster.primaries()
+    targets = resolve(str(event.value), scene.environment.nodes, primaries, scene.random)
+    for node in targets:
+        await scene.environment.pause(node)
+    return {"target": event.value, "nodes": targets, "primaries": primaries}
+
+
+async def _stop(scene: Scene, event: Event) -> object:
+    for node in scene.environment.nodes:
+        await scene.environment.resume(node)
+    return "resumed"
+
+
+PAUSE = Package("pause", Capability.PAUSE, _begin, Template("stop-pause"), _start, _stop)

@@ -1,0 +1,45 @@
+"""A run's results as text for a terminal.
+
+Lives here: wording and order. Must not live here: judging, or colours (the command adds them).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from checkers.result import Verdict
+from harness.judge import Results
+
+_MEANING = {
+    Verdict.VALID: "these answers could have come from one correct copy",
+    Verdict.INVALID: "no single correct copy could have given these answers",
+    Verdict.UNKNOWN: "nothing is proven",
+}
+
+
+def render(results: Results, run: Path) -> str:
+    """Everything a person needs to know, the verdict in one sentence last."""
+    lines = [detail for check in results.checks.values() if (detail := check.detail)]
+    lines += [*_numbers(results), f"run directory  {run}", f"to run again   {results.command}"]
+    return "\n".join([*lines, sentence(results)])
+
+
+def sentence(results: Results) -> str:
+    """The verdict and its reason, in one line."""
+    broken = [name for name, check in results.checks.items() if check.verdict == Verdict.INVALID]
+    meaning = _MEANING[results.verdict]
+    if broken and "linearizable" not in broken:
+        meaning = "the cluster did not recover"
+    return f"{results.verdict}: {meaning} ({results.reason})"
+
+
+def _numbers(results: Results) -> list[str]:
+    operations = results.operations
+    faults = ", ".join(f"{count} {name}" for name, count in results.faults.items()) or "none"
+    changes = "unknown" if results.leader_changes is None else str(results.leader_changes)
+    return [
+        "operations     {total}: {ok} ok, {fail} fail, {info} info".format(**operations),
+        f"faults         {faults}",
+        f"elections won  {changes}",
+        *(f"{name:<14} {check.verdict}: {check.reason}" for name, check in results.checks.items()),
+    ]

@@ -1,0 +1,104 @@
+"""The main path: run a test, and judge it.
+
+    definition -> set up -> wait until healthy -> workload and nemesis -> heal -> wait until healthy -> final operations
+               -> fetch logs, tear down -> check -> results
+
+Lives here: that order, and nothing else. Start reading the harness here: `harness.test` is what goes in, an environment
+is where it happens, `harness.driver` carries out generators, `harness.judge` turns what was recorded into results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+from harness.adapters.base import Adapter
+from harness.cluster import Cluster
+from harness.driver import Driver, Handler
+from harness.environments.base import Environment, EnvironmentFailure
+from harness.generator import NEMESIS, AnyOf, Thread, TimeLimit, nemesis
+from harness.interpreter import Interpreter
+from harness.judge import Evidence, Results, judge
+from harness.nemesis import PACKAGES
+from harness.nemesis.base import Nemesis, Scene
+from harness.recorder import Recorder
+from harness.store import RunDirectory
+from harness.test import Test
+from harness.worker import Worker
+from harness.workloads import WORKLOADS
+from harness.workloads.base import Pace
+
+STREAMS = ("generator", "clients", NEMESIS, "targets")
+"""The random streams of a test, each derived from its seed by name: what one draws never changes what another draws."""
+
+
+def run(test: Test, environment: Environment, adapter: Adapter, directory: RunDirectory) -> Results:
+    """The results of one run, saved in its directory along with everything else.
+
+    A run that was interrupted (KeyboardInterrupt) or that broke (`UsageError`, any other exception) raises, after its
+    environment was torn down; the history up to then is in the directory.
+    """
+    directory.save(directory.definition, test)
+    recorder = Recorder(directory.history)
+    session = Session(test, environment, adapter, directory, recorder)
+    try:
+        environment.run(session.execute)
+    finally:
+        recorder.close()
+    results = judge(test, session.evidence, recorder.events, adapter.leader_changes(directory.path))
+    directory.save(directory.results, results)
+    directory.finish()
+    return results
+
+
+@dataclass
+class Session:
+    """One execution of a test: from an environment that is not there yet to one that is gone again."""
+
+    test: Test
+    environment: Environment
+    adapter: Adapter
+    directory: RunDirectory
+    recorder: Recorder
+    evidence: Evidence = field(default_factory=Evidence)
+
+    async def execute(self) -> None:
+        """Set up, run all phases, tear down. An environment that breaks on the way is evidence, not an error."""
+        try:
+            await self.environment.setup()
+            await self._phases()
+        except EnvironmentFailure as failure:
+            self.evidence.failure = str(failure)
+        finally:
+            await self.environment.fetch(self.directory.path)
+            await self.environment.teardown()
+
+    async def _phases(self) -> None:
+        test, environment, evidence = self.test, self.environment, self.evidence
+        cluster = Cluster(environment, self.adapter)
+        workload, pace = WORKLOADS[test.workload], Pace(test.concurrency, len(test.nodes), test.rate)
+        faults = Nemesis(tuple((PACKAGES[spec.name], spec.interval_s) for spec in test.nemesis))
+        streams = {name: Random(f"{test.seed}/{name}") for name in STREAMS}
+        workers = [self._worker(thread) for thread in range(test.concurrency)]
+        handlers: dict[Thread, Handler] = {thread: worker.handle for thread, worker in enumerate(workers)}
+        handlers[NEMESIS] = faults.handler(Scene(environment, cluster, streams["targets"]))
+        driver = Driver(environment, Interpreter(test.concurrency, streams), handlers, self.recorder)
+
+        if complaint := await cluster.wait_healthy(test.recovery_limit_s):
+            raise EnvironmentFailure(f"the cluster did not form within {test.recovery_limit_s:g} s: {complaint}")
+        operations = AnyOf((workload.generator(pace), nemesis(faults.generator())))
+        await driver.drive(TimeLimit(test.time_limit_s, operations))
+        await driver.drive(nemesis(faults.final_generator()))
+        evidence.unrecovered = await cluster.wait_healthy(test.recovery_limit_s)
+        evidence.final_from = len(self.recorder.events)
+        await driver.drive(workload.final_generator(self.recorder.events, pace))
+        for worker in workers:
+            worker.close()
+
+    def _worker(self, thread: int) -> Worker:
+        """The worker of a thread, whose clients all belong to one node: workers go round the nodes."""
+        node = self.test.nodes[thread % len(self.test.nodes)]
+        workload = WORKLOADS[self.test.workload]
+        return Worker(
+            lambda: workload.client(self.adapter, self.environment, node, self.test.operation_timeout_s)
+        )

@@ -1,0 +1,86 @@
+"""The store: a directory for each run, complete enough to be checked and read again by anybody.
+
+    STORE/<name>/<time>/    test.json, history.jsonl, results.json, report.txt, <node>/node.log, <node>/trace.jsonl
+    STORE/current           the run that was started last, also while it runs
+    STORE/latest            the run that ended last; STORE/<name>/latest, of that name
+
+Lives here: paths, and writing whole files at once. Must not live here: what is in them. The layout is Jepsen's.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from harness.environments.base import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Where one run is kept."""
+
+    store: Path
+    path: Path
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.jsonl"
+
+    @property
+    def definition(self) -> Path:
+        return self.path / "test.json"
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.txt"
+
+    def save(self, path: Path, content: object) -> None:
+        """Write a JSON file such that it is there whole or not at all, also after SIGKILL."""
+        text = msgspec.json.format(msgspec.json.encode(content), indent=2)
+        temporary = path.with_name(path.name + ".new")
+        temporary.write_bytes(text + b"\n")
+        temporary.replace(path)
+
+    def finish(self) -> None:
+        """Let the `latest` links point here."""
+        _link(self.store / "latest", self.path)
+        _link(self.path.parent / "latest", self.path)
+
+
+def create(store: Path, name: str, now: datetime | None = None) -> RunDirectory:
+    """A new, empty run directory. Raises `UsageError` if the store cannot be written."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+    try:
+        path = _make_unique(store.resolve() / name, stamp)
+        _link(store.resolve() / "current", path)
+    except OSError as error:
+        raise UsageError(f"--store {store}: {error.strerror}; name a directory that can be written") from error
+    return RunDirectory(store.resolve(), path)
+
+
+def _make_unique(parent: Path, stamp: str) -> Path:
+    """A directory that did not exist before: two runs may begin in one millisecond."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+        try:
+            (parent / (stamp + suffix)).mkdir()
+        except FileExistsError:
+            continue
+        return parent / (stamp + suffix)
+    raise FileExistsError(17, "a thousand runs began in one millisecond", str(parent))
+
+
+def _link(link: Path, target: Path) -> None:
+    """Point a symbolic link at a run; by rename, so that a reader always finds one or the other."""
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, link.parent))
+    temporary.replace(link)
