@@ -22,9 +22,9 @@ class TraceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A transition. The fields after `kind` belong to some kinds only.
 
     boot: first, index and hash of the last entry held. vote: candidate, vote_term. become_leader: index and hash of
-    the last entry. append: index, entry_term, hash. truncate: index, the first one removed. persist: index, the last one durable.
-    commit: index, entry_term, config (only the highest index of each advance). apply: index, entry_term, hash,
-    state_hash.
+    the last entry. append: index, entry_term, hash. truncate: index, the first one removed. persist: index, the last
+    one durable. commit: index, entry_term, config (only the highest index of each advance). apply: index, entry_term,
+    hash, state_hash.
     """
 
     node: str
