@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness.environments.base_image import base_image, image_id
 from harness.environments.engine import Engine
-from harness.environments.owner import LABEL, RUN, Owner
+from harness.environments.owner import RUN, Owner
 from harness.environments.site_packages import installed_sources, library, library_version
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ _SYSTEM_NAME = "splitbrain-system"
 _QUESTION_DEADLINE_S = 60.0
 _BUILD_DEADLINE_S = 600.0
 _DOCKERFILE = "Dockerfile"
-_RECIPES = (_DOCKERFILE, "init", "node")
-_SITE = "site"
+_SITE = "root/opt/splitbrain"
 
 Context = Mapping[str, bytes]
 """A build context: path -> content."""
@@ -41,19 +40,23 @@ async def node_image(engine: Engine, say: Callable[[str], None], wanted_base: st
     """
     base = await base_image(engine, say, wanted_base)
     base_id = await image_id(engine, base)
-    own = {**_recipes(), **_in_site(installed_sources("raft_impl"))}
+    own = {
+        _DOCKERFILE: _recipe(_DOCKERFILE),
+        **_under("root/usr/local/bin", {name: _recipe(name) for name in ("init", "node")}),
+        **_under(_SITE, installed_sources("raft_impl")),
+    }
     tag = f"{_NAME}:{digest(own, f'{base_id} {library_version()}')}"
     if not await image_id(engine, tag):
         say(f"building {tag} on {base}")
         system = await _system_image(engine, base, str(base_id))
-        context = {**own, **_in_site(await library(await _abi(engine, system)))}
+        context = {**own, **_under(_SITE, await library(await _abi(engine, system)))}
         await _build(engine, context, {"BASE_IMAGE": base}, tag)
     return tag
 
 
 async def _system_image(engine: Engine, base: str, base_id: str) -> str:
     """The tag of the first stage: the base image with the packages. Only there is it known which Python a node has."""
-    context = {_DOCKERFILE: _recipes()[_DOCKERFILE]}
+    context = {_DOCKERFILE: _recipe(_DOCKERFILE)}
     tag = f"{_SYSTEM_NAME}:{digest(context, base_id)}"
     if not await image_id(engine, tag):
         await _build(engine, context, {"BASE_IMAGE": base}, tag, target="system")
@@ -80,7 +83,6 @@ async def _build(engine: Engine, context: Context, arguments: dict[str, str], ta
             buildargs=arguments,
             target=target,
             tag=tag,
-            labels={f"{LABEL}.image": "node"},
             rm=True,
             forcerm=True,
         )
@@ -109,12 +111,12 @@ def archive(context: Context) -> bytes:
     return buffer.getvalue()
 
 
-def _recipes() -> Context:
-    """The files of docker/: beside the package in a checkout, inside of it in a wheel."""
+def _recipe(name: str) -> bytes:
+    """A file of docker/, which is beside the package in a checkout and inside of it in a wheel."""
     here = Path(__file__)
     folder = next(path for path in (here.with_name("image"), here.parents[2] / "docker") if path.is_dir())
-    return {name: (folder / name).read_bytes() for name in _RECIPES}
+    return (folder / name).read_bytes()
 
 
-def _in_site(context: Context) -> Context:
-    return {f"{_SITE}/{path}": content for path, content in context.items()}
+def _under(folder: str, context: Context) -> Context:
+    return {f"{folder}/{path}": content for path, content in context.items()}
