@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import socket
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from typing import ClassVar
 from harness.adapters.base import Adapter, Place
 from harness.environments import containers, engine, iptables
 from harness.environments.base import Capability, ClockSetting, EnvironmentFailure, Grudge, Node, UsageError
+from harness.environments.base_image import VARIABLE
 from harness.environments.engine import Engine, all_of
 from harness.environments.node_image import node_image
 from harness.environments.realtime import RealTimeEnvironment
@@ -61,12 +63,15 @@ class DockerEnvironment(RealTimeEnvironment):
         subnet: str | None = None,
         clock: str = "node",
     ) -> None:
-        """`base_image`: what the image is built on, by default found or made. `subnet`: by default a free one."""
+        """`base_image`: what the image is built on, by default $SPLITBRAIN_BASE_IMAGE, else one found or made.
+
+        `subnet`: the nodes' network, such as 10.213.7.0/24; by default one that nothing here uses.
+        """
         super().__init__(nodes, say)
         if clock not in CLOCKS:
             raise UsageError(f"clock {clock}: there is no such kind; choose from {', '.join(CLOCKS)}")
         self._adapter = adapter
-        self._base_image = base_image
+        self._base_image = base_image or os.environ.get(VARIABLE)
         self._subnet = _network(subnet)
         self._faketime = clock == "libfaketime"
         self._run = f"splitbrain-{secrets.token_hex(4)}"
