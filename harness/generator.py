@@ -79,13 +79,11 @@ class Context:
     random: Random
     streams: Mapping[str, Random]
 
-    def only(self, threads: Sequence[Thread]) -> Context:
-        """The same context, in which no other threads than these exist."""
-        return replace(
-            self,
-            threads=tuple(thread for thread in self.threads if thread in threads),
-            free=tuple(thread for thread in self.free if thread in threads),
-        )
+    def only(self, threads: tuple[Thread, ...], random: Random | None = None) -> Context:
+        """The same context in which no others than these of its threads exist, perhaps with another random stream."""
+        # Written out because `dataclasses.replace` is slow, and this is done several times for each operation.
+        free = tuple([thread for thread in self.free if thread in threads])
+        return Context(self.time_ns, self.workers, threads, free, random or self.random, self.streams)
 
 
 class Generator(Protocol):
@@ -284,7 +282,7 @@ class Limit:
         return step[0], Limit(self.count - isinstance(step[0], Invocation), step[1])
 
     def update(self, context: Context, event: Event) -> Generator:
-        return replace(self, generator=self.generator.update(context, event))
+        return Limit(self.count, self.generator.update(context, event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +302,7 @@ class TimeLimit:
         return answer, TimeLimit(self.seconds, step[1], end_ns)
 
     def update(self, context: Context, event: Event) -> Generator:
-        return replace(self, generator=self.generator.update(context, event))
+        return TimeLimit(self.seconds, self.generator.update(context, event), self.end_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +343,7 @@ class Stagger:
         return step[0], Stagger(self.seconds, step[1], next_ns)
 
     def update(self, context: Context, event: Event) -> Generator:
-        return replace(self, generator=self.generator.update(context, event))
+        return Stagger(self.seconds, self.generator.update(context, event), self.next_ns)
 
 
 _CATCH_UP_NS: Final = 20_000_000
@@ -365,17 +363,17 @@ class OnThreads:
     generator: Generator
 
     def _narrow(self, context: Context) -> Context:
-        chosen = [thread for thread in context.threads if self.choose(thread)]
-        return replace(context.only(chosen), random=context.streams[self.stream])
+        chosen = tuple([thread for thread in context.threads if self.choose(thread)])
+        return context.only(chosen, context.streams[self.stream])
 
     def next(self, context: Context) -> Step | None:
         step = self.generator.next(self._narrow(context))
-        return None if step is None else (step[0], replace(self, generator=step[1]))
+        return None if step is None else (step[0], OnThreads(self.stream, self.choose, step[1]))
 
     def update(self, context: Context, event: Event) -> Generator:
-        if self.choose(thread_of(event, context.workers)):
-            return replace(self, generator=self.generator.update(self._narrow(context), event))
-        return self
+        if not self.choose(thread_of(event, context.workers)):
+            return self
+        return OnThreads(self.stream, self.choose, self.generator.update(self._narrow(context), event))
 
 
 def clients(generator: Generator) -> Generator:
@@ -465,13 +463,16 @@ class PerKey:
         state = self if self.groups else self._divided(context.threads)
         step = Divided(state.groups).next(context)
         if step is not None and isinstance(step[0], Invocation):
-            return step[0], replace(state, groups=_parts(step[1]))
+            return step[0], state._with(_parts(step[1]))
         # Nothing is due: perhaps because keys are used up.
         renewed = state._renewed(context)
         if renewed is not None:
             return renewed.next(context)
         assert step is not None, "a generator for a new key had nothing to offer"
-        return step[0], replace(state, groups=_parts(step[1]))
+        return step[0], state._with(_parts(step[1]))
+
+    def _with(self, groups: tuple[tuple[tuple[Thread, ...], Generator], ...]) -> PerKey:
+        return PerKey(self.group_size, self.make, groups, self.next_key)
 
     def _divided(self, threads: tuple[Thread, ...]) -> PerKey:
         starts = range(0, len(threads), self.group_size)
@@ -488,7 +489,7 @@ class PerKey:
         return None
 
     def update(self, context: Context, event: Event) -> Generator:
-        return replace(self, groups=_parts(Divided(self.groups).update(context, event)))
+        return self._with(_parts(Divided(self.groups).update(context, event)))
 
 
 def _parts(generator: Generator) -> tuple[tuple[tuple[Thread, ...], Generator], ...]:

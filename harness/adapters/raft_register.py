@@ -20,7 +20,13 @@ from harness.adapters.base import Definite, Indefinite, Mismatch, Place, Registe
 from harness.environments.base import CallFailed, ConnectFailed, Connection, Environment, Node
 
 _MAX_HOPS: Final = 4
-"""How many redirects one operation follows: more means that nobody knows who leads."""
+"""How many nodes an operation tries that has certainly not happened yet: more means that nobody knows who leads."""
+
+_PATIENCE: Final = 0.25
+"""The part of an update's time that one node gets to answer before the next one is asked."""
+
+_PAUSE_S: Final = 0.05
+"""How long to wait before asking around again while nobody leads."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -49,8 +55,8 @@ class RaftRegister:
     """Adapter of raft_impl; `options` are passed on to every node's command line."""
 
     mutant: str | None = None
-    heartbeat_ms: int = 50
-    election_ms: int = 400
+    heartbeat_ms: int = 100
+    election_ms: int = 1000
     name: str = "raft"
 
     def command(self, python: str, node: Node, places: Mapping[Node, Place]) -> list[str]:
@@ -131,16 +137,18 @@ class _Client:
     async def _request(self, request: dict[str, object]) -> _Reply:
         """The answer that settles the request: it acted, or a cas that did not match.
 
-        Raises `Definite` only if no attempt can have acted.
+        Raises `Definite` only if no attempt can have acted. One that may have acted is worth settling: the request is
+        sent again until time runs out. Else a redirect is followed, but not for ever, and no leader means `Definite`.
         """
-        deadline_ns = self._environment.now_ns() + int(self._timeout_s * 1e9)
-        target, uncertain, problem = self._node, False, "no-leader"
-        for _ in range(_MAX_HOPS):
-            remaining_s = (deadline_ns - self._environment.now_ns()) / 1e9
-            if remaining_s <= 0:
-                break
+        environment = self._environment
+        deadline_ns = environment.now_ns() + int(self._timeout_s * 1e9)
+        # A read has nothing to settle; it stays with its node, which is where a stale answer would come from.
+        patience_s = self._timeout_s if request["op"] == "read" else self._timeout_s * _PATIENCE
+        target, uncertain, problem, hops = self._node, False, "no leader", 0
+        while (left_s := (deadline_ns - environment.now_ns()) / 1e9) > 0 and (uncertain or hops < _MAX_HOPS):
+            hops += 1
             try:
-                reply = await self._attempt(target, request, remaining_s)
+                reply = await self._attempt(target, request, min(left_s, patience_s))
             except ConnectFailed:
                 problem, target = "unreachable", self._other_than(target)
                 continue
@@ -150,9 +158,13 @@ class _Client:
             if reply.ok or reply.error == "mismatch":
                 return reply
             problem, uncertain = reply.error or "error", uncertain or not reply.definite
-            if reply.leader is None or reply.leader == target:
+            if reply.leader is not None and reply.leader != target:
+                target = reply.leader
+            elif uncertain:
+                target = self._other_than(target)
+                await environment.sleep(min(left_s, _PAUSE_S))
+            else:
                 break
-            target = reply.leader
         raise Indefinite(problem) if uncertain else Definite(problem)
 
     def _other_than(self, target: Node) -> Node:

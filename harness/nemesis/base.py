@@ -47,9 +47,8 @@ class Package:
     stop: Fault
 
     def generator(self, interval_s: float) -> Generator:
-        """Windows for ever: begin, end, begin..., on average `interval_s` apart."""
-        flips = FlipFlop(Calls(self.begin), Calls(lambda random: self.end))
-        return After(interval_s / 2, Stagger(interval_s, flips))
+        """Windows for ever: on average one every `interval_s`, which lasts half of that."""
+        return Stagger(interval_s / 2, FlipFlop(Calls(self.begin), Calls(lambda random: self.end)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,14 @@ class Nemesis:
     packages: tuple[tuple[Package, float], ...]
 
     def generator(self) -> Generator:
-        """The faults of every package, interleaved."""
-        return AnyOf(tuple(package.generator(interval_s) for package, interval_s in self.packages))
+        """The faults of every package, interleaved; they do not all begin at once."""
+        share = 1 / (len(self.packages) + 1)
+        return AnyOf(
+            tuple(
+                After(interval_s * share * (position + 1), package.generator(interval_s))
+                for position, (package, interval_s) in enumerate(self.packages)
+            )
+        )
 
     def final_generator(self) -> Generator:
         """One operation a package, which undoes what is left of it."""

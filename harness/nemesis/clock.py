@@ -9,16 +9,16 @@ from checkers.history import Event
 from harness.environments.base import Capability, ClockSetting
 from harness.generator import Template
 from harness.nemesis.base import Package, Scene
-from harness.nemesis.targets import TARGETS, resolve
+from harness.nemesis.targets import TARGETS, draw, resolve
 
 
 def _begin(random: Random) -> Template:
     kind = random.choice(("offset", "rate"))
-    return Template("start-clock", value={"target": random.choice(TARGETS), "kind": kind})
+    return Template("start-clock", value={"target": draw(TARGETS, random), "kind": kind})
 
 
 def bump_ms(random: Random) -> float:
-    """A jump of Jepsen's size: 1.5^(6+25U) milliseconds, so 11 ms to 288 s, in either direction."""
+    """A jump of Jepsen's size, in either direction: 1.5^(6+25U) milliseconds, so between 11 ms and 288 s."""
     return round(random.choice((-1, 1)) * math.pow(1.5, 6 + 25 * random.random()), 3)
 
 

@@ -9,10 +9,11 @@ from harness.environments.base import Capability
 from harness.generator import Template
 from harness.nemesis.base import Package, Scene
 from harness.nemesis.grudges import SHAPES
+from harness.nemesis.targets import draw
 
 
 def _begin(random: Random) -> Template:
-    return Template("start-partition", value=random.choice(list(SHAPES)))
+    return Template("start-partition", value=draw(list(SHAPES), random))
 
 
 async def _start(scene: Scene, event: Event) -> object:

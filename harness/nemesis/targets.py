@@ -18,13 +18,24 @@ _SIZES: Mapping[str, Callable[[int], int]] = {
     "all": lambda count: count,
 }
 
-TARGETS: tuple[str, ...] = (*_SIZES, "primaries")
+PRIMARIES = "primaries"
+TARGETS: tuple[str, ...] = (*_SIZES, PRIMARIES)
 """The names that `resolve` understands."""
+
+
+def draw(names: Sequence[str], random: Random) -> str:
+    """A name to aim at: `primaries` every other time, else any of the others.
+
+    Most bugs of a replicated system show only when its leader is hit, and the more nodes there are the less often a
+    node that is drawn blindly is the leader.
+    """
+    others = [name for name in names if name != PRIMARIES]
+    return PRIMARIES if random.random() < 0.5 else random.choice(others)
 
 
 def resolve(target: str, nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> tuple[Node, ...]:
     """The nodes meant by a target's name, in the cluster's order. Without a primary, `primaries` means any one node."""
-    if target == "primaries" and primaries:
+    if target == PRIMARIES and primaries:
         chosen = list(primaries)
     else:
         chosen = random.sample(nodes, _SIZES.get(target, _SIZES["one"])(len(nodes)))

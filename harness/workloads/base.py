@@ -46,11 +46,11 @@ class Workload(Protocol):
     def generator(self, pace: Pace) -> Generator:
         """The operations of the main phase, without end; clients only."""
 
-    def final_generator(self, events: Sequence[Event], pace: Pace) -> Generator:
-        """The operations of the final phase, on a healed cluster, given all that happened; clients only."""
+    def final_generator(self, unserved: Sequence[int], pace: Pace) -> Generator:
+        """The operations of the final phase, on a healed cluster, for those keys; clients only."""
 
-    def final_complaint(self, events: Sequence[Event]) -> str | None:
-        """What the healed cluster failed to do, given the events of the final phase; None if it served everything."""
+    def unserved(self, events: Sequence[Event], final: Sequence[Event]) -> list[int]:
+        """The keys of all events that the healed cluster has not served yet, given the events of the final phase."""
 
     def client(self, adapter: Adapter, environment: Environment, node: Node, timeout_s: float) -> Client: ...
 

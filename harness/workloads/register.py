@@ -7,7 +7,7 @@ a read names the one write that it saw. Jepsen's `tests.linearizable-register`, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from checkers import check, models
 from checkers.budget import Budget
@@ -16,10 +16,8 @@ from checkers.result import Result
 from harness.adapters.base import Adapter, Definite, Indefinite, Mismatch, RegisterClient
 from harness.environments.base import Environment, Node
 from harness.generator import (
-    NEMESIS,
     PENDING,
     Context,
-    EachProcess,
     Generator,
     Invocation,
     Limit,
@@ -29,7 +27,6 @@ from harness.generator import (
     Template,
     clients,
     operations,
-    phases,
 )
 from harness.interpreter import Completion
 from harness.workloads.base import Client, Pace
@@ -60,11 +57,12 @@ class OneRegister:
         value = self.last_value + 1
         write = Template("write", self.key, value)
         cas = Template("cas", self.key, [self.seen, value])
-        return Invocation(thread, write if context.random.random() < 1 / 3 else cas), replace(self, last_value=value)
+        template = write if context.random.random() < 1 / 3 else cas
+        return Invocation(thread, template), OneRegister(self.key, self.readers, self.seen, value)
 
     def update(self, context: Context, event: Event) -> Generator:
         shown = _shown(event) if event.key == self.key else None
-        return self if shown is None else replace(self, seen=shown)
+        return self if shown is None else OneRegister(self.key, self.readers, shown, self.last_value)
 
 
 def _shown(event: Event) -> int | None:
@@ -87,29 +85,18 @@ class Register:
 
         return clients(Stagger(1 / pace.rate, PerKey(group, of_key)))
 
-    def final_generator(self, events: Sequence[Event], pace: Pace) -> Generator:
-        """Every register that was ever touched is read, and then the last one once more by every worker."""
-        keys = _keys(events)
-        reads = Stagger(1 / pace.rate, operations(Template("read", key) for key in keys))
-        everybody = EachProcess(operations(Template("read", key) for key in keys[-1:]))
-        return clients(phases(reads, everybody))
+    def final_generator(self, unserved: Sequence[int], pace: Pace) -> Generator:
+        return clients(Stagger(1 / pace.rate, operations(Template("read", key) for key in unserved)))
 
-    def final_complaint(self, events: Sequence[Event]) -> str | None:
-        failed = [event for event in events if event.type in ("fail", "info") and event.process != NEMESIS]
-        if not failed:
-            return None
-        first = failed[0]
-        return f"{len(failed)} final reads failed; the first: register {first.key}, {first.error}"
+    def unserved(self, events: Sequence[Event], final: Sequence[Event]) -> list[int]:
+        served = {event.key for event in final if event.type == "ok"}
+        return sorted({event.key for event in events if isinstance(event.key, int) and event.key not in served})
 
     def client(self, adapter: Adapter, environment: Environment, node: Node, timeout_s: float) -> Client:
         return _RegisterClient(adapter.client(environment, node, timeout_s))
 
     def check(self, history: History, budget: Budget) -> Result:
         return check(history, models.versioned_register(), budget=budget)
-
-
-def _keys(events: Sequence[Event]) -> list[int]:
-    return sorted({event.key for event in events if isinstance(event.key, int)})
 
 
 class _RegisterClient:

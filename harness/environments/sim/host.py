@@ -105,7 +105,7 @@ class Host:
             return
         self.paused = False
         waiting, self._waiting = self._waiting, []
-        for task in _interleave(waiting, self._scheduler):
+        for task in _by_connection(waiting, self._scheduler):
             task()
 
     def set_clock(self, setting: ClockSetting) -> None:
@@ -190,11 +190,11 @@ class Host:
         return _SYNC_NS + int(chance() * _SYNC_JITTER_NS)
 
 
-def _interleave(waiting: Sequence[tuple[str, Task]], random: Random) -> list[Task]:
-    """The tasks in a random order that keeps each source's own order."""
+def _by_connection(waiting: Sequence[tuple[str, Task]], random: Random) -> list[Task]:
+    """The tasks, one source after the other in random order: a server reads all that one socket holds, then the next."""
     queues: dict[str, list[Task]] = {}
-    for source, task in reversed(waiting):
+    for source, task in waiting:
         queues.setdefault(source, []).append(task)
-    order = [source for source, _ in waiting]
+    order = list(queues)
     random.shuffle(order)
-    return [queues[source].pop() for source in order]
+    return [task for source in order for task in queues[source]]
