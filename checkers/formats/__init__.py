@@ -1,0 +1,78 @@
+"""Histories as files: which format a file is in, and how its conventions become ours.
+
+Lives here: detection by content, and the two choices that formats disagree on. Each format has a file of its own that
+turns lines into events; what events mean is `checkers.history`'s.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from checkers.formats import edn, jepsen_log, jsonl
+from checkers.history import Event, History, HistoryError
+
+Format = Literal["auto", "jsonl", "edn", "jepsen-log"]
+FailedCas = Literal["auto", "observe", "ignore"]
+NilRead = Literal["value", "unknown"]
+TruncatedTail = Literal["error", "drop"]
+FAILED_CAS: dict[str, FailedCas] = {"jsonl": "auto", "edn": "ignore", "jepsen-log": "observe"}
+
+
+def read(
+    path: Path | str,
+    *,
+    form: Format = "auto",
+    failed_cas: FailedCas = "auto",
+    nil_read: NilRead = "value",
+    truncated_tail: TruncatedTail = "error",
+) -> History:
+    """The history in that file, gzipped or not; raises HistoryError naming file and line, or OSError.
+
+    `failed_cas` "observe" takes every failed cas for one that compared and found another value, "ignore" for one that
+    tells nothing; "auto" is what the format's users mean: jsonl says itself, Jepsen's EDN ignores, its log observes.
+    `nil_read` "unknown" takes an ok read of nil for one whose value was not recorded. `truncated_tail` is jsonl's.
+    """
+    source = str(path)
+    form = detect(path) if form == "auto" else form
+    with jsonl.open_binary(path) as lines:
+        if form == "jsonl":
+            events: Iterable[tuple[int, Event]] = jsonl.events(lines, source, truncated_tail)
+        elif form == "edn":
+            events = edn.keyed(edn.events(lines, source))
+        else:
+            events = jepsen_log.events(lines, source)
+        policy = FAILED_CAS[form] if failed_cas == "auto" else failed_cas
+        if policy != "auto" or nil_read != "value":
+            events = _as_ours(events, policy, nil_read)
+        return History.of_numbered_events(events, source)
+
+
+def detect(path: Path | str) -> Format:
+    """The format, by the first thing in the file that is not blank; an empty file is an empty history of ours."""
+    with jsonl.open_binary(path) as lines:
+        start = next((line.strip() for line in lines if line.strip()), b'{"')
+    if start.startswith(b'{"') or start == b"{":
+        return "jsonl"
+    if start.startswith(b"INFO"):
+        return "jepsen-log"
+    if start[:1] in b"{[(#;":
+        return "edn"
+    shown = start[:40].decode(errors="replace")
+    raise HistoryError(f"{path}:1: {shown!r} begins no known format; use --format jsonl, edn or jepsen-log")
+
+
+def _as_ours(
+    events: Iterable[tuple[int, Event]], failed_cas: FailedCas, nil_read: NilRead
+) -> Iterator[tuple[int, Event]]:
+    """The events with failed cas and nil reads as our format would have them."""
+    for line, event in events:
+        if event.type == "fail" and event.f == "cas" and failed_cas == "observe":
+            event = replace(event, error="mismatch")
+        elif event.type == "fail" and event.f == "cas" and failed_cas == "ignore":
+            event = replace(event, error="ignored", actual=UNSET)
+        elif event.type == "ok" and event.f == "read" and event.value is None and nil_read == "unknown":
+            event = replace(event, type="info")
+        yield line, event

@@ -24,7 +24,7 @@ def read(path: Path | str, *, truncated_tail: TruncatedTail = "error") -> Histor
     or an invocation that nothing recorded could have seen.
     """
     with open_binary(path) as lines:
-        return History.of_numbered_events(_events(lines, str(path), truncated_tail), str(path))
+        return History.of_numbered_events(events(lines, str(path), truncated_tail), str(path))
 
 
 def write(path: Path | str, events: Iterable[Event]) -> None:
@@ -43,7 +43,7 @@ def open_binary(path: Path | str) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path, "rb")) if zipped else open(path, "rb")
 
 
-def _events(lines: BinaryIO, source: str, truncated_tail: TruncatedTail) -> Iterator[tuple[int, Event]]:
+def events(lines: BinaryIO, source: str, truncated_tail: TruncatedTail) -> Iterator[tuple[int, Event]]:
     decode = msgspec.json.Decoder(Event).decode
     for number, line in enumerate(lines, 1):
         if not line.endswith(b"\n"):

@@ -1,0 +1,48 @@
+"""Jepsen's console log, the form of Porcupine's etcd histories: `INFO  jepsen.util - 3 :invoke :cas [1 2]`.
+
+Lives here: that one line form. The lines carry no times: their order is the time.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from msgspec import UNSET
+
+from checkers.formats.edn import IncompleteError, read_all
+from checkers.history import NEMESIS, Event, HistoryError
+
+LINE = re.compile(r"INFO\s+jepsen\.util\s+-\s+:?(\S+)\s+:(invoke|ok|fail|info)\s+:(\S+)\s*(.*)")
+
+
+def events(lines: BinaryIO, source: str) -> Iterator[tuple[int, Event]]:
+    """(line, event) pairs. A value of a failed or indeterminate operation that is a keyword is its error."""
+    for number, raw in enumerate(lines, 1):
+        if raw.isspace():
+            continue
+        match = LINE.match(raw.decode(errors="replace"))
+        if match is None:
+            raise HistoryError(f"{source}:{number}: not a line such as `INFO  jepsen.util - 0 :invoke :read nil`")
+        process, kind, f, rest = match.groups()
+        value = _value(rest, f"{source}:{number}")
+        failure = kind in ("fail", "info") and isinstance(value, str) and value.startswith(":")
+        yield (
+            number,
+            Event(
+                index=number,
+                time=number,
+                type=kind,  # type: ignore[arg-type]
+                process=int(process) if process.isdecimal() else NEMESIS,
+                f=f,
+                value=None if failure else value,
+                error=str(value).removeprefix(":") if failure else UNSET,
+            ),
+        )
+
+
+def _value(text: str, where: str) -> object:
+    try:
+        forms = read_all(text)
+    except (IncompleteError, ValueError):
+        raise HistoryError(f"{where}: {text!r} is no EDN value") from None
+    return forms[0] if forms else None
