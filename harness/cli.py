@@ -14,7 +14,6 @@ import typer
 from checkers.history import HistoryError
 from harness.commands.check import check_command
 from harness.commands.demo import demo_command
-from harness.commands.doctor import doctor_command
 from harness.commands.run import run_command
 from harness.environments.base import UsageError
 
@@ -33,7 +32,6 @@ app = typer.Typer(
 )
 app.command("run")(run_command)
 app.command("check")(check_command)
-app.command("doctor")(doctor_command)
 app.command("demo")(demo_command)
 
 

@@ -5,15 +5,16 @@ Lives here: what a package is and how several become one nemesis. Must not live 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from msgspec import UNSET
 
 from checkers.history import Event
 from harness.cluster import Cluster
-from harness.environments.base import Capability, Environment, EnvironmentFailure
+from harness.environments.base import Capability, Environment, EnvironmentFailure, Node
 from harness.generator import NEMESIS, After, AnyOf, Calls, FlipFlop, Generator, Stagger, Template, operations
 from harness.interpreter import Completion
 
@@ -25,6 +26,28 @@ class Scene:
     environment: Environment
     cluster: Cluster
     random: Random
+
+
+    async def on_all(self, nodes: Sequence[Node], action: Callable[[Node], Coroutine[Any, Any, None]]) -> None:
+        """Do it to each of the nodes at once, and wait for all. The first failure is raised when all have ended."""
+        environment, left, failures = self.environment, len(nodes), list[EnvironmentFailure]()
+        ended = environment.future()
+
+        async def act(node: Node) -> None:
+            nonlocal left
+            try:
+                await action(node)
+            except EnvironmentFailure as failure:
+                failures.append(failure)
+            left -= 1
+            if left == 0:
+                ended.set_result(None)
+
+        for node in nodes:
+            environment.spawn(act(node))
+        await ended
+        if failures:
+            raise failures[0]
 
 
 Fault = Callable[[Scene, Event], Awaitable[object]]

@@ -31,18 +31,18 @@ async def _start(scene: Scene, event: Event) -> object:
     asked = event.value
     assert isinstance(asked, dict)
     primaries = await scene.cluster.primaries()
-    settings = {}
-    for node in resolve(asked["target"], scene.environment.nodes, primaries, scene.random):
-        offset = asked["kind"] == "offset"
-        setting = ClockSetting(offset_ms=bump_ms(scene.random)) if offset else ClockSetting(rate=drift(scene.random))
-        await scene.environment.set_clock(node, setting)
-        settings[node] = {"offset_ms": setting.offset_ms, "rate": setting.rate}
+    targets = resolve(asked["target"], scene.environment.nodes, primaries, scene.random)
+    settings = {node: _wrong(asked["kind"], scene.random) for node in targets}
+    await scene.on_all(targets, lambda node: scene.environment.set_clock(node, settings[node]))
     return {"target": asked["target"], "clocks": settings, "primaries": primaries}
 
 
+def _wrong(kind: str, random: Random) -> ClockSetting:
+    return ClockSetting(offset_ms=bump_ms(random)) if kind == "offset" else ClockSetting(rate=drift(random))
+
+
 async def _stop(scene: Scene, event: Event) -> object:
-    for node in scene.environment.nodes:
-        await scene.environment.set_clock(node, ClockSetting())
+    await scene.on_all(scene.environment.nodes, lambda node: scene.environment.set_clock(node, ClockSetting()))
     return "reset"
 
 

@@ -16,13 +16,9 @@ Components = Sequence[Sequence[Node]]
 
 def complete_grudge(components: Components) -> Grudge:
     """No traffic outside one's component (Jepsen `complete-grudge`)."""
-    everyone = [node for component in components for node in component]
-    return {
-        node: frozenset(everyone) - frozenset(component)
-        for component in components
-        for node in component
-        if len(component) < len(everyone)
-    }
+    everyone = frozenset(node for component in components for node in component)
+    cut = {node: everyone - frozenset(component) for component in components for node in component}
+    return {node: sources for node, sources in cut.items() if sources}
 
 
 def bisect(nodes: Sequence[Node]) -> Components:
@@ -40,10 +36,8 @@ def bridge(nodes: Sequence[Node]) -> Grudge:
     """Two halves that do not hear each other, and one node between them that both hear (Jepsen `bridge`)."""
     left, right = bisect(nodes)
     middle = right[0] if right else None
-    cut = complete_grudge((left, right))
-    return {
-        node: sources - {middle} for node, sources in cut.items() if node != middle and sources - {middle}
-    }
+    cut = {node: sources - {middle} for node, sources in complete_grudge((left, right)).items() if node != middle}
+    return {node: sources for node, sources in cut.items() if sources}
 
 
 def majorities_ring(nodes: Sequence[Node], random: Random) -> Grudge:
@@ -109,8 +103,8 @@ def _ring(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> G
 
 
 def _primaries(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
-    others = [node for node in nodes if node not in primaries]
-    return complete_grudge(([[primary] for primary in primaries] or [[random.choice(nodes)]]) + [others])
+    alone = list(primaries) or [random.choice(nodes)]
+    return complete_grudge([*([node] for node in alone), [node for node in nodes if node not in alone]])
 
 
 def _one_way(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:

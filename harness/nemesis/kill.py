@@ -18,14 +18,12 @@ def _begin(random: Random) -> Template:
 async def _start(scene: Scene, event: Event) -> object:
     primaries = await scene.cluster.primaries()
     targets = resolve(str(event.value), scene.environment.nodes, primaries, scene.random)
-    for node in targets:
-        await scene.environment.kill(node)
+    await scene.on_all(targets, scene.environment.kill)
     return {"target": event.value, "nodes": targets, "primaries": primaries}
 
 
 async def _stop(scene: Scene, event: Event) -> object:
-    for node in scene.environment.nodes:
-        await scene.environment.start(node)
+    await scene.on_all(scene.environment.nodes, scene.environment.start)
     return "restarted"
 
 
