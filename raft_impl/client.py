@@ -116,10 +116,7 @@ class Client:
             retry = self._may_retry(error, safe)
             uncertain = uncertain or isinstance(error, OperationUnknownError)
             if not retry or asyncio.get_running_loop().time() > deadline:
-                certain = not uncertain or request.op == "read" or error.code == "mismatch"
-                raise (
-                    error if certain or isinstance(error, OperationUnknownError) else OperationUnknownError(error.code)
-                )
+                raise _verdict(error, uncertain)
             await self._look_elsewhere(error)
 
     def _may_retry(self, error: OperationError, safe: bool) -> bool:
@@ -179,6 +176,16 @@ class Client:
     def _new_id(self) -> int:
         self._next_id += 1
         return self._next_id
+
+
+def _verdict(error: OperationError, uncertain: bool) -> OperationError:
+    """Return what to raise after the last attempt, given whether an earlier one had an uncertain end.
+
+    A mismatch is the answer to the operation itself; any other failure says only that the last attempt did nothing.
+    """
+    if uncertain and isinstance(error, OperationFailedError) and error.code != "mismatch":
+        return OperationUnknownError(error.code, error.reply)
+    return error
 
 
 def _numbered_request(request: Request, request_id: int) -> Request:

@@ -26,7 +26,7 @@ class ClockFile:
         self._seen: tuple[int, int] | None = None
 
     def poll(self, true_now_ns: int) -> str | None:
-        """Return what was done, for the log, if the file has changed, else None. A file without sense changes nothing."""
+        """Return what was done (for the log) if the file has changed, else None. A senseless file changes nothing."""
         seen = self._signature()
         if seen == self._seen:
             return None
