@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
 from harness.adapters.base import Place
-from harness.environments.base import Node
+from harness.environments.base import CallFailed, ConnectFailed, Node
+from harness.environments.realtime import RealTimeEnvironment
 
 _ECHO = """
 import asyncio, json, os, pathlib, signal, struct, sys, time
@@ -64,3 +66,51 @@ class EchoAdapter:
 @pytest.fixture(scope="session")
 def echo() -> EchoAdapter:
     return EchoAdapter()
+
+
+Ask = Callable[[RealTimeEnvironment, Node, str], Awaitable[str]]
+
+_DEADLINE_S = 30.0
+
+
+async def _ask(environment: RealTimeEnvironment, node: Node, question: str) -> str:
+    async with asyncio.timeout(_DEADLINE_S):
+        while True:
+            try:
+                return await _ask_once(environment, node, question)
+            except (ConnectFailed, CallFailed):  # a published port accepts connections before the node does
+                await asyncio.sleep(0.01)
+
+
+async def _ask_once(environment: RealTimeEnvironment, node: Node, question: str) -> str:
+    connection = await environment.connect(node, 1.0)
+    try:
+        return (await connection.call(question.encode(), 5.0)).decode()
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def ask() -> Ask:
+    """A function: what the node answers, once it listens."""
+    return _ask
+
+
+Session = Callable[[RealTimeEnvironment, Callable[[], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def session() -> Session:
+    """A function that runs a test's coroutine between the environment's `setup` and `teardown`."""
+
+    def run(environment: RealTimeEnvironment, test: Callable[[], Awaitable[None]]) -> None:
+        async def main() -> None:
+            try:
+                await environment.setup()
+                await test()
+            finally:
+                await environment.teardown()
+
+        environment.run(main)
+
+    return run

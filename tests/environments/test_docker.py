@@ -1,0 +1,226 @@
+"""What only the Docker environment does; what every environment does is in the conformance suite."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.adapters.base import Adapter
+from harness.environments import docker as docker_environment
+from harness.environments.base import ClockSetting, UsageError
+from harness.environments.docker import DockerEnvironment
+from harness.environments.owner import RUN, Owner
+from harness.environments.realtime import RealTimeEnvironment
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+Ask = Callable[[RealTimeEnvironment, str, str], Awaitable[str]]
+Session = Callable[[RealTimeEnvironment, Callable[[], Awaitable[None]]], None]
+
+NODES = ("n1", "n2")
+DEADLINE_S = 120.0
+NET_ADMIN_ONLY = f"{1 << 12:016x}"
+
+
+@pytest.fixture
+def engine() -> Iterator[DockerClient]:
+    import docker
+
+    with closing(docker.from_env()) as client:
+        yield client
+
+
+def things(engine: DockerClient, run: str | None = None) -> dict[str, Mapping[str, str]]:
+    """The containers, networks and volumes that carry a run's label: name -> labels."""
+    label = {"label": f"{RUN}={run}" if run else RUN}
+    found = [(thing["Names"][0], thing["Labels"]) for thing in engine.api.containers(all=True, filters=label)]
+    found += [(thing["Name"], thing["Labels"]) for thing in engine.api.networks(filters=label)]
+    found += [(thing["Name"], thing["Labels"]) for thing in engine.api.volumes(filters=label)["Volumes"] or []]
+    return dict(found)
+
+
+def ours(engine: DockerClient) -> dict[str, Mapping[str, str]]:
+    """The things that this process owns."""
+    return {name: labels for name, labels in things(engine).items() if Owner.of(labels) == Owner.current()}
+
+
+def test_options_are_checked_before_anything_is_made(echo: Adapter) -> None:
+    with pytest.raises(UsageError, match=r"^clock sundial: .* choose from node, libfaketime$"):
+        DockerEnvironment(NODES, print, echo, clock="sundial")
+    with pytest.raises(UsageError, match=r"^subnet 10\.0\.0\.1/24: "):
+        DockerEnvironment(NODES, print, echo, subnet="10.0.0.1/24")
+
+
+@pytest.mark.docker
+def test_containers_may_filter_their_packets_and_nothing_else(
+    echo: Adapter, ask: Ask, session: Session, engine: DockerClient
+) -> None:
+    environment = DockerEnvironment(NODES, print, echo)
+
+    async def test() -> None:
+        assert await ask(environment, "n1", "hello") == "hello"
+        made = ours(engine)
+        assert len(made) == 2 * len(NODES) + 1  # a container and a volume for each node, and the network
+        for name in made:
+            if not name.startswith("/"):
+                continue
+            container = engine.containers.get(name.removeprefix("/"))
+            status = container.exec_run(["grep", "CapBnd", "/proc/1/status"]).output.decode()
+            assert status.split() == ["CapBnd:", NET_ADMIN_ONLY]
+            assert container.attrs["HostConfig"]["PortBindings"] in ({}, None)
+
+    session(environment, test)
+    assert ours(engine) == {}
+
+
+@pytest.mark.docker
+def test_a_cut_outlives_the_death_of_the_node(echo: Adapter, ask: Ask, session: Session) -> None:
+    environment = DockerEnvironment(NODES, print, echo)
+
+    async def test() -> None:
+        target = environment.address("n2")[0]
+        assert await ask(environment, "n1", f"reach {target}") == "yes"
+        await environment.cut({"n2": frozenset({"n1"})})
+        await environment.kill("n2")
+        await environment.start("n2")
+        assert await ask(environment, "n2", "hello") == "hello"
+        assert await ask(environment, "n1", f"reach {target}") == "no"
+        await environment.heal()
+        assert await ask(environment, "n1", f"reach {target}") == "yes"
+
+    session(environment, test)
+
+
+@pytest.mark.docker
+def test_dead_nodes_are_reaped(echo: Adapter, ask: Ask, session: Session, engine: DockerClient) -> None:
+    environment = DockerEnvironment(("n1",), print, echo)
+
+    async def test() -> None:
+        for _ in range(3):
+            await ask(environment, "n1", "hello")
+            await environment.kill("n1")
+            assert not await environment.running("n1")
+            await environment.start("n1")
+        (container,) = (name for name in ours(engine) if name.startswith("/"))
+        states = engine.containers.get(container.removeprefix("/")).exec_run(
+            ["sh", "-c", "sed 's/.*) //; s/ .*//' /proc/[0-9]*/stat"]
+        )
+        assert "Z" not in states.output.decode().split()
+
+    session(environment, test)
+
+
+@pytest.mark.docker
+def test_where_addresses_cannot_be_reached_ports_are_published_on_this_machine_only(
+    echo: Adapter, ask: Ask, session: Session, engine: DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_environment, "_reachable", lambda address: False)
+    environment = DockerEnvironment(NODES, print, echo)
+
+    async def test() -> None:
+        for node in NODES:
+            assert environment.address(node)[0] == "127.0.0.1"
+            assert await ask(environment, node, f"hello {node}") == f"hello {node}"
+        for name in ours(engine):
+            if name.startswith("/"):
+                ports = engine.containers.get(name.removeprefix("/")).attrs["NetworkSettings"]["Ports"]
+                assert {binding["HostIp"] for bindings in ports.values() for binding in bindings} == {"127.0.0.1"}
+
+    session(environment, test)
+
+
+@pytest.mark.docker
+def test_libfaketime_shifts_the_wall_clock_of_any_program(echo: Adapter, ask: Ask, session: Session) -> None:
+    environment = DockerEnvironment(("n1",), print, echo, clock="libfaketime")
+
+    async def shift_s() -> float:
+        return float(await ask(environment, "n1", "time")) - time.time()
+
+    async def test() -> None:
+        assert abs(await shift_s()) < 5
+        await environment.set_clock("n1", ClockSetting(offset_ms=-3_600_000))
+        assert abs(await shift_s() + 3600) < 5
+        await environment.kill("n1")
+        await environment.start("n1")
+        assert abs(await shift_s() + 3600) < 5
+        with pytest.raises(UsageError, match="rate"):
+            await environment.set_clock("n1", ClockSetting(rate=1.1))
+
+    session(environment, test)
+
+
+@pytest.mark.docker
+def test_what_dead_harnesses_left_is_removed_and_what_living_ones_have_is_not(
+    echo: Adapter, session: Session, engine: DockerClient
+) -> None:
+    dead = replace(Owner.current(), started="1").labels() | {RUN: "splitbrain-test-dead"}
+    living = Owner.current().labels() | {RUN: "splitbrain-test-living"}
+    said: list[str] = []
+
+    async def test() -> None:
+        assert things(engine, "splitbrain-test-dead") == {}
+        assert list(things(engine, "splitbrain-test-living")) == ["splitbrain-test-living"]
+
+    networks = [engine.networks.create(labels[RUN], internal=True, labels=labels) for labels in (dead, living)]
+    try:
+        session(DockerEnvironment(("n1",), said.append, echo), test)
+    finally:
+        for network in engine.networks.list(ids=[network.id for network in networks]):
+            network.remove()
+    assert any("removed splitbrain-test-dead" in notice for notice in said)
+
+
+_HARNESS = """
+import asyncio, sys
+from harness.environments.docker import DockerEnvironment
+
+class Idle:
+    name = "idle"
+
+    def command(self, python, node, places):
+        return ["sleep", "600"]
+
+environment = DockerEnvironment(("n1",), lambda notice: None, Idle())
+
+async def main():
+    try:
+        await environment.setup()
+        print("ready", flush=True)
+        await asyncio.sleep(600)
+    finally:
+        await environment.teardown()
+
+environment.run(main)
+"""
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_harness_that_is_ended_leaves_nothing_for_the_next_run(
+    number: signal.Signals, echo: Adapter, session: Session, engine: DockerClient
+) -> None:
+    def left_by(pid: int) -> list[str]:
+        return [name for name, labels in things(engine).items() if Owner.of(labels).pid == str(pid)]
+
+    async def test() -> None:
+        assert left_by(harness.pid) == []
+
+    with subprocess.Popen([sys.executable, "-c", _HARNESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as harness:
+        assert harness.stdout is not None
+        assert harness.stdout.readline() == b"ready\n"
+        assert len(left_by(harness.pid)) == 3
+        harness.send_signal(number)
+        harness.communicate(timeout=DEADLINE_S)
+    if number is signal.SIGKILL:
+        assert len(left_by(harness.pid)) == 3
+        session(DockerEnvironment(("n1",), print, echo), test)
+    assert left_by(harness.pid) == []
