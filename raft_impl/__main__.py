@@ -19,8 +19,8 @@ from typing import NoReturn
 from raft_impl.host import DiskFailedError, Host, HostConfig
 from raft_impl.jsonlog import JsonLog
 from raft_impl.links import Address
-from raft_impl.mutants import MUTANTS
 from raft_impl.node import Node, NodeConfig
+from raft_impl.parts import UnknownMutantError, parts_of
 from raft_impl.storage.boot import next_boot
 from raft_impl.storage.files import DirectoryFiles
 from raft_impl.storage.wal import CorruptLogError
@@ -55,6 +55,14 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _mutant(text: str) -> str:
+    try:
+        parts_of(text)
+    except UnknownMutantError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m raft_impl", description="One node of a Raft register service.")
     parser.add_argument("--id", required=True, help="this node's name")
@@ -77,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         default="monotonic",
         help="what the node's clock counts; realtime is for tools that fake the wall clock",
     )
-    parser.add_argument("--mutant", choices=list(MUTANTS), metavar="ID", help="run a known-bad variant")
+    parser.add_argument("--mutant", type=_mutant, metavar="ID", help="run a known-bad variant")
     parser.add_argument("--seed", type=int, metavar="N", help="of the election timeouts; default: from the system")
     return parser
 

@@ -10,6 +10,10 @@ from raft_impl.service import Service
 from raft_impl.storage.wal import Wal
 
 
+class UnknownMutantError(Exception):
+    """No mutant has that id; the message lists those that exist."""
+
+
 class Parts(msgspec.Struct, frozen=True):
     """The classes that `Node` puts together."""
 
@@ -20,7 +24,7 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 def parts_of(mutant: str | None) -> Parts:
-    """Return the sound parts, or those of a known-bad variant; raises `mutants.UnknownMutantError`.
+    """Return the sound parts, or those of a known-bad variant; raises UnknownMutantError.
 
     The variants are imported only when one is asked for.
     """

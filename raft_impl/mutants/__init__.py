@@ -26,6 +26,9 @@ from raft_impl.mutants import (
     vote_forgotten,
 )
 from raft_impl.mutants.base import Mutant
+from raft_impl.parts import UnknownMutantError
+
+__all__ = ["MUTANTS", "Mutant", "UnknownMutantError", "find"]
 
 _ALL = (
     vote_forgotten.MUTANT,
@@ -50,10 +53,6 @@ _ALL = (
 )
 
 MUTANTS: dict[str, Mutant] = {mutant.id: mutant for mutant in _ALL}
-
-
-class UnknownMutantError(Exception):
-    """No mutant has that id; the message lists those that exist."""
 
 
 def find(mutant_id: str) -> Mutant:

@@ -80,7 +80,8 @@ class Cluster:
         self.mutant = mutant
         self.trace = Figure3()
         self.records: list[TraceRecord] = []
-        self.sink: Callable[[TraceRecord], None] = self.trace if check else self.records.append
+        self.sinks: list[Callable[[TraceRecord], None]] = [self.trace if check else self.records.append]
+        self.sent: list[Envelope] = []
         self.files = {name: MemoryFiles() for name in self.names}
         self.boots = dict.fromkeys(self.names, 0)
         self.nodes: dict[str, Node] = {}
@@ -93,6 +94,14 @@ class Cluster:
         for name in self.names:
             self.start(name)
 
+    def record(self, record: TraceRecord) -> None:
+        for sink in self.sinks:
+            sink(record)
+
+    def observe(self, sink: Callable[[TraceRecord], None]) -> None:
+        """Have `sink` see all trace records from now on."""
+        self.sinks.append(sink)
+
     # Nodes
 
     def start(self, name: str) -> Node:
@@ -101,7 +110,7 @@ class Cluster:
             name, self.names, election_ticks=10, heartbeat_ticks=2, mutant=self.mutant, segment_bytes=2000
         )
         rng = random.Random(f"{self.rng.random()}/{name}")
-        self.nodes[name] = Node(config, self.files[name], rng, self.sink, self.boots[name])
+        self.nodes[name] = Node(config, self.files[name], rng, self.record, self.boots[name])
         return self.nodes[name]
 
     def crash(self, name: str, power: bool = False) -> None:
@@ -118,7 +127,9 @@ class Cluster:
 
     def poll(self, name: str) -> None:
         while name in self.nodes and (effects := self.nodes[name].poll()) is not None:
-            self.network.extend((name, peer, message) for peer, message in effects.messages)
+            envelopes = [(name, peer, message) for peer, message in effects.messages]
+            self.network.extend(envelopes)
+            self.sent.extend(envelopes)
             for _, reply in effects.replies:
                 assert reply.id not in self.replies, "answered twice"
                 self.replies[reply.id] = reply
