@@ -325,10 +325,14 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Stagger:
-    """Operations at random gaps, even between nothing and twice `seconds`, over all threads (Jepsen `stagger`)."""
+    """Operations `seconds` apart on average, over all threads (Jepsen `stagger`).
+
+    Gaps are drawn evenly between `least` times `seconds` and as much above it; Jepsen's begin at nothing.
+    """
 
     seconds: float
     generator: Generator
+    least: float = 0.0
     next_ns: int = 0
 
     def next(self, context: Context) -> Step | None:
@@ -339,11 +343,12 @@ class Stagger:
             return None
         next_ns = self.next_ns
         if isinstance(step[0], Invocation):
-            next_ns = max(next_ns, context.time_ns - _CATCH_UP_NS) + int(context.random.random() * 2e9 * self.seconds)
-        return step[0], Stagger(self.seconds, step[1], next_ns)
+            gap = self.least + 2 * (1 - self.least) * context.random.random()
+            next_ns = max(next_ns, context.time_ns - _CATCH_UP_NS) + int(gap * self.seconds * 1e9)
+        return step[0], Stagger(self.seconds, step[1], self.least, next_ns)
 
     def update(self, context: Context, event: Event) -> Generator:
-        return Stagger(self.seconds, self.generator.update(context, event), self.next_ns)
+        return Stagger(self.seconds, self.generator.update(context, event), self.least, self.next_ns)
 
 
 _CATCH_UP_NS: Final = 20_000_000
@@ -361,19 +366,18 @@ class OnThreads:
     stream: str
     choose: Callable[[Thread], bool]
     generator: Generator
-
-    def _narrow(self, context: Context) -> Context:
-        chosen = tuple([thread for thread in context.threads if self.choose(thread)])
-        return context.only(chosen, context.streams[self.stream])
+    chosen: tuple[Thread, ...] = ()
 
     def next(self, context: Context) -> Step | None:
-        step = self.generator.next(self._narrow(context))
-        return None if step is None else (step[0], OnThreads(self.stream, self.choose, step[1]))
+        chosen = self.chosen or tuple(filter(self.choose, context.threads))
+        step = self.generator.next(context.only(chosen, context.streams[self.stream]))
+        return None if step is None else (step[0], OnThreads(self.stream, self.choose, step[1], chosen))
 
     def update(self, context: Context, event: Event) -> Generator:
-        if not self.choose(thread_of(event, context.workers)):
+        if thread_of(event, context.workers) not in self.chosen:
             return self
-        return OnThreads(self.stream, self.choose, self.generator.update(self._narrow(context), event))
+        narrow = context.only(self.chosen, context.streams[self.stream])
+        return OnThreads(self.stream, self.choose, self.generator.update(narrow, event), self.chosen)
 
 
 def clients(generator: Generator) -> Generator:

@@ -25,7 +25,7 @@ _MAX_HOPS: Final = 4
 _PATIENCE: Final = 0.25
 """The part of an update's time that one node gets to answer before the next one is asked."""
 
-_PAUSE_S: Final = 0.05
+_PAUSE_S: Final = 0.1
 """How long to wait before asking around again while nobody leads."""
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -56,7 +56,7 @@ class RaftRegister:
 
     mutant: str | None = None
     heartbeat_ms: int = 100
-    election_ms: int = 1000
+    election_ms: int = 600
     name: str = "raft"
 
     def command(self, python: str, node: Node, places: Mapping[Node, Place]) -> list[str]:

@@ -70,8 +70,11 @@ class Package:
     stop: Fault
 
     def generator(self, interval_s: float) -> Generator:
-        """Windows for ever: on average one every `interval_s`, which lasts half of that."""
-        return Stagger(interval_s / 2, FlipFlop(Calls(self.begin), Calls(lambda random: self.end)))
+        """Windows for ever: on average one every `interval_s`, which lasts half of that.
+
+        None is much shorter: a cut that ends before anybody was elected on its other side shows nothing.
+        """
+        return Stagger(interval_s / 2, FlipFlop(Calls(self.begin), Calls(lambda random: self.end)), least=0.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,166 @@
+"""`splitbrain doctor`: what this machine can do, what is missing, what that is needed for, and how to get it.
+
+Lives here: the list of checks, and how it is printed. Every check is quick, changes nothing, and has a deadline.
+Must not live here: what an environment needs to run (each says that itself, and is asked).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.environments.base import EnvironmentFailure
+from harness.environments.choose import ENVIRONMENTS
+from harness.environments.containers import labels
+from harness.environments.engine import Engine
+from harness.environments.node_image import NAME as NODE_IMAGE
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_TIMEOUT_S = 10.0
+_NODE_DISK_BYTES = 2 << 30
+_DEBIAN = "apt-get install"
+
+
+class Missing(Exception):  # noqa: N818 - a finding, not a malfunction
+    """A check's answer: it is not there; the message says what was found instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a machine may have: `probe` returns what was found, or raises `Missing`."""
+
+    name: str
+    needed_for: str
+    remedy: str
+    probe: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found."""
+
+    name: str
+    present: bool
+    found: str
+    needed_for: str
+    remedy: str
+
+
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Only JSON on stdout.")] = False,
+) -> None:
+    """Say what this machine can do, what is missing, and what it is needed for. Exits 0: the simulator needs nothing."""
+    findings = [_find(check) for check in CHECKS]
+    reasons = {name: environment.unavailable() for name, environment in ENVIRONMENTS.items()}
+    if as_json:
+        print(json.dumps({"environments": reasons, "checks": [asdict(finding) for finding in findings]}))
+        return
+    console = Console(highlight=False)
+    console.print(_table(findings))
+    for name, reason in reasons.items():
+        console.print(f"{name}: {f'no: {reason}' if reason else 'yes'}", markup=False, soft_wrap=True)
+    taken = next(name for name, reason in reasons.items() if reason is None)
+    console.print(f"splitbrain run --env auto takes {taken}", markup=False)
+
+
+def _find(check: Check) -> Finding:
+    try:
+        found, present = check.probe(), True
+    except (Missing, EnvironmentFailure, OSError, subprocess.TimeoutExpired) as reason:
+        found, present = str(reason), False
+    return Finding(check.name, present, found, check.needed_for, "" if present else check.remedy)
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("", "what", "found", "needed for", "how to get it"):
+        table.add_column(title, overflow="fold")
+    for finding in findings:
+        mark = "[green]yes[/]" if finding.present else "[yellow]no[/]"
+        table.add_row(mark, finding.name, finding.found, finding.needed_for, finding.remedy)
+    return table
+
+
+# -- probes ------------------------------------------------------------------------------------------------------------
+
+
+def _python() -> str:
+    return f"{platform.python_version()} at {sys.executable}"
+
+
+def _package(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError as error:
+        raise Missing("not installed") from error
+
+
+def _program(name: str, *question: str) -> str:
+    """Where the program is, or what it answers."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if found is None:
+        raise Missing("not installed")
+    return _output(found, *question) if question else found
+
+
+def _output(*command: str) -> str:
+    """The first line that the command prints; `Missing` if it fails."""
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    lines = (ran.stdout.strip() or ran.stderr.strip()).splitlines() or [""]
+    if ran.returncode != 0:
+        raise Missing(lines[-1] or f"ended with {ran.returncode}")
+    return lines[0]
+
+
+def _user_namespaces() -> str:
+    _program("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "true")
+    return "allowed" if os.geteuid() else "allowed (asked as root)"
+
+
+def _netem() -> str:
+    _program("tc")
+    private = ("--user", "--map-root-user", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
+    _program("unshare", *private)
+    return "in the kernel"
+
+
+def _faketime() -> str:
+    found = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
+    if not found:
+        raise Missing("not installed")
+    return str(found[0])
+
+
+def _fuse() -> str:
+    if not Path("/dev/fuse").exists():
+        raise Missing("no /dev/fuse")
+    return "/dev/fuse"
+
+
+def _disk() -> str:
+    free = shutil.disk_usage("/var/tmp").free
+    if free < _NODE_DISK_BYTES:
+        raise Missing(f"{free / 1e9:.1f} GB")
+    return f"{free / 1e9:.1f} GB"
+
+
+def _ask_engine(what: str, work: Callable[[DockerClient], str]) -> str:
+    if not shutil_which_sdk():
+        raise Missing("the SDK is missing")
+    return asyncio.run(Engine().call(what, work, _TIMEOUT_S))
