@@ -146,9 +146,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None, help="where the logs go; default: a temporary directory")
     options = parser.parse_args()
     counts = [int(count) for count in options.clients.split(",")]
-    with tempfile.TemporaryDirectory(dir=options.data) as data, cluster(Path(data)) as addresses:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            results = runner.run(run(addresses, counts, options.seconds))
+    with (
+        tempfile.TemporaryDirectory(dir=options.data) as data,
+        cluster(Path(data)) as addresses,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
+    ):
+        results = runner.run(run(addresses, counts, options.seconds))
     json.dump({"nodes": 3, "cores": os.cpu_count(), "results": results}, sys.stdout, indent=2)
     print()
 
