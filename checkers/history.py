@@ -8,7 +8,9 @@ invocations are ranked before completions, and from there on only the ranks, whi
 `a` precedes `b` if and only if `a.return_rank < b.call_rank`.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import count
 from typing import Any, Literal
 
@@ -90,6 +92,11 @@ class History:
         self.operations = operations
         self.source = source
 
+    @cached_property
+    def columns(self) -> "Columns":
+        """The history as integers, for the engines. O(n log n) once."""
+        return Columns.of(self.operations)
+
     @classmethod
     def of_events(cls, events: Iterable[Event], source: str = "history") -> "History":
         """The history that these events, in order of time, make. Event i counts as line i of `source`."""
@@ -123,6 +130,49 @@ class History:
         if operation.line:
             return f"{self.source}:{operation.line}"
         return f"{self.source}: operation {operation.call_index}"
+
+
+class Columns:
+    """Operations as integers: `kinds` has one of each kind, by its key, and `kind` the position of each operation's.
+
+    `events` are the calls and returns in order of rank: n where operation n is called, ~n where it returns.
+    """
+
+    def __init__(self, kinds: dict[object, Operation], kind: "array[int]", events: "array[int]") -> None:
+        self.kinds = kinds
+        self.kind = kind
+        self.events = events
+
+    @classmethod
+    def of(cls, operations: Sequence[Operation]) -> "Columns":
+        """The columns of operations that are in order of their calls."""
+        numbers: dict[object, int] = {}
+        kinds: dict[object, Operation] = {}
+        kind = array("i")
+        for operation in operations:
+            key = kind_key(operation)
+            number = numbers.setdefault(key, len(kinds))
+            if number == len(kinds):
+                kinds[key] = operation
+            kind.append(number)
+        ranks = [(operation.call_rank, number) for number, operation in enumerate(operations)]
+        ranks += [(one.return_rank, ~number) for number, one in enumerate(operations) if one.return_rank != NEVER]
+        ranks.sort()
+        return cls(kinds, kind, array("i", [code for _, code in ranks]))
+
+
+def kind_key(operation: Operation) -> object:
+    """What makes two operations the same to a model."""
+    return (
+        operation.f,
+        operation.value,
+        operation.result,
+        operation.status,
+        operation.version,
+        operation.actual,
+        operation.error == "mismatch",
+        operation.key,
+    )
 
 
 def freeze(value: object) -> object:

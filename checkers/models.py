@@ -42,7 +42,7 @@ class Model:
     """A sequential specification.
 
     `operations` names every f it knows (empty: not checked beforehand); `reads` those that never change the state, so
-    that an unfinished one constrains nothing; `per_key` whether each key is a copy of its own; `observes` which
+    that an unfinished one constrains nothing; `overwrites` those that lead to one and the same state from any; `per_key` whether each key is a copy of its own; `observes` which
     operations tell something (by default all but the failed); `gapped` is a weaker model under which any part of a
     linearizable history is linearizable too: it fills the gaps that the missing operations leave.
     """
@@ -52,6 +52,7 @@ class Model:
     step: Step
     operations: frozenset[str] = field(default=frozenset())
     reads: frozenset[str] = field(default=frozenset())
+    overwrites: frozenset[str] = field(default=frozenset())
     per_key: bool = True
     observes: Callable[[Operation], bool] = _observes
     gapped: "Model | None" = None
@@ -66,15 +67,19 @@ def saw_mismatch(operation: Operation) -> bool:
     return operation.status != "fail" or operation.actual is not UNSET or operation.error == "mismatch"
 
 
+READS = frozenset({"read"})
+WRITES = frozenset({"write"})
+
+
 def register(initial: State = None) -> Model:
     """A register with `read` and `write`."""
-    return Model("register", initial, _cas_register_step, frozenset({"read", "write"}), frozenset({"read"}))
+    return Model("register", initial, _cas_register_step, frozenset({"read", "write"}), READS, WRITES)
 
 
 def cas_register(initial: State = None) -> Model:
     """A register with `read`, `write` and `cas` of [old, new]; a failed cas saw a value that is not `old`."""
     names = frozenset({"read", "write", "cas"})
-    return Model("cas-register", initial, _cas_register_step, names, frozenset({"read"}), observes=saw_mismatch)
+    return Model("cas-register", initial, _cas_register_step, names, READS, WRITES, observes=saw_mismatch)
 
 
 def versioned_register(initial: State = None) -> Model:
@@ -83,14 +88,13 @@ def versioned_register(initial: State = None) -> Model:
     A reply carries the version after it; where a reply has none, the version is not compared.
     """
     names = frozenset({"read", "write", "cas"})
-    reads = frozenset({"read"})
-    gapped = Model("gapped-versioned-register", (initial, 0), _gapped_step, names, reads, observes=_saw_version)
+    gapped = Model("gapped-versioned-register", (initial, 0), _gapped_step, names, READS, observes=_saw_version)
     return Model(
         "versioned-register",
         (initial, 0),
         _versioned_register_step,
         names,
-        reads,
+        READS,
         observes=saw_mismatch,
         gapped=gapped,
     )

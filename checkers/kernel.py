@@ -1,0 +1,390 @@
+"""The frontier search, on integers only: every state in which the history so far can have left the model.
+
+Lives here: one pass over calls and returns that carries a set of configurations. The source is plain Python on lists;
+the same source is compiled by numba on numpy arrays (`checkers.compiled`), so it uses nothing but integers, loops and
+indexing.
+
+A configuration is a state, the open operations that are discharged, those of them that took place visibly, and how
+often each class of crashed operations was used. Operations take place as late as they can (Lowe 2017): only at a
+return, of the operation itself or of another that needs it. What keeps the set small (each is measured in
+docs/checking.md):
+
+- an observer (a read, a failed cas) is discharged as soon as some configuration agrees with it, and never branched on;
+- an overwrite discharges every open overwrite just before it, unseen, which remain usable until they return;
+- of two configurations with one state, one that is discharged of more and used fewer crashed operations stands for both;
+- crashed operations of one kind are a count; of open ones of one kind, the one that must return first goes first;
+- an update that told nothing is not followed by an overwrite.
+
+Without counts (`TRACK` = 0) crashed operations are unlimited: an empty set is then still a proof that there is no
+linearization. With `WIDTH` the set is cut to the most frugal configurations: a survivor is then still a linearization.
+"""
+
+from typing import Any
+
+Integers = Any
+
+UNKNOWN_STATE, ILLEGAL_STATE, EMPTY, STATE_BITS = -2, -1, -1, 31
+OBSERVER, OVERWRITE = 1, 2
+
+# what `advance` returns
+FINISHED, REFUTED, WANTED, FULL, PAUSED = 0, 1, 2, 3, 4
+
+# the first words of the memory: registers, then where each array begins
+EVENT, EVENTS, HEAD, WORK_COUNT, RESULT_COUNT, FRONT_COUNT = 0, 1, 2, 3, 4, 5
+NODES, FIRST_NODE, BUSY, OPEN, OBSERVERS, OVERWRITES = 6, 7, 8, 9, 10, 11
+CLASSES, TRACK, WIDTH, CUT, STEPS, STEP_LIMIT = 12, 13, 14, 15, 16, 17
+WANTED_KIND, WANTED_STATE, GENERATION, MOST_OPEN, WIDEST, RESULT_BIT = 18, 19, 20, 21, 22, 23
+NODE_WORDS, BUCKET_MASK, POOL_END, ALL_EVENTS = 24, 25, 26, 27
+AT_EVENTS, AT_KIND, AT_DEADLINE, AT_CLASS, AT_FLAGS, AT_RELEVANT = 28, 29, 30, 31, 32, 33
+AT_CLASS_OF_KIND, AT_CLASS_KIND, AT_AVAILABLE, AT_SLOTS, AT_FRONT, AT_WORK = 34, 35, 36, 37, 38, 39
+AT_RESULT, AT_BUCKETS, AT_POOL = 40, 41, 42
+CONTROL_WORDS = 43
+
+# words of a configuration (a node is the offset of its first), of the slot of an open operation, of a bucket
+STATE, DONE, SEEN, PARENT, VIA, MOMENT, USELESS, NEXT, USED = 0, 1, 2, 3, 4, 5, 6, 7, 8
+SLOT_KIND, SLOT_TWINS, SLOT_OPERATION, SLOT_WORDS = 0, 1, 2, 3
+BUCKET_HEAD, BUCKET_GENERATION, BUCKET_WORDS = 0, 1, 2
+
+
+def prepare(m: Integers) -> None:
+    """Leaves only relevant events, and finds when each operation must return and the classes of those that never do."""
+    count = 0
+    for place in range(m[ALL_EVENTS]):
+        code = m[m[AT_EVENTS] + place]
+        operation = code if code >= 0 else ~code
+        if m[m[AT_RELEVANT] + m[m[AT_KIND] + operation]]:
+            m[m[AT_EVENTS] + count] = code
+            m[m[AT_DEADLINE] + operation] = -1 if code >= 0 else count
+            count += 1
+    m[EVENTS] = count
+    classes = opened = 0
+    for place in range(count):
+        code = m[m[AT_EVENTS] + place]
+        if code < 0:
+            opened -= 1
+        elif m[m[AT_DEADLINE] + code] >= 0:
+            m[m[AT_CLASS] + code] = -1
+            opened += 1
+            m[MOST_OPEN] = max(m[MOST_OPEN], opened)
+        else:
+            if m[m[AT_CLASS_OF_KIND] + m[m[AT_KIND] + code]] < 0:
+                m[m[AT_CLASS_OF_KIND] + m[m[AT_KIND] + code]] = classes
+                m[m[AT_CLASS_KIND] + classes] = m[m[AT_KIND] + code]
+                classes += 1
+            m[m[AT_CLASS] + code] = m[m[AT_CLASS_OF_KIND] + m[m[AT_KIND] + code]]
+    m[CLASSES] = classes
+
+
+def advance(m: Integers, t: Integers) -> int:
+    """Goes on from where `control` stands. What it returns says why it stopped; called again it resumes."""
+    while m[EVENT] < m[EVENTS]:
+        code = m[m[AT_EVENTS] + m[EVENT]]
+        status = FINISHED
+        if code >= 0 and m[m[AT_CLASS] + code] >= 0:
+            m[m[AT_AVAILABLE] + m[m[AT_CLASS] + code]] += 1
+        elif code >= 0:
+            status = call(m, t, code)
+        else:
+            status = complete(m, t, ~code)
+        if status != FINISHED:
+            return status
+        m[EVENT] += 1
+    return FINISHED
+
+
+def call(m: Integers, t: Integers, operation: int) -> int:
+    """Gives the operation a slot; an observer is discharged at once wherever the state agrees."""
+    kind = m[m[AT_KIND] + operation]
+    flag = m[m[AT_FLAGS] + kind]
+    if flag == OBSERVER:
+        for place in range(m[FRONT_COUNT]):
+            state = m[m[m[AT_FRONT] + place] + STATE]
+            if lookup(m, t, kind, state) == UNKNOWN_STATE:
+                return want(m, kind, state)
+    slot = 0
+    while m[OPEN] >> slot & 1:
+        slot += 1
+    bit = 1 << slot
+    m[OPEN] |= bit
+    m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_KIND] = kind
+    m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] = operation
+    m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_TWINS] = 0
+    if flag == OBSERVER:
+        m[OBSERVERS] |= bit
+        for place in range(m[FRONT_COUNT]):
+            node = m[m[AT_FRONT] + place]
+            if lookup(m, t, kind, m[node + STATE]) == m[node + STATE]:
+                m[node + DONE] |= bit
+        return FINISHED
+    if flag == OVERWRITE:
+        m[OVERWRITES] |= bit
+    other = 0
+    while m[OPEN] >> other:
+        if m[OPEN] >> other & 1 and other != slot and m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_KIND] == kind:
+            if m[m[AT_DEADLINE] + m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_OPERATION]] < m[m[AT_DEADLINE] + operation]:
+                m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_TWINS] |= 1 << other
+            else:
+                m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_TWINS] |= bit
+        other += 1
+    return FINISHED
+
+
+def complete(m: Integers, t: Integers, operation: int) -> int:
+    """Keeps the configurations that are discharged of the operation, and finds those that can become so."""
+    slot = 0
+    while m[OPEN] >> slot & 1 == 0 or m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] != operation:
+        slot += 1
+    bit = 1 << slot
+    if m[BUSY] == 0:
+        begin(m, bit)
+    while m[HEAD] < m[WORK_COUNT]:
+        node = m[m[AT_WORK] + m[HEAD]]
+        status = expand(m, t, node)
+        if status != FINISHED:
+            return status
+        m[HEAD] += 1
+        if m[STEPS] > m[STEP_LIMIT]:
+            return PAUSED
+    if m[RESULT_COUNT] == 0:
+        return REFUTED
+    settle(m, bit)
+    m[OPEN] &= ~bit
+    m[OBSERVERS] &= ~bit
+    m[OVERWRITES] &= ~bit
+    other = 0
+    while m[OPEN] >> other:
+        m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_TWINS] &= ~bit
+        other += 1
+    m[BUSY] = 0
+    return FINISHED
+
+
+def begin(m: Integers, bit: int) -> None:
+    """Sorts the configurations at a return into those that may stay and those that have to go on (an overwrite: both)."""
+    m[BUSY] = 1
+    m[RESULT_BIT] = bit
+    m[GENERATION] += 1
+    m[HEAD] = m[WORK_COUNT] = m[RESULT_COUNT] = 0
+    m[FIRST_NODE] = m[NODES]
+    for place in range(m[FRONT_COUNT]):
+        node = m[m[AT_FRONT] + place]
+        chain(m, node)
+        if m[node + DONE] & bit:
+            m[m[AT_RESULT] + m[RESULT_COUNT]] = node
+            m[RESULT_COUNT] += 1
+        if m[node + DONE] & bit == 0 or (m[OVERWRITES] & ~m[node + SEEN]) & bit:
+            m[m[AT_WORK] + m[WORK_COUNT]] = node
+            m[WORK_COUNT] += 1
+
+
+def expand(m: Integers, t: Integers, node: int) -> int:
+    """Takes, from one configuration, every open or crashed operation that can take place next."""
+    done, seen, useless = m[node + DONE], m[node + SEEN], m[node + USELESS]
+    usable = m[OPEN] & ~m[OBSERVERS] & ~seen & ~(done & ~m[OVERWRITES])
+    if useless:
+        usable &= ~m[OVERWRITES]
+    slot = 0
+    while usable >> slot:
+        if usable >> slot & 1:
+            bit = 1 << slot
+            alike = ~done if done & bit == 0 else done & ~seen
+            if m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_TWINS] & alike == 0:
+                status = take(m, t, node, m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_KIND], bit, -1)
+                if status != FINISHED:
+                    return status
+        slot += 1
+    tracked = m[CLASSES] * m[TRACK]
+    for klass in range(m[CLASSES]):
+        kind = m[m[AT_CLASS_KIND] + klass]
+        left = m[m[AT_AVAILABLE] + klass] - (m[node + USED + klass] if tracked else 0)
+        if left > 0 and not (useless and m[m[AT_FLAGS] + kind] == OVERWRITE):
+            status = take(m, t, node, kind, 0, klass)
+            if status != FINISHED:
+                return status
+    return FINISHED
+
+
+def take(m: Integers, t: Integers, node: int, kind: int, bit: int, klass: int) -> int:
+    """Adds the configuration after an operation: the open one of that bit, or one of a crashed class (bit 0)."""
+    m[STEPS] += 1
+    before = m[node + STATE]
+    state = lookup(m, t, kind, before)
+    if state == UNKNOWN_STATE:
+        return want(m, kind, before)
+    if state == ILLEGAL_STATE:
+        return FINISHED
+    done, seen = m[node + DONE] | bit, m[node + SEEN]
+    if m[m[AT_FLAGS] + kind] == OVERWRITE:
+        done |= m[OVERWRITES]
+        seen |= bit
+    agreeing = agree(m, t, state, m[OBSERVERS] & ~done)
+    if agreeing < 0:
+        return WANTED
+    done |= agreeing
+    told = done & ~(m[node + DONE] | bit)
+    if bit == 0 and told == 0 and state == before:
+        return FINISHED
+    child = m[NODES]
+    if child + m[NODE_WORDS] > m[POOL_END]:
+        return FULL
+    m[child + STATE], m[child + DONE], m[child + SEEN] = state, done, seen
+    m[child + PARENT] = node
+    m[child + VIA] = ~klass if bit == 0 else m[m[AT_SLOTS] + slot_of(bit) * SLOT_WORDS + SLOT_OPERATION]
+    m[child + MOMENT] = m[EVENT]
+    m[child + USELESS] = 1 if told == 0 and (bit == 0 or m[m[AT_FLAGS] + kind] == OVERWRITE) else 0
+    tracked = m[CLASSES] * m[TRACK]
+    for other in range(tracked):
+        m[child + USED + other] = m[node + USED + other]
+    if tracked and bit == 0:
+        m[child + USED + klass] += 1
+    if covered(m, child):
+        return FINISHED
+    m[NODES] += m[NODE_WORDS]
+    chain(m, child)
+    file(m, node, child, bit)
+    return FINISHED
+
+
+def file(m: Integers, node: int, child: int, bit: int) -> None:
+    """Puts a new configuration where it belongs: it may stay, or it has to go on, or, an overwrite, both."""
+    target = m[RESULT_BIT]
+    if m[node + DONE] & target:  # its parent stays too, so only seeing the operation take place is news
+        stays, goes_on = bit == target, bit != target
+    else:
+        stays = m[child + DONE] & target != 0
+        goes_on = not stays or (m[OVERWRITES] & ~m[child + SEEN]) & target != 0
+    if stays:
+        m[m[AT_RESULT] + m[RESULT_COUNT]] = child
+        m[RESULT_COUNT] += 1
+    if goes_on:
+        m[m[AT_WORK] + m[WORK_COUNT]] = child
+        m[WORK_COUNT] += 1
+
+
+def settle(m: Integers, bit: int) -> None:
+    """Makes the next set out of the results: the slot freed, the covered ones dropped, cut to the width."""
+    for place in range(m[RESULT_COUNT]):
+        node = m[m[AT_RESULT] + place]
+        m[node + DONE] &= ~bit
+        m[node + SEEN] &= ~bit
+        m[node + USELESS] = 0
+    count = m[RESULT_COUNT]
+    for _ in range(2):  # backwards twice: what a later one covers goes in the first pass, an earlier one in the second
+        m[GENERATION] += 1
+        kept = 0
+        for place in range(count - 1, -1, -1):
+            node = m[m[AT_RESULT] + place]
+            if not covered(m, node):
+                chain(m, node)
+                m[m[AT_FRONT] + kept] = node
+                kept += 1
+        for place in range(kept):
+            m[m[AT_RESULT] + place] = m[m[AT_FRONT] + place]
+        count = kept
+    m[FRONT_COUNT] = count
+    m[WIDEST] = max(m[WIDEST], count)
+    if m[WIDTH] and count > m[WIDTH]:
+        cut(m)
+
+
+def cut(m: Integers) -> None:
+    """Keeps the `WIDTH` configurations that used the fewest crashed operations."""
+    tracked = m[CLASSES] * m[TRACK]
+    count, kept, spent = m[FRONT_COUNT], 0, 0
+    while kept < m[WIDTH]:
+        for place in range(count):
+            node = m[m[AT_FRONT] + place]
+            total = 0
+            for klass in range(tracked):
+                total += m[node + USED + klass]
+            if total == spent and kept < m[WIDTH]:
+                m[m[AT_RESULT] + kept] = node
+                kept += 1
+        spent += 1
+    for place in range(kept):
+        m[m[AT_FRONT] + place] = m[m[AT_RESULT] + place]
+    m[FRONT_COUNT] = kept
+    m[CUT] = 1
+
+
+def covered(m: Integers, node: int) -> bool:
+    """Whether a configuration of this generation can do all that this one can."""
+    place = bucket(m, node) * BUCKET_WORDS
+    if m[m[AT_BUCKETS] + place + BUCKET_GENERATION] != m[GENERATION]:
+        return False
+    tracked = m[CLASSES] * m[TRACK]
+    other = m[m[AT_BUCKETS] + place + BUCKET_HEAD]
+    while other >= 0:
+        if m[other + STATE] == m[node + STATE]:
+            done, seen = m[other + DONE], m[other + SEEN]
+            unlike = (done ^ m[node + DONE]) | (seen ^ m[node + SEEN])
+            better = done & (m[OBSERVERS] | (m[OVERWRITES] & ~seen))
+            if unlike & ~better == 0 and frugal(m, tracked, other, node):
+                return True
+        other = m[other + NEXT]
+    return False
+
+
+def frugal(m: Integers, tracked: int, first: int, second: int) -> bool:
+    """Whether the first configuration used no crashed class more often than the second."""
+    for klass in range(tracked):  # a loop, since numba compiles no generator expression
+        if m[first + USED + klass] > m[second + USED + klass]:
+            return False
+    return True
+
+
+def chain(m: Integers, node: int) -> None:
+    """Adds a configuration to its bucket."""
+    place = bucket(m, node) * BUCKET_WORDS
+    fresh = m[m[AT_BUCKETS] + place + BUCKET_GENERATION] != m[GENERATION]
+    m[node + NEXT] = -1 if fresh else m[m[AT_BUCKETS] + place + BUCKET_HEAD]
+    m[m[AT_BUCKETS] + place + BUCKET_GENERATION] = m[GENERATION]
+    m[m[AT_BUCKETS] + place + BUCKET_HEAD] = node
+
+
+def bucket(m: Integers, node: int) -> int:
+    """Where configurations that could cover each other meet: same state, same updates that are no overwrites."""
+    strict = m[node + DONE] & ~(m[OBSERVERS] | m[OVERWRITES])
+    mixed = (strict ^ strict >> 20 ^ strict >> 40) & 0xFFFFF
+    return (m[node + STATE] * 40503 ^ mixed * 26544357) & m[BUCKET_MASK]
+
+
+def agree(m: Integers, t: Integers, state: int, observers: int) -> int:
+    """Those of the observers that are legal in the state; -1 where the table does not know."""
+    found = slot = 0
+    while observers >> slot:
+        if observers >> slot & 1:
+            after = lookup(m, t, m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_KIND], state)
+            if after == UNKNOWN_STATE:
+                want(m, m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_KIND], state)
+                return -1
+            if after == state:
+                found |= 1 << slot
+        slot += 1
+    return found
+
+
+def lookup(m: Integers, t: Integers, kind: int, state: int) -> int:
+    """The state after an operation of the kind, ILLEGAL_STATE, or UNKNOWN_STATE if the model was not asked yet."""
+    key = kind << STATE_BITS | state
+    last = len(t) // 2 - 1
+    place = ((kind * 40503) ^ (state * 26544357)) & 0x7FFFFFFF & last
+    while t[2 * place] != EMPTY:
+        if t[2 * place] == key:
+            return t[2 * place + 1]
+        place = place + 1 & last
+    return UNKNOWN_STATE
+
+
+def want(m: Integers, kind: int, state: int) -> int:
+    """Says which cell of the table is missing."""
+    m[WANTED_KIND], m[WANTED_STATE] = kind, state
+    return WANTED
+
+
+def slot_of(bit: int) -> int:
+    """The number of the slot of that bit."""
+    slot = 0
+    while bit >> slot > 1:
+        slot += 1
+    return slot
