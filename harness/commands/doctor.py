@@ -12,17 +12,19 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from harness.environments import engine
 from harness.environments.base import EnvironmentFailure
 from harness.environments.choose import ENVIRONMENTS
 from harness.environments.containers import labels
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _TIMEOUT_S = 10.0
+_PIPED_WIDTH = 120
 _NODE_DISK_BYTES = 2 << 30
 _DEBIAN = "apt-get install"
 
@@ -65,14 +68,22 @@ class Finding:
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="Only JSON on stdout.")] = False,
 ) -> None:
-    """Say what this machine can do, what is missing, and what it is needed for. Exits 0: the simulator needs nothing."""
+    """Say what this machine can do, what is missing, and what that is needed for.
+
+    Exits 0: the simulator needs nothing.
+    """
     findings = [_find(check) for check in CHECKS]
     reasons = {name: environment.unavailable() for name, environment in ENVIRONMENTS.items()}
     if as_json:
         print(json.dumps({"environments": reasons, "checks": [asdict(finding) for finding in findings]}))
         return
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
     console.print(_table(findings))
+    for finding in findings:
+        if not finding.present:
+            console.print(f"to get {finding.name}: {finding.remedy}", markup=False, soft_wrap=True)
     for name, reason in reasons.items():
         console.print(f"{name}: {f'no: {reason}' if reason else 'yes'}", markup=False, soft_wrap=True)
     taken = next(name for name, reason in reasons.items() if reason is None)
@@ -89,11 +100,11 @@ def _find(check: Check) -> Finding:
 
 def _table(findings: list[Finding]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("", "what", "found", "needed for", "how to get it"):
+    for title in ("", "what", "found", "needed for"):
         table.add_column(title, overflow="fold")
     for finding in findings:
         mark = "[green]yes[/]" if finding.present else "[yellow]no[/]"
-        table.add_row(mark, finding.name, finding.found, finding.needed_for, finding.remedy)
+        table.add_row(mark, finding.name, escape(finding.found), finding.needed_for)
     return table
 
 
@@ -101,7 +112,7 @@ def _table(findings: list[Finding]) -> Table:
 
 
 def _python() -> str:
-    return f"{platform.python_version()} at {sys.executable}"
+    return platform.python_version()
 
 
 def _package(name: str) -> str:
@@ -134,8 +145,20 @@ def _user_namespaces() -> str:
 
 
 def _netem() -> str:
-    _program("tc")
-    private = ("--user", "--map-root-user", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
+    private = (
+        "--user",
+        "--map-root-user",
+        "--net",
+        _program("tc"),
+        "qdisc",
+        "add",
+        "dev",
+        "lo",
+        "root",
+        "netem",
+        "delay",
+        "1ms",
+    )
     _program("unshare", *private)
     return "in the kernel"
 
@@ -145,6 +168,13 @@ def _faketime() -> str:
     if not found:
         raise Missing("not installed")
     return str(found[0])
+
+
+def _debootstrap() -> str:
+    found = _program("debootstrap")
+    if os.geteuid() != 0:
+        raise Missing(f"{found}, but it needs root")
+    return found
 
 
 def _fuse() -> str:
@@ -160,7 +190,62 @@ def _disk() -> str:
     return f"{free / 1e9:.1f} GB"
 
 
-def _ask_engine(what: str, work: Callable[[DockerClient], str]) -> str:
-    if not shutil_which_sdk():
-        raise Missing("the SDK is missing")
-    return asyncio.run(Engine().call(what, work, _TIMEOUT_S))
+@cache
+def _engine() -> Engine:
+    """The engine, if it answers."""
+    if engine.unavailable() is not None:
+        raise Missing("none answers")
+    return Engine()
+
+
+def _ask(what: str, work: Callable[[DockerClient], str]) -> str:
+    return asyncio.run(_engine().call(what, work, _TIMEOUT_S))
+
+
+def _engine_version() -> str:
+    def ask(client: DockerClient) -> str:
+        answer = client.version()
+        return f"engine {answer['Version']}, API {answer['ApiVersion']}"
+
+    return _ask("ask for its version", ask)
+
+
+def _image(client: DockerClient) -> str:
+    """The name of a node's image."""
+    for image in client.images.list(name=NODE_IMAGE):
+        return str(image.tags[0])
+    raise Missing("not built yet")
+
+
+def _net_admin() -> str:
+    def ask(client: DockerClient) -> str:
+        client.containers.run(
+            _image(client),
+            ["iptables", "-w", "-S"],
+            remove=True,
+            cap_drop=["ALL"],
+            cap_add=["NET_ADMIN"],
+            network_mode="none",
+            labels=labels(f"splitbrain-doctor-{os.getpid()}"),
+        )
+        return "iptables works in a container"
+
+    return _ask("run iptables in a container", ask)
+
+
+CHECKS = (
+    Check("Python", "everything", "install Python 3.11 or newer", _python),
+    Check("Docker SDK", "--env docker", "pip install docker", partial(_package, "docker")),
+    Check("Docker Engine", "--env docker", f"start one, or {_DEBIAN} docker.io", _engine_version),
+    Check("node image", "--env docker", "the first run builds it", lambda: _ask("list images", _image)),
+    Check("NET_ADMIN in containers", "partitions with --env docker", "known once the image is built", _net_admin),
+    Check("user namespaces", "--env local", "allow them to this user, or run as root", _user_namespaces),
+    Check("iptables", "partitions with --env local", f"{_DEBIAN} iptables", partial(_program, "iptables", "--version")),
+    Check("ip", "looking at networks by hand", f"{_DEBIAN} iproute2", partial(_program, "ip", "-V")),
+    Check("debootstrap", "a base image where no registry answers", f"{_DEBIAN} debootstrap", _debootstrap),
+    Check("libfaketime", "faked wall clocks (images bring their own)", f"{_DEBIAN} libfaketime", _faketime),
+    Check("netem", "slow and lossy networks (no fault needs it yet)", "a kernel with sch_netem", _netem),
+    Check("FUSE", "lost disk writes (no fault needs it yet)", "a kernel with FUSE", _fuse),
+    Check("free disk", "images and run directories, 2 GB", "remove something from /var", _disk),
+    Check("numba", "fast checking of long histories", "pip install 'splitbrain[fast]'", partial(_package, "numba")),
+)

@@ -9,6 +9,7 @@ thread is a daemon (an engine that hangs must not keep the harness from exiting)
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
@@ -47,7 +48,9 @@ class Engine:
         except (DockerException, OSError) as error:
             raise EnvironmentFailure(f"docker: {what}: {first_line(error)}") from error
         except asyncio.CancelledError:
-            await asyncio.wait([future], timeout=deadline_s)
+            done, _ = await asyncio.wait([future], timeout=deadline_s)
+            for late in done:
+                late.exception()  # nobody waits for it any more, and asyncio would complain that nobody looked
             raise
 
     def _in_thread(self, work: Callable[[DockerClient], T], deadline_s: float) -> Future[T]:
@@ -96,8 +99,16 @@ def unavailable() -> str | None:
         with closing(from_env(timeout=_PROBE_TIMEOUT_S)) as client:
             client.ping()
     except (DockerException, OSError) as error:
-        return f"no Docker Engine answers ({first_line(error)}): start one, or point DOCKER_HOST at one"
+        host = os.environ.get("DOCKER_HOST", "the default socket")
+        return f"no Docker Engine answers at {host} ({_cause(error)}): start one, or set DOCKER_HOST"
     return None
+
+
+def _cause(error: BaseException) -> str:
+    """What began it: the SDK wraps a refused connection three times."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return getattr(error, "strerror", None) or first_line(error)
 
 
 def first_line(error: BaseException) -> str:

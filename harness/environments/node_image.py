@@ -22,7 +22,7 @@ from harness.environments.site_packages import installed_sources, library, libra
 if TYPE_CHECKING:
     from docker import DockerClient
 
-_NAME = "splitbrain-node"
+NAME = "splitbrain-node"
 _SYSTEM_NAME = "splitbrain-system"
 _QUESTION_DEADLINE_S = 60.0
 _BUILD_DEADLINE_S = 600.0
@@ -45,7 +45,7 @@ async def node_image(engine: Engine, say: Callable[[str], None], wanted_base: st
         **_under("root/usr/local/bin", {name: _recipe(name) for name in ("init", "node")}),
         **_under(_SITE, installed_sources("raft_impl")),
     }
-    tag = f"{_NAME}:{digest(own, f'{base_id} {library_version()}')}"
+    tag = f"{NAME}:{digest(own, f'{base_id} {library_version()}')}"
     if not await image_id(engine, tag):
         say(f"building {tag} on {base}")
         system = await _system_image(engine, base, str(base_id))
@@ -68,7 +68,7 @@ async def _abi(engine: Engine, image: str) -> str:
     question = ["python3", "-c", "import sysconfig; print(sysconfig.get_config_var('SOABI'))"]
 
     def ask(client: DockerClient) -> str:
-        labels = Owner.current().labels() | {RUN: f"{_NAME}-{secrets.token_hex(4)}"}
+        labels = Owner.current().labels() | {RUN: f"{NAME}-{secrets.token_hex(4)}"}
         answer: bytes = client.containers.run(image, question, remove=True, network_mode="none", labels=labels)
         return answer.decode().strip()
 

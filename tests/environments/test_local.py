@@ -17,6 +17,9 @@ from harness.environments.realtime import RealTimeEnvironment
 Ask = Callable[[RealTimeEnvironment, str, str], Awaitable[str]]
 Session = Callable[[RealTimeEnvironment, Callable[[], Awaitable[None]]], None]
 
+Ask = Callable[[RealTimeEnvironment, str, str], Awaitable[str]]
+Session = Callable[[RealTimeEnvironment, Callable[[], Awaitable[None]]], None]
+
 NODES = ("n1", "n2", "n3")
 
 
