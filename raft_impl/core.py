@@ -100,13 +100,23 @@ class RaftCore:
             return
         self._handlers[type(message)](source, message)
 
-    def tick(self) -> None:
-        """Take in that one tick of this node's clock has passed."""
+    def tick(self) -> bool:
+        """Take in that one tick of this node's clock has passed; return whether something was due on it."""
+        due = self.ticks_to_next() == 1
         self._elapsed += 1
-        if self.role == "leader":
+        self._since_heartbeat += 1
+        if due and self.role == "leader":
             self._tick_leader()
-        elif self._elapsed >= self._timeout:
+        elif due:
             self._pre_campaign()
+        return due
+
+    def ticks_to_next(self) -> int:
+        """Return how many ticks from now something is due; all before that one only count. At least 1."""
+        if self.role != "leader":
+            return max(self._timeout - self._elapsed, 1)
+        heartbeat = self._config.heartbeat_ticks - self._since_heartbeat
+        return max(min(heartbeat, self._config.election_ticks - self._elapsed), 1)
 
     def propose(self, data: bytes) -> Entry | None:
         """Return the entry that will carry `data` if it commits, or None if this node does not lead."""
@@ -131,7 +141,7 @@ class RaftCore:
             return  # an acknowledgement of an older term says nothing about this one
         if self.role == "candidate":
             self._count_vote(self.node, True)
-        elif self.role == "leader":
+        elif self.role == "leader" and index > self.commit:
             self._advance_commit()
 
     # Output
@@ -333,7 +343,6 @@ class RaftCore:
             if not self._check_quorum():
                 self._become_follower(self.term, None)
                 return
-        self._since_heartbeat += 1
         if self._since_heartbeat >= self._config.heartbeat_ticks:
             self._since_heartbeat = 0
             self._heartbeat()
@@ -379,7 +388,7 @@ class RaftCore:
         progress = self._peers[source]
         progress.active = True
         if message.success:
-            if progress.acknowledged(message.index):
+            if progress.acknowledged(message.index) and message.index > self.commit:
                 self._advance_commit()
         else:
             retry_index, _ = self.log.last_possible_match(message.hint_index, message.hint_term)

@@ -81,39 +81,52 @@ class Node:
         self._pending = _Save()
         self._saving: _Save | None = None
         self._kept: list[tuple[str, Message]] = []  # promises that are durable and may leave
+        self._touched = True  # something came in since the last poll
         self._sync_target: Callable[[], None] | None = None
 
     # Inputs
 
     def receive(self, source: str, message: Message) -> None:
         """Take in a peer's message."""
+        self._touched = True
         self.core.step(source, message)
 
     def request(self, client: ClientToken, request: Request) -> None:
         """Take in a client's request; exactly one reply to it will come out, unless the node dies before."""
+        self._touched = True
         self.service.request(client, request)
 
     def tick(self) -> None:
         """Take in that one tick of this node's clock has passed."""
-        self.core.tick()
+        if self.core.tick():
+            self._touched = True
+
+    def ticks_to_next(self) -> int:
+        """Return how many ticks from now, if nothing else comes in, this node wants to act; at least 1."""
+        return self.core.ticks_to_next()
 
     def synced(self) -> None:
         """Take in that the last sync target has returned."""
         saved = self._saving
         assert saved is not None, "no sync was asked for"
         self._saving = None
+        self._touched = True
         self._trace_saved(saved)
         self._kept.extend(saved.promises)
         self.core.persisted(saved.term, saved.index, saved.index_term)
 
     def stop(self) -> None:
         """Answer all clients that wait; their replies come out of the last `poll`."""
+        self._touched = True
         self.service.stop()
 
     # Outputs
 
     def poll(self) -> Effects | None:
         """Return what the host is to do, or None when there is nothing until the next input."""
+        if not self._touched:
+            return None
+        self._touched = False
         effects = Effects([], [])
         ready = self.core.ready()
         if ready is not None:
