@@ -9,7 +9,6 @@ look at that clock.
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import msgspec
 from raft_impl import codec
 from raft_impl.clock import NodeClock, Ticker
 from raft_impl.clockfile import ClockFile
+from raft_impl.disk import Disk
 from raft_impl.jsonlog import JsonLog
 from raft_impl.links import Address, Incoming, PeerLink
 from raft_impl.node import Effects, Node
@@ -61,7 +61,6 @@ class Host:
         self._clock = NodeClock()
         self._clock_file = ClockFile(clock_file, self._clock) if clock_file is not None else None
         self._ticker = Ticker(config.tick_ms * 1_000_000, node.config.election_ticks)
-        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
         self._connections: dict[int, Incoming] = {}
         self._inbound: dict[str, Incoming] = {}
         self._links: dict[str, PeerLink] = {}
@@ -79,6 +78,7 @@ class Host:
         server = await loop.create_server(lambda: Incoming(self), host, port, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         self._finished = loop.create_future()
+        self._disk = Disk(loop, self._on_synced)
         self._log.event("listening", host=host, port=self.port, boot=self._node.boot, pid=os.getpid())
         self._dial_peers()
         ticking = loop.create_task(self._keep_ticking())
@@ -111,7 +111,7 @@ class Host:
             connection.close()
         for link in self._links.values():
             await link.close()
-        self._disk.shutdown(wait=True)
+        self._disk.close()
         self._node.close()
 
     # Time
@@ -195,8 +195,7 @@ class Host:
         if effects.replies:
             self._reply(effects)
         if effects.sync:
-            target = self._node.sync_target()
-            asyncio.get_running_loop().run_in_executor(self._disk, target).add_done_callback(self._on_synced)
+            self._disk.run(self._node.sync_target())
 
     def _send(self, effects: Effects) -> None:
         requests: dict[str, list[bytes]] = {}
@@ -217,8 +216,7 @@ class Host:
             if connection is not None:
                 connection.write(b"".join(parts))
 
-    def _on_synced(self, done: asyncio.Future[None]) -> None:
-        error = done.exception()
+    def _on_synced(self, error: OSError | None) -> None:
         if error is not None:
             self._fail(DiskFailedError(str(error)))
             return

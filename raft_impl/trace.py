@@ -7,6 +7,7 @@ JSON reader.
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Literal
 
@@ -50,6 +51,7 @@ class TraceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 Sink = Callable[[TraceRecord], None]
 
 
+@lru_cache(maxsize=1024)  # in a simulation every node asks for the same links
 def chain(previous: int, number: int, data: bytes) -> int:
     """Return the 48-bit hash of `data` and `number` on top of `previous`."""
     head = previous.to_bytes(6, "big") + number.to_bytes(8, "big")

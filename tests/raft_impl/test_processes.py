@@ -1,8 +1,10 @@
 """Real processes on loopback: they elect, serve, survive kill -9, redirect, and refuse nonsense in one line."""
 
 import asyncio
+import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +15,10 @@ import pytest
 
 from raft_impl.client import Client, OperationFailedError, OperationUnknownError
 from raft_impl.codec import frame
+from raft_impl.host import DiskFailedError, Host, HostConfig
+from raft_impl.jsonlog import JsonLog
+from raft_impl.node import Node, NodeConfig
+from raft_impl.storage.memory import MemoryFiles
 
 DEADLINE_S = 20
 
@@ -286,3 +292,18 @@ def test_a_damaged_log_refuses_to_start(servers):
     assert status == 1
     assert "refusing to start" in stderr
     assert stderr.count("\n") == 1
+
+
+def test_a_failing_disk_ends_the_server(tmp_path):
+    files = MemoryFiles()
+    node = Node(NodeConfig("n1", ("n1",), election_ticks=3, heartbeat_ticks=1), files, random.Random(1))
+    files.sync_error = OSError(errno.EIO, "the medium is bad")
+    with (tmp_path / "log").open("w") as stream:
+        host = Host(HostConfig(("127.0.0.1", 0), {}), node, JsonLog(stream, "n1"), time.monotonic_ns)
+
+        async def serve():
+            await asyncio.wait_for(host.run(asyncio.Event()), DEADLINE_S)
+
+        with pytest.raises(DiskFailedError, match="the medium is bad"):
+            asyncio.run(serve())
+    assert node.core.role == "candidate", "its own vote never counted"
