@@ -23,7 +23,9 @@ from checkers.models import State
 from checkers.state_graph import OBSERVER, OVERWRITE, StateGraph
 from checkers.wing_gong import Answer
 
-WIDTHS = (32, 1024, 0)
+WIDTHS = (8, 64, 1024, 0)
+FEW_STATES = 32
+WORTH_A_LOOK = 200
 FIRST_CAPACITY = 1024
 STEPS_BETWEEN_PAUSES = 2000
 
@@ -50,21 +52,48 @@ def decide(columns: Columns, kinds: Sequence[int], graph: StateGraph, engine: En
     base = _prepared(columns, kinds, graph, engine)
     if base is None:
         return Decision(Answer.EXHAUSTED)
-    counted = (False, True) if base[k.CLASSES] else (False,)
+    if len(columns.kind) >= WORTH_A_LOOK:
+        hopeless = _never_legal(columns, kinds, graph)
+        if hopeless >= 0:
+            return Decision(Answer.REFUTED, blocked=hopeless, exact=False)
+    counted = (False, True) if base[k.CLASSES] else (True,)
     settled: set[bool] = set()  # passes that were not cut, and so have said all they can
     for width in WIDTHS:
         for exact in counted:
             if exact in settled:
                 continue
-            search = _Pass(base, engine, graph, exact=exact or len(counted) == 1, width=width)
+            search = _Pass(base, engine, graph, exact=exact, width=width)
             found = search.run(meter)
-            if found.answer is not Answer.REFUTED and (found.answer is Answer.EXHAUSTED or found.order is not None):
+            if found.answer is Answer.EXHAUSTED or (found.answer is Answer.LINEARIZED and found.order is not None):
+                return found
+            if found.answer is Answer.REFUTED and not search.cut:
                 return found
             if not search.cut:
-                if found.answer is Answer.REFUTED:
-                    return found
                 settled.add(exact)
+            elif found.answer is Answer.REFUTED:
+                break  # what fails even without counts is likelier refuted by a wider pass than linearized by an exact one
     raise AssertionError("the last pass keeps every configuration, and decides")
+
+
+def _never_legal(columns: Columns, kinds: Sequence[int], graph: StateGraph) -> int:
+    """The first operation that returned and is legal in no state that any order of all kinds can reach; -1 if none is.
+
+    Looks only where there are few states; what it says is sound, since it lets every operation happen at any time.
+    """
+    usable = [kind for kind in kinds if graph.relevant[kind]]
+    reached, legal = [0], set()
+    for state in reached:
+        for kind in usable:
+            after = graph.step(kind, state)
+            if after >= 0:
+                legal.add(kind)
+                if after not in reached:
+                    reached.append(after)
+        if len(reached) > FEW_STATES:
+            return -1
+    hopeless = {place for place, kind in enumerate(kinds) if graph.relevant[kind] and kind not in legal}
+    returned = (~code for code in columns.events if code < 0)
+    return next((operation for operation in returned if columns.kind[operation] in hopeless), -1)
 
 
 def _prepared(columns: Columns, kinds: Sequence[int], graph: StateGraph, engine: Engine) -> Integers | None:

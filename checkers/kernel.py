@@ -25,6 +25,7 @@ Integers = Any
 
 UNKNOWN_STATE, ILLEGAL_STATE, EMPTY, STATE_BITS = -2, -1, -1, 31
 OBSERVER, OVERWRITE = 1, 2
+ENOUGH = 4  # times the width: with so many results at one return, a pass that is cut looks no further
 
 # what `advance` returns
 FINISHED, REFUTED, WANTED, FULL, PAUSED = 0, 1, 2, 3, 4
@@ -34,11 +35,11 @@ EVENT, EVENTS, HEAD, WORK_COUNT, RESULT_COUNT, FRONT_COUNT = 0, 1, 2, 3, 4, 5
 NODES, FIRST_NODE, BUSY, OPEN, OBSERVERS, OVERWRITES = 6, 7, 8, 9, 10, 11
 CLASSES, TRACK, WIDTH, CUT, STEPS, STEP_LIMIT = 12, 13, 14, 15, 16, 17
 WANTED_KIND, WANTED_STATE, GENERATION, MOST_OPEN, WIDEST, RESULT_BIT = 18, 19, 20, 21, 22, 23
-NODE_WORDS, BUCKET_MASK, POOL_END, ALL_EVENTS = 24, 25, 26, 27
-AT_EVENTS, AT_KIND, AT_DEADLINE, AT_CLASS, AT_FLAGS, AT_RELEVANT = 28, 29, 30, 31, 32, 33
-AT_CLASS_OF_KIND, AT_CLASS_KIND, AT_AVAILABLE, AT_SLOTS, AT_FRONT, AT_WORK = 34, 35, 36, 37, 38, 39
-AT_RESULT, AT_BUCKETS, AT_POOL = 40, 41, 42
-CONTROL_WORDS = 43
+NODE_WORDS, BUCKET_MASK, POOL_END, ALL_EVENTS, SPARING = 24, 25, 26, 27, 28
+AT_EVENTS, AT_KIND, AT_DEADLINE, AT_CLASS, AT_FLAGS, AT_RELEVANT = 29, 30, 31, 32, 33, 34
+AT_CLASS_OF_KIND, AT_CLASS_KIND, AT_AVAILABLE, AT_SLOTS, AT_FRONT, AT_WORK = 35, 36, 37, 38, 39, 40
+AT_RESULT, AT_BUCKETS, AT_POOL = 41, 42, 43
+CONTROL_WORDS = 44
 
 # words of a configuration (a node is the offset of its first), of the slot of an open operation, of a bucket
 STATE, DONE, SEEN, PARENT, VIA, MOMENT, USELESS, NEXT, USED = 0, 1, 2, 3, 4, 5, 6, 7, 8
@@ -138,11 +139,19 @@ def complete(m: Integers, t: Integers, operation: int) -> int:
     if m[BUSY] == 0:
         begin(m, bit)
     while m[HEAD] < m[WORK_COUNT]:
-        node = m[m[AT_WORK] + m[HEAD]]
-        status = expand(m, t, node)
+        if m[WIDTH] and m[RESULT_COUNT] >= ENOUGH * m[WIDTH]:
+            m[CUT] = 1
+            break
+        status = expand(m, t, m[m[AT_WORK] + m[HEAD]])
         if status != FINISHED:
             return status
         m[HEAD] += 1
+        if m[HEAD] == m[WORK_COUNT] and m[SPARING]:
+            m[SPARING] = 0
+            if m[RESULT_COUNT]:
+                m[CUT] = 1
+            else:
+                m[HEAD] = 0
         if m[STEPS] > m[STEP_LIMIT]:
             return PAUSED
     if m[RESULT_COUNT] == 0:
@@ -165,6 +174,7 @@ def begin(m: Integers, bit: int) -> None:
     m[RESULT_BIT] = bit
     m[GENERATION] += 1
     m[HEAD] = m[WORK_COUNT] = m[RESULT_COUNT] = 0
+    m[SPARING] = 1 if m[WIDTH] and m[TRACK] and m[CLASSES] else 0
     m[FIRST_NODE] = m[NODES]
     for place in range(m[FRONT_COUNT]):
         node = m[m[AT_FRONT] + place]
@@ -193,6 +203,8 @@ def expand(m: Integers, t: Integers, node: int) -> int:
                 if status != FINISHED:
                     return status
         slot += 1
+    if m[SPARING]:
+        return FINISHED
     tracked = m[CLASSES] * m[TRACK]
     for klass in range(m[CLASSES]):
         kind = m[m[AT_CLASS_KIND] + klass]
