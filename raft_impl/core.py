@@ -134,11 +134,16 @@ class RaftCore:
         return True
 
     def persisted(self, term: int, index: int, index_term: int) -> None:
-        """Take in that `term`, its vote, and the log up to the entry (`index`, `index_term`) are durable."""
+        """Take in that `term`, its vote, and the log up to the entry (`index`, `index_term`) are durable.
+
+        An acknowledgement of an older term says nothing: since that save, a new leader may have had entries replaced,
+        and a third one have had them put back, so that they are in this log but not on the disk any more. The save of
+        the new term, which is under way, will tell.
+        """
+        if term != self.term:
+            return
         if self.log.term_at(index) == index_term:
             self.log.persisted = max(self.log.persisted, index)
-        if term != self.term:
-            return  # an acknowledgement of an older term says nothing about this one
         if self.role == "candidate":
             self._count_vote(self.node, True)
         elif self.role == "leader" and index > self.commit:

@@ -111,9 +111,11 @@ class Node:
         assert saved is not None, "no sync was asked for"
         self._saving = None
         self._touched = True
-        self._trace_saved(saved)
         self._kept.extend(saved.promises)
+        self._trace_votes(saved)
         self.core.persisted(saved.term, saved.index, saved.index_term)
+        if self._tracer is not None:
+            self._tracer.persisted(self.core.log.persisted)
 
     def stop(self) -> None:
         """Answer all clients that wait; their replies come out of the last `poll`."""
@@ -212,10 +214,9 @@ class Node:
             effects.messages.extend(self._pending.promises)
             self._pending.promises = []
 
-    def _trace_saved(self, saved: _Save) -> None:
+    def _trace_votes(self, saved: _Save) -> None:
         if self._tracer is None:
             return
         self._tracer.observe(self.core.term, self.core.role, self.core.vote)
         for term, candidate in saved.votes:
             self._tracer.voted(term, candidate)
-        self._tracer.persisted(saved.index)

@@ -24,7 +24,6 @@ class Figure3:
         self.votes: dict[tuple[str, int], str] = {}
         self.hashes: dict[tuple[int, int], int] = {}
         self.applied: dict[int, tuple[int, int, int]] = {}
-        self.committed: dict[int, tuple[int, int]] = {}  # term -> (index, term of the entry)
         self.last_seen: dict[tuple[str, int], TraceRecord] = {}
         self.records: list[TraceRecord] = []
 
@@ -82,6 +81,7 @@ class Cluster:
         self.records: list[TraceRecord] = []
         self.sinks: list[Callable[[TraceRecord], None]] = [self.trace if check else self.records.append]
         self.sent: list[Envelope] = []
+        self.committed: dict[int, int] = {}
         self.files = {name: MemoryFiles() for name in self.names}
         self.boots = dict.fromkeys(self.names, 0)
         self.nodes: dict[str, Node] = {}
@@ -97,6 +97,20 @@ class Cluster:
     def record(self, record: TraceRecord) -> None:
         for sink in self.sinks:
             sink(record)
+        if record.kind in ("commit", "become_leader"):
+            self._check_leader_completeness(record)
+
+    def _check_leader_completeness(self, record: TraceRecord) -> None:
+        """Every committed entry is in the log of every later leader."""
+        tracer = self.nodes[record.node]._tracer
+        assert tracer is not None
+        hashes = tracer._hashes
+        if record.kind == "commit":
+            assert record.index is not None
+            self.committed[record.index] = hashes[record.index]
+        elif self.mutant is None:
+            for index, known in self.committed.items():
+                assert hashes[index : index + 1] == [known], "leader completeness"
 
     def observe(self, sink: Callable[[TraceRecord], None]) -> None:
         """Have `sink` see all trace records from now on."""

@@ -271,6 +271,18 @@ class TestSection53Replication:
         bench.core.persisted(1, 2, 2)
         assert bench.core.commit == 1
 
+    def test_what_was_replaced_and_put_back_since_a_save_is_not_durable(self, make_core):
+        bench = make_core()
+        bench.core.step("n2", AppendEntries(2, 0, 0, (Entry(1, 1, b"a"), Entry(2, 2, b"b")), 0))
+        bench.drain(persist=False)  # the save of both begins
+        bench.core.step("n3", AppendEntries(3, 1, 1, (Entry(3, 2, b"c"),), 0))
+        bench.core.step("n2", AppendEntries(4, 1, 1, (Entry(2, 2, b"b"),), 0))
+        bench.drain(persist=False)
+        bench.core.persisted(2, 2, 2)
+        assert bench.core.log.persisted == 0
+        bench.core.persisted(4, 2, 2)
+        assert bench.core.log.persisted == 2
+
     def test_a_follower_learns_the_commit_index_and_applies_in_order(self, make_core):
         bench = make_core(terms=(1, 1))
         bench.step("n2", AppendEntries(1, 2, 1, (Entry(1, 3, b"3"),), 2))
