@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.environments.base import EnvironmentFailure, UsageError
-from harness.environments.command import run
+from harness.environments.command import patience, run
 from harness.environments.engine import Engine
 from harness.environments.owner import LABEL
 from harness.environments.scratch import Scratch, remove_abandoned
@@ -29,6 +29,8 @@ OWN_IMAGE = "splitbrain-base:bookworm"
 PACKAGES = ("python3", "iptables", "iproute2", "libfaketime")
 _SUITE = "bookworm"
 _PREFIX = "splitbrain-base-"
+# However the harness ends, so does what it runs, with all its children; and no /proc stays mounted in a directory.
+_DYING_WITH_US = ("setpriv", "--pdeathsig=KILL", "unshare", "--mount-proc", "--pid", "--fork", "--kill-child")
 _REGISTRY_DEADLINE_S = 10.0
 _PULL_DEADLINE_S = 300.0
 _STEP_DEADLINE_S = 600.0
@@ -71,8 +73,8 @@ async def _pull(engine: Engine, say: Callable[[str], None], name: str) -> None:
     await engine.call(
         "ask a registry", lambda client: client.images.get_registry_data(name).id, deadline_s=_REGISTRY_DEADLINE_S
     )
-    say(f"pulling {name}")
-    await engine.call(f"pull {name}", lambda client: client.images.pull(name).id, deadline_s=_PULL_DEADLINE_S)
+    async with patience(say, f"pulling {name}"):
+        await engine.call(f"pull {name}", lambda client: client.images.pull(name).id, deadline_s=_PULL_DEADLINE_S)
 
 
 async def _bootstrap(engine: Engine, say: Callable[[str], None], no_registry: str) -> None:
@@ -88,10 +90,10 @@ async def _bootstrap(engine: Engine, say: Callable[[str], None], no_registry: st
         say(f"removed {abandoned}, left by a harness that was killed")
     scratch = Scratch(_PREFIX)
     try:
-        archive = await _debian(say, scratch.path)
-        say("importing the base image into Docker")
-        bring_in = partial(_bring_in, archive=archive)
-        await engine.call("import the base image", bring_in, deadline_s=_STEP_DEADLINE_S)
+        async with patience(say, "building a base image with debootstrap (once, about a minute)"):
+            archive = await _debian(scratch.path)
+            bring_in = partial(_bring_in, archive=archive)
+            await engine.call("import the base image", bring_in, deadline_s=_STEP_DEADLINE_S)
     finally:
         await asyncio.to_thread(scratch.remove)
 
@@ -105,13 +107,11 @@ def _missing() -> str | None:
     return None
 
 
-async def _debian(say: Callable[[str], None], directory: Path) -> Path:
+async def _debian(directory: Path) -> Path:
     """A tar archive of a minimal Debian with what a node needs."""
     root, archive = directory / "root", directory / "base.tar"
-    say("building a base image with debootstrap (about a minute, once)")
-    # A mount namespace of its own: a debootstrap that is killed leaves no /proc mounted in its directory.
     debootstrap = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", _SUITE, str(root)]
-    await run("unshare", "--mount", *debootstrap, deadline_s=_STEP_DEADLINE_S)
+    await run(*_DYING_WITH_US, *debootstrap, deadline_s=_STEP_DEADLINE_S)
     excluded = ("./var/cache/apt/*.bin", "./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*")
     tar = ["tar", "-C", str(root), "-cf", str(archive), *(f"--exclude={path}" for path in excluded), "."]
     await run(*tar, deadline_s=_STEP_DEADLINE_S)

@@ -1,6 +1,7 @@
 """A program of this machine, run to its end with a deadline.
 
-Lives here: `run`. Must not live here: nodes, whose processes outlast the call that starts them.
+Lives here: `run`, and `patience` for what takes long. Must not live here: nodes, whose processes outlast the call that
+starts them.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 from harness.environments.base import EnvironmentFailure
+
+_NOTICE_PERIOD_S = 15
 
 
 async def run(*command: str, deadline_s: float, stdin: str = "") -> str:
@@ -47,3 +51,22 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+@asynccontextmanager
+async def patience(say: Callable[[str], None], what: str) -> AsyncIterator[None]:
+    """Say what is being done, and every few seconds that it goes on."""
+
+    async def repeat() -> None:
+        seconds = 0
+        while True:
+            await asyncio.sleep(_NOTICE_PERIOD_S)
+            seconds += _NOTICE_PERIOD_S
+            say(f"{what}: {seconds} s so far")
+
+    say(what)
+    repeating = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        repeating.cancel()

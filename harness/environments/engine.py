@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _DEADLINE_S = 15.0
+_SETTLE_S = 10.0
 _PROBE_TIMEOUT_S = 3
 
 
@@ -48,7 +49,7 @@ class Engine:
         except (DockerException, OSError) as error:
             raise EnvironmentFailure(f"docker: {what}: {first_line(error)}") from error
         except asyncio.CancelledError:
-            done, _ = await asyncio.wait([future], timeout=deadline_s)
+            done, _ = await asyncio.wait([future], timeout=_SETTLE_S)
             for late in done:
                 late.exception()  # nobody waits for it any more, and asyncio would complain that nobody looked
             raise

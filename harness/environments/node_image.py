@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from harness.environments.base_image import base_image, image_id
+from harness.environments.command import patience
 from harness.environments.engine import Engine
 from harness.environments.owner import RUN, Owner
 from harness.environments.site_packages import installed_sources, library, library_version
@@ -47,10 +48,10 @@ async def node_image(engine: Engine, say: Callable[[str], None], wanted_base: st
     }
     tag = f"{NAME}:{digest(own, f'{base_id} {library_version()}')}"
     if not await image_id(engine, tag):
-        say(f"building {tag} on {base}")
-        system = await _system_image(engine, base, str(base_id))
-        context = {**own, **_under(_SITE, await library(await _abi(engine, system)))}
-        await _build(engine, context, {"BASE_IMAGE": base}, tag)
+        async with patience(say, f"building {tag} on {base}"):
+            system = await _system_image(engine, base, str(base_id))
+            context = {**own, **_under(_SITE, await library(await _abi(engine, system)))}
+            await _build(engine, context, {"BASE_IMAGE": base}, tag)
     return tag
 
 
