@@ -17,8 +17,8 @@ import msgspec
 from raft_impl.log import Log
 from raft_impl.progress import Progress
 from raft_impl.quorum import Decision, Majority
-from raft_impl.readonly import ConfirmedRead, ReadQueue
-from raft_impl.ready import Ready, Role, Transition, TransitionKind
+from raft_impl.readonly import ReadQueue
+from raft_impl.ready import Outbox, Ready, Role, Transition, TransitionKind
 from raft_impl.types import (
     AppendEntries,
     AppendReply,
@@ -68,7 +68,7 @@ class RaftCore:
         self._reads = ReadQueue(self.node)
         self._saved = HardState(self.term, self.vote)
         self._delivered = self.commit
-        self._clear_output()
+        self._out = Outbox()
         self._handlers: dict[type, Callable[[str, Any], None]] = {
             PreVote: self._on_pre_vote,
             PreVoteReply: self._on_pre_vote_reply,
@@ -155,39 +155,7 @@ class RaftCore:
         """Return what there is to do, once, or None."""
         if self.role == "leader":
             self._lead()
-        hard_state = self._unsaved_hard_state()
-        entries = self.log.take_unsaved()
-        committed = self._take_committed()
-        if not (
-            self._messages
-            or self._promises
-            or entries
-            or committed
-            or self._confirmed
-            or hard_state
-            or self._transitions
-            or self._deposed
-        ):
-            return None
-        ready = Ready(
-            self._transitions,
-            hard_state,
-            entries,
-            self._messages,
-            self._promises,
-            committed,
-            self._confirmed,
-            self._deposed,
-        )
-        self._clear_output()
-        return ready
-
-    def _clear_output(self) -> None:
-        self._transitions: list[Transition] = []
-        self._messages: list[tuple[str, Message]] = []
-        self._promises: list[tuple[str, Message]] = []
-        self._confirmed: list[ConfirmedRead] = []
-        self._deposed = False
+        return self._out.take(self._unsaved_hard_state(), self.log.take_unsaved(), self._take_committed())
 
     def _unsaved_hard_state(self) -> HardState | None:
         if self._saved.term == self.term and self._saved.vote == self.vote:
@@ -203,13 +171,13 @@ class RaftCore:
         return committed
 
     def _send(self, peer: str, message: Message) -> None:
-        self._messages.append((peer, message))
+        self._out.messages.append((peer, message))
 
     def _promise(self, peer: str, message: Message) -> None:
-        self._promises.append((peer, message))
+        self._out.promises.append((peer, message))
 
     def _note(self, kind: TransitionKind, index: int = 0, entries: tuple[Entry, ...] = ()) -> None:
-        self._transitions.append(
+        self._out.transitions.append(
             Transition(kind, self.term, self.role, self.vote, self.commit, self.log.last_index, index, entries)
         )
 
@@ -250,7 +218,7 @@ class RaftCore:
     def _become_follower(self, term: int, leader: str | None) -> None:
         self._enter_term(term)
         if self.role == "leader":
-            self._deposed = True
+            self._out.deposed = True
             self._reads = ReadQueue(self.node)
         self.role = "follower"
         self.leader = leader
@@ -478,4 +446,4 @@ class RaftCore:
         return self.log.term_at(self.commit) == self.term
 
     def _confirm_reads(self) -> None:
-        self._confirmed.extend(self._reads.confirmed(self.quorum.reached))
+        self._out.reads.extend(self._reads.confirmed(self.quorum.reached))

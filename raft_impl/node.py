@@ -176,10 +176,11 @@ class Node:
                 self._tracer.happened(transition)
         if ready.hard_state is not None or ready.entries:
             self._save(ready)
-        effects.messages.extend(ready.messages)
+        effects.messages = ready.messages
         self._pending.promises.extend(ready.promises)
         self._apply(ready)
-        self.service.confirmed(ready.reads)
+        if ready.reads or ready.committed:
+            self.service.confirmed(ready.reads)
         if ready.deposed:
             self.service.deposed()
 

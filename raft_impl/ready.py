@@ -62,3 +62,39 @@ class Ready(msgspec.Struct, frozen=True):
     # Leadership was lost since the last Ready. After applying `committed`, the fate of all other proposals taken on
     # before is unknown, and reads that were not confirmed will not be.
     deposed: bool
+
+
+class Outbox:
+    """Where the core puts what is to be done, until it is taken as one Ready. Holds the fields of the same names."""
+
+    __slots__ = ("deposed", "messages", "promises", "reads", "transitions")
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self.transitions: list[Transition] = []
+        self.messages: list[tuple[str, Message]] = []
+        self.promises: list[tuple[str, Message]] = []
+        self.reads: list[ConfirmedRead] = []
+        self.deposed = False
+
+    def take(
+        self, hard_state: HardState | None, entries: tuple[Entry, ...], committed: tuple[Entry, ...]
+    ) -> Ready | None:
+        """Return all of it together with what is to be saved and applied, once; None if there is nothing."""
+        collected = self.messages or self.promises or self.reads or self.transitions or self.deposed
+        if not (collected or hard_state or entries or committed):
+            return None
+        ready = Ready(
+            self.transitions,
+            hard_state,
+            entries,
+            self.messages,
+            self.promises,
+            committed,
+            self.reads,
+            self.deposed,
+        )
+        self._clear()
+        return ready

@@ -190,7 +190,29 @@ def test_the_wire_protocol_is_what_the_documentation_says(servers):
     asyncio.run(use())
 
 
-def test_a_paused_follower_catches_up_and_a_paused_leader_is_replaced(servers):
+def test_a_silent_peer_is_dialled_anew_and_catches_up(servers):
+    servers.start()
+
+    async def use():
+        async with servers.client() as client:
+            leader = await leader_of(client, servers.addresses)
+            paused = next(name for name in servers.addresses if name != leader)
+            before = len(servers.events(leader, "link_up", peer=paused))
+            servers.processes[paused].send_signal(signal.SIGSTOP)
+            await client.write("x", 1)
+            wait_for(lambda: servers.events(leader, "link_down", peer=paused), "the leader gives the connection up")
+            servers.processes[paused].send_signal(signal.SIGCONT)
+            wait_for(lambda: len(servers.events(leader, "link_up", peer=paused)) > before, "it dials anew")
+            for _ in range(DEADLINE_S * 20):
+                if (await client.status(paused)).applied == (await client.status(leader)).applied:
+                    return
+                await asyncio.sleep(0.05)
+            raise AssertionError("the follower did not catch up")
+
+    asyncio.run(use())
+
+
+def test_a_paused_leader_is_replaced(servers):
     servers.start()
 
     async def use():
