@@ -31,13 +31,13 @@ class Meter:
         self.steps = 0
         self.bytes = 0
         self.exhausted: str | None = None
-        self._clock = clock
+        self.clock = clock
         self._start = clock()
 
     @property
     def seconds(self) -> float:
         """Seconds since the meter was made."""
-        return self._clock() - self._start
+        return self.clock() - self._start
 
     @property
     def seconds_left(self) -> float | None:

@@ -1,32 +1,28 @@
-"""The frontier search compiled, for when the work repays it.
+"""The integer loops compiled, for when the work repays it.
 
 Lives here: the one place that imports numpy and numba, and only once asked to. The functions compiled are those of
-`checkers.kernel`, word for word; numba keeps the machine code on disk, so that only the first run ever waits for it.
+`checkers.kernel` and `checkers.register_kernel`, word for word; numba keeps the machine code on disk, so that only the
+first run ever waits for it.
 """
 
 import functools
-from collections.abc import Callable
-from types import FunctionType
+from collections.abc import Callable, Mapping
+from types import FunctionType, ModuleType
 from typing import Any
 
-from checkers import kernel
+from checkers import kernel, register_kernel
 from checkers.kernel import Integers
+
+Functions = Mapping[str, Callable[..., Any]]
 
 
 class Engine:
-    """How a search is run: what makes its arrays, and the two functions of the kernel. `most_open` is what masks hold."""
+    """What runs the loops: plain Python on lists. No limit to how many operations may be open at once."""
 
-    def __init__(
-        self,
-        name: str,
-        most_open: int,
-        prepare: Callable[[Integers], None],
-        advance: Callable[[Integers, Integers], int],
-    ) -> None:
-        self.name = name
-        self.most_open = most_open
-        self.prepare = prepare
-        self.advance = advance
+    compiled = False
+    most_open = 1 << 30
+    search: Functions = vars(kernel)
+    register: Functions = vars(register_kernel)
 
     def filled(self, size: int, value: int) -> Integers:
         """An array of that size, every element `value`."""
@@ -44,23 +40,40 @@ class Engine:
         """The elements as a list of Python's own integers."""
         return list(values)
 
+    def sorted_places(self, *keys: Integers) -> Integers:
+        """The places in order of the first key, then of the next. O(n log n)."""
+        rows = list(zip(*keys, strict=True))
+        return sorted(range(len(rows)), key=rows.__getitem__)
+
+    def split(self, earliest: Integers, latest: Integers) -> tuple[Integers, Integers]:
+        """The places where `earliest` is less, in order of it; the others, in order of `latest`."""
+        places = range(len(earliest))
+        forwards = sorted((place for place in places if earliest[place] < latest[place]), key=earliest.__getitem__)
+        backwards = sorted((place for place in places if earliest[place] >= latest[place]), key=latest.__getitem__)
+        return forwards, backwards
+
 
 @functools.cache
 def interpreted() -> Engine:
-    """The kernel as it stands: slower, and with no limit to how many operations may be open."""
-    return Engine("search", 1 << 30, kernel.prepare, kernel.advance)
+    """The loops as they stand: nothing to load, and slower."""
+    return Engine()
 
 
 @functools.cache
 def compiled() -> Engine | None:
-    """The kernel compiled by numba, or None where numba is not installed. Half a second to load, some seconds once."""
+    """The loops compiled by numba, or None where numba is not installed. Half a second to load, some seconds once."""
     try:
         import numba
         import numpy as np
     except ImportError:
         return None
 
-    class Numpy(Engine):
+    class Compiled(Engine):
+        compiled = True
+        most_open = 62  # operations are bits of a 64-bit word
+        search = _compile(kernel, numba.njit(cache=True))
+        register = _compile(register_kernel, numba.njit(cache=True))
+
         def filled(self, size: int, value: int) -> Integers:
             made = np.empty(size, dtype=np.int64)
             made.fill(value)
@@ -76,10 +89,23 @@ def compiled() -> Engine | None:
             found: list[int] = values.tolist()
             return found
 
-    names = dict(vars(kernel))
+        def sorted_places(self, *keys: Integers) -> Integers:
+            return np.lexsort(keys[::-1]) if len(keys) > 1 else np.argsort(keys[0], kind="stable")
+
+        def split(self, earliest: Integers, latest: Integers) -> tuple[Integers, Integers]:
+            forward = earliest < latest
+            forwards, backwards = np.flatnonzero(forward), np.flatnonzero(~forward)
+            return forwards[np.argsort(earliest[forwards])], backwards[np.argsort(latest[backwards])]
+
+    return Compiled()
+
+
+def _compile(module: ModuleType, jit: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Functions:
+    """The module's functions, each compiled to call the others compiled; the module itself stays as it is."""
+    names = dict(vars(module))
     for name, function in list(names.items()):
-        if isinstance(function, FunctionType) and function.__module__ == kernel.__name__:
+        if isinstance(function, FunctionType) and function.__module__ == module.__name__:
             copy = FunctionType(function.__code__, names, name)
             copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
-            names[name] = numba.njit(cache=True)(copy)
-    return Numpy("compiled search", 62, names["prepare"], names["advance"])
+            names[name] = jit(copy)
+    return names

@@ -47,11 +47,14 @@ class Decision:
     widest: int = 0
 
 
-def decide(columns: Columns, kinds: Sequence[int], graph: StateGraph, engine: Engine, meter: Meter) -> Decision:
-    """Whether the history has a linearization; `kinds` numbers the kinds of the columns in the graph."""
+def decide(columns: Columns, kinds: Sequence[int], graph: StateGraph, engine: Engine, meter: Meter) -> Decision | None:
+    """Whether the history has a linearization; `kinds` numbers the kinds of the columns in the graph.
+
+    None if more operations are open at once than the masks of the engine hold.
+    """
     base = _prepared(columns, kinds, graph, engine)
     if base is None:
-        return Decision(Answer.EXHAUSTED)
+        return None
     if len(columns.kind) >= WORTH_A_LOOK:
         hopeless = _never_legal(columns, kinds, graph)
         if hopeless >= 0:
@@ -71,7 +74,7 @@ def decide(columns: Columns, kinds: Sequence[int], graph: StateGraph, engine: En
             if not search.cut:
                 settled.add(exact)
             elif found.answer is Answer.REFUTED:
-                break  # what fails even without counts is likelier refuted by a wider pass than linearized by an exact one
+                break  # what fails even without counts is likely refuted by a wider pass, not linearized by an exact one
     raise AssertionError("the last pass keeps every configuration, and decides")
 
 
@@ -97,7 +100,7 @@ def _never_legal(columns: Columns, kinds: Sequence[int], graph: StateGraph) -> i
 
 
 def _prepared(columns: Columns, kinds: Sequence[int], graph: StateGraph, engine: Engine) -> Integers | None:
-    """The first part of a pass's memory, the history, or None if too many operations are open for the engine's masks."""
+    """The part of the memory that holds the history; None if too many operations are open for the engine's masks."""
     count, width = len(columns.kind), len(graph.kinds)
     parts = {
         k.AT_EVENTS: engine.array(columns.events),
@@ -115,7 +118,7 @@ def _prepared(columns: Columns, kinds: Sequence[int], graph: StateGraph, engine:
         memory[end : end + len(part)] = part
         end += len(part)
     memory[k.ALL_EVENTS] = len(columns.events)
-    engine.prepare(memory)
+    engine.search["prepare"](memory)
     return memory if memory[k.MOST_OPEN] <= engine.most_open else None
 
 
@@ -160,11 +163,12 @@ class _Pass:
 
     def run(self, meter: Meter) -> Decision:
         """How this pass ends, within the budget."""
+        advance = self.engine.search["advance"]
         steps, size = 0, len(self.memory)
         meter.spend(0, 8 * size)
         while True:
             self.memory[k.STEP_LIMIT] = self.memory[k.STEPS] + STEPS_BETWEEN_PAUSES
-            status = self.engine.advance(self.memory, self.graph.table.words)
+            status = advance(self.memory, self.graph.table.words)
             done = int(self.memory[k.STEPS])
             within = meter.spend(done - steps) and meter.read_clock()
             steps = done
@@ -203,7 +207,7 @@ class _Pass:
 
     def _grow(self) -> None:
         """Twice the room; the return that ran out of it starts over."""
-        old, pool, capacity = self.memory, int(self.memory[k.AT_POOL]), self.capacity
+        old, pool = self.memory, int(self.memory[k.AT_POOL])
         self.capacity *= 2
         self.memory = memory = self._room(old)
         moved = int(memory[k.AT_POOL]) - pool
@@ -247,7 +251,7 @@ class _Pass:
 
 
 class _Replay:
-    """Walks the events once more, along the uses that a surviving configuration remembers, and writes down the order."""
+    """Walks the events again, along the uses that a surviving configuration remembers, and writes down the order."""
 
     def __init__(self, kind: list[int], klass: list[int], graph: StateGraph) -> None:
         self.graph = graph

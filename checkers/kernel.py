@@ -9,9 +9,9 @@ often each class of crashed operations was used. Operations take place as late a
 return, of the operation itself or of another that needs it. What keeps the set small (each is measured in
 docs/checking.md):
 
-- an observer (a read, a failed cas) is discharged as soon as some configuration agrees with it, and never branched on;
+- an observer (a read, a failed cas) is discharged as soon as a configuration agrees with it, and never branched on;
 - an overwrite discharges every open overwrite just before it, unseen, which remain usable until they return;
-- of two configurations with one state, one that is discharged of more and used fewer crashed operations stands for both;
+- of two configurations with one state, one that discharged more and used fewer crashed operations stands for both;
 - crashed operations of one kind are a count; of open ones of one kind, the one that must return first goes first;
 - an update that told nothing is not followed by an overwrite.
 
@@ -169,7 +169,7 @@ def complete(m: Integers, t: Integers, operation: int) -> int:
 
 
 def begin(m: Integers, bit: int) -> None:
-    """Sorts the configurations at a return into those that may stay and those that have to go on (an overwrite: both)."""
+    """Sorts the configurations at a return into those that may stay and those that have to go on, or both."""
     m[BUSY] = 1
     m[RESULT_BIT] = bit
     m[GENERATION] += 1
@@ -339,7 +339,7 @@ def covered(m: Integers, node: int) -> bool:
 
 def frugal(m: Integers, tracked: int, first: int, second: int) -> bool:
     """Whether the first configuration used no crashed class more often than the second."""
-    for klass in range(tracked):  # a loop, since numba compiles no generator expression
+    for klass in range(tracked):  # noqa: SIM110  (numba compiles no generator)
         if m[first + USED + klass] > m[second + USED + klass]:
             return False
     return True
@@ -358,7 +358,8 @@ def bucket(m: Integers, node: int) -> int:
     """Where configurations that could cover each other meet: same state, same updates that are no overwrites."""
     strict = m[node + DONE] & ~(m[OBSERVERS] | m[OVERWRITES])
     mixed = (strict ^ strict >> 20 ^ strict >> 40) & 0xFFFFF
-    return (m[node + STATE] * 40503 ^ mixed * 26544357) & m[BUCKET_MASK]
+    place: int = (m[node + STATE] * 40503 ^ mixed * 26544357) & m[BUCKET_MASK]
+    return place
 
 
 def agree(m: Integers, t: Integers, state: int, observers: int) -> int:
@@ -383,7 +384,8 @@ def lookup(m: Integers, t: Integers, kind: int, state: int) -> int:
     place = ((kind * 40503) ^ (state * 26544357)) & 0x7FFFFFFF & last
     while t[2 * place] != EMPTY:
         if t[2 * place] == key:
-            return t[2 * place + 1]
+            after: int = t[2 * place + 1]
+            return after
         place = place + 1 & last
     return UNKNOWN_STATE
 

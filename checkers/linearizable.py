@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from checkers import models
 from checkers.budget import MONOTONIC, Budget, Clock, Meter
+from checkers.engines import ENGINES, Decision, decide
 from checkers.explain import explain
 from checkers.history import History, Key, Operation
 from checkers.models import ILLEGAL, Model, ModelError, State
 from checkers.result import Result, Verdict, merge
-from checkers.wing_gong import Answer, search
+from checkers.wing_gong import Answer
 
-ENGINES = ("auto", "reference")
+REPAYS_LOADING = 20_000  # operations on all keys, above which the compiled loops are worth loading
 
 
 def check(
@@ -41,14 +42,15 @@ def check(
     if not any(operation.returned and model.relevant(operation) for operation in history):
         return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
     meter = Meter(budget, clock)
+    load = len(history) >= REPAYS_LOADING
     if not model.per_key:
-        return _check_one(history, None, model, meter)
+        return _check_one(history, None, model, engine, load, meter)
     parts = sorted(history.by_key().items(), key=lambda part: len(part[1]))
     if len(parts) == 1:
-        return _check_one(parts[0][1], parts[0][0], model, meter)
+        return _check_one(parts[0][1], parts[0][0], model, engine, load, meter)
     results: list[Result] = []
     for key, part in parts:
-        results.append(_check_one(part, key, model, meter))
+        results.append(_check_one(part, key, model, engine, load, meter))
         if results[-1].verdict is Verdict.INVALID and not all_keys:
             break
     return _merged(results, len(parts), history)
@@ -74,40 +76,58 @@ def replay(witness: Sequence[Operation], operations: Sequence[Operation], model:
     return f"{missing[0]} is missing" if missing else None
 
 
-def _check_one(history: History, key: Key, model: Model, meter: Meter) -> Result:
+def _check_one(history: History, key: Key, model: Model, engine: str, load: bool, meter: Meter) -> Result:
     """The result for the operations of one key."""
     operations = [operation for operation in history if model.relevant(operation)]
+    before = meter.steps
     try:
-        result = _decide(operations, len(history), key, model, meter)
-    except ModelError:
+        decision = decide(operations, model, engine, meter, load)
+        result = Result(
+            verdict=Verdict.UNKNOWN,
+            reason=_gave_up(decision, meter),
+            engine=decision.engine,
+            operations=len(history),
+            key=key,
+            steps=meter.steps - before,
+        )
+        if decision.answer is Answer.LINEARIZED:
+            return _replayed(result, decision, operations, model)
+        if decision.answer is Answer.REFUTED:
+            return _confirmed(result, decision, operations, model, meter)
+        return result
+    except (ModelError, AssertionError):
         raise
     except Exception as error:
         raise ModelError(f"{history.source}: model {model.name} raised {type(error).__name__}: {error}") from error
-    return result
 
 
-def _decide(operations: Sequence[Operation], count: int, key: Key, model: Model, meter: Meter) -> Result:
-    """The result for relevant operations of one key, out of `count`."""
-    before = meter.steps
-    found = search(operations, model, meter)
-    result = Result(
-        verdict=Verdict.UNKNOWN,
-        reason=f"{meter.exhausted} after {meter.steps - before} steps",
-        engine="reference",
-        operations=count,
-        key=key,
-        steps=meter.steps - before,
-    )
-    if found.answer is Answer.EXHAUSTED:
-        return result
-    if found.answer is Answer.REFUTED:
-        violation = explain(operations, key, model)
-        return replace(result, verdict=Verdict.INVALID, reason=violation.sentence, violation=violation)
-    witness = tuple(operations[node] for node in found.order)
-    mistake = replay(witness, operations, model)
-    assert mistake is None, mistake
-    reason = f"the {count} operations have a linearization, replayed"
-    return replace(result, verdict=Verdict.VALID, reason=reason, witness=witness)
+def _replayed(result: Result, decision: Decision, operations: Sequence[Operation], model: Model) -> Result:
+    """Valid, once the witness was replayed."""
+    mistake = replay(decision.order, operations, model)
+    assert mistake is None, f"{decision.engine}: {mistake}"
+    reason = f"the {result.operations} operations have a linearization, replayed"
+    return replace(result, verdict=Verdict.VALID, reason=reason, witness=tuple(decision.order))
+
+
+def _confirmed(
+    result: Result, decision: Decision, operations: Sequence[Operation], model: Model, meter: Meter
+) -> Result:
+    """Invalid, once the reference search has refuted the window; else unknown."""
+    violation = explain(operations, result.key, model, decision, meter)
+    if violation is None:
+        reason = f"the {decision.engine} found a contradiction, but the budget did not last to confirm it"
+        return replace(result, reason=reason)
+    return replace(result, verdict=Verdict.INVALID, reason=violation.sentence, violation=violation)
+
+
+def _gave_up(decision: Decision, meter: Meter) -> str:
+    """How far an exhausted search got, and what was still possible there."""
+    possible = ""
+    if decision.states:
+        shown = ", ".join(repr(state) for state in decision.states[:5])
+        more = f" and {len(decision.states) - 5} more" if len(decision.states) > 5 else ""
+        possible = f"; states possible there: {shown}{more}"
+    return f"{meter.exhausted or 'the budget is spent'} after {decision.progress}{possible}"
 
 
 def _require_known(history: History, model: Model) -> None:

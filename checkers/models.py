@@ -9,6 +9,7 @@ lives here.
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from msgspec import UNSET
@@ -41,10 +42,13 @@ def _observes(operation: Operation) -> bool:
 class Model:
     """A sequential specification.
 
-    `operations` names every f it knows (empty: not checked beforehand); `reads` those that never change the state, so
-    that an unfinished one constrains nothing; `overwrites` those that lead to one and the same state from any; `per_key` whether each key is a copy of its own; `observes` which
-    operations tell something (by default all but the failed); `gapped` is a weaker model under which any part of a
-    linearizable history is linearizable too: it fills the gaps that the missing operations leave.
+    operations: every f it knows; empty, not checked beforehand.
+    reads: those that never change the state, so that an unfinished one constrains nothing.
+    overwrites: those that lead to one and the same state from any.
+    per_key: whether each key is a copy of its own.
+    observes: which operations tell something; by default all but the failed.
+    gapped: a weaker model under which any part of a linearizable history is linearizable too: it fills the gaps.
+    single_value: the state is one value, which `read` returns, `write` sets and `cas` replaces.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Model:
     per_key: bool = True
     observes: Callable[[Operation], bool] = _observes
     gapped: "Model | None" = None
+    single_value: bool = False
 
     def relevant(self, operation: Operation) -> bool:
         """Whether the operation can matter to the verdict."""
@@ -73,13 +78,17 @@ WRITES = frozenset({"write"})
 
 def register(initial: State = None) -> Model:
     """A register with `read` and `write`."""
-    return Model("register", initial, _cas_register_step, frozenset({"read", "write"}), READS, WRITES)
+    return Model(
+        "register", initial, _cas_register_step, frozenset({"read", "write"}), READS, WRITES, single_value=True
+    )
 
 
 def cas_register(initial: State = None) -> Model:
     """A register with `read`, `write` and `cas` of [old, new]; a failed cas saw a value that is not `old`."""
     names = frozenset({"read", "write", "cas"})
-    return Model("cas-register", initial, _cas_register_step, names, READS, WRITES, observes=saw_mismatch)
+    return Model(
+        "cas-register", initial, _cas_register_step, names, READS, WRITES, observes=saw_mismatch, single_value=True
+    )
 
 
 def versioned_register(initial: State = None) -> Model:
@@ -152,18 +161,40 @@ def cas_argument(operation: Operation) -> tuple[State, State]:
     raise ModelError(f"cas takes [old, new], not {operation.value!r}")
 
 
-MODELS: dict[str, Callable[[State], Model]] = {
-    "register": register,
-    "cas-register": cas_register,
-    "versioned-register": versioned_register,
-}
+def nondeterministic(
+    name: str,
+    initial: Iterable[State],
+    steps: Callable[[State, Operation], Iterable[State]],
+    *,
+    reads: frozenset[str] = frozenset(),
+    per_key: bool = True,
+) -> Model:
+    """A model that may go several ways: `steps` gives every state that may follow, none if the operation is illegal.
+
+    Its state is the set of all states that it may be in (the subset construction), so that every engine takes it.
+    """
+
+    def step(states: State, operation: Operation) -> State | Illegal:
+        assert isinstance(states, frozenset)
+        after = frozenset(one for state in states for one in steps(state, operation))
+        return after or ILLEGAL
+
+    return Model(name, frozenset(initial), step, per_key=per_key, reads=reads)
 
 
+GUESSES = ("register", "cas-register", "kv", "counter", "set", "queue", "stack", "mutex", "multi-register")
+
+
+@cache
 def get(name: str, initial: State = None) -> Model:
-    """The model of that name with that initial value; raises ModelError with the names that exist."""
-    if name not in MODELS:
-        raise ModelError(f"no model named {name!r}; there are {', '.join(sorted(MODELS))}")
-    return MODELS[name](initial)
+    """The model of that name, with that initial value if it is not None; raises ModelError with the names that exist."""
+    from checkers import datatypes  # here, since it builds on this module
+
+    registers = {"register": register, "cas-register": cas_register, "versioned-register": versioned_register}
+    models = {**registers, **datatypes.MODELS}
+    if name not in models:
+        raise ModelError(f"no model named {name!r}; there are {', '.join(sorted(models))}")
+    return models[name](initial)
 
 
 def guess(operations: Iterable[Operation]) -> str:
@@ -173,9 +204,7 @@ def guess(operations: Iterable[Operation]) -> str:
     for operation in operations:
         names.add(operation.f)
         versioned = versioned or operation.version is not None
-    if versioned and names <= get("versioned-register").operations:
-        return "versioned-register"
-    for name in MODELS:
+    for name in ("versioned-register",) if versioned else GUESSES:
         if names <= get(name).operations:
             return name
     raise ModelError(f"no model has all of {', '.join(sorted(names))}; name one with --model")

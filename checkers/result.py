@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from checkers.history import Key, Operation
-from checkers.models import State
+from checkers.models import Model, State
 
 
 class Verdict(StrEnum):
@@ -40,8 +40,8 @@ class Violation:
 
     `blocked` is the operation that could not be placed: the first to return for which no order exists any more.
     `prefix` holds every operation called before that return (the shortest failing prefix), those still open then
-    without a return time; `states` all states that were possible just before. `window` is the smallest part of the
-    prefix that was found to be contradictory by itself.
+    without a return time; `states` were possible just before, if `exact` all of them and no others. `window` is the
+    smallest part of the prefix that was found to be contradictory by itself: `judge` is the model that refutes it.
     """
 
     key: Key
@@ -50,6 +50,8 @@ class Violation:
     prefix: tuple[Operation, ...]
     window: tuple[Operation, ...]
     sentence: str
+    judge: Model
+    exact: bool = True
 
     def render(self) -> str:
         """The window as a table in order of calls, the blocked operation marked, and the sentence."""
