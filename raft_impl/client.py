@@ -140,7 +140,8 @@ class Client:
         reader, writer = await self._connected()
         try:
             writer.write(codec.frame(request))
-            return await asyncio.wait_for(_receive(reader, request.id), self._attempt_s)
+            async with asyncio.timeout(self._attempt_s):
+                return await _receive(reader, request.id)
         except TimeoutError:
             await self.close()
             raise OperationUnknownError("timeout") from None
@@ -152,7 +153,8 @@ class Client:
         if self._streams is None:
             host, port = self._addresses[self._node]
             try:
-                self._streams = await asyncio.wait_for(asyncio.open_connection(host, port), self._attempt_s)
+                async with asyncio.timeout(self._attempt_s):
+                    self._streams = await asyncio.open_connection(host, port)
             except (OSError, TimeoutError) as error:
                 raise OperationFailedError("unreachable", message=f"{self._node}: {error}") from error
         return self._streams

@@ -84,10 +84,11 @@ class Host:
         ticking = loop.create_task(self._keep_ticking())
         stopping = loop.create_task(stop.wait())
         try:
-            either: set[asyncio.Future[Any]] = {self._finished, stopping}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if self._finished.done():
-                self._finished.result()
+            ends: list[asyncio.Future[Any]] = [self._finished, ticking, stopping]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                if end.done():
+                    end.result()
         finally:
             ticking.cancel()
             stopping.cancel()
@@ -96,10 +97,11 @@ class Host:
     def _dial_peers(self) -> None:
         listen_host = self._config.listen[0]
         local_host = None if listen_host in ("", "0.0.0.0", "::") else listen_host
+        node = self._node.config.node
+        heartbeat_s = self._config.heartbeat_ms / 1000
+        tick_s = self._config.tick_ms / 1000
         for peer, address in self._config.peers.items():
-            self._links[peer] = PeerLink(
-                self, self._node.config.node, peer, address, local_host, self._config.heartbeat_ms / 1000
-            )
+            self._links[peer] = PeerLink(self, node, peer, address, local_host, heartbeat_s, tick_s)
 
     async def _close(self, server: asyncio.Server) -> None:
         self._log.event("stopping")
@@ -107,6 +109,8 @@ class Host:
         if self._finished is not None and not self._finished.done():
             self._node.stop()
             self._pump()
+        if self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)  # a sync that ends from here on is of no interest
         for connection in list(self._connections.values()):
             connection.close()
         for link in self._links.values():
@@ -217,6 +221,8 @@ class Host:
                 connection.write(b"".join(parts))
 
     def _on_synced(self, error: OSError | None) -> None:
+        if self._finished is None or self._finished.done():
+            return
         if error is not None:
             self._fail(DiskFailedError(str(error)))
             return

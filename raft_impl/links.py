@@ -110,7 +110,8 @@ class _Dialled(asyncio.Protocol):
         self._reader = codec.FrameReader()
         self.lost = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport | None = None
-        self.awaiting_since: float | None = None  # something was sent at that time, and nothing has come since
+        self.awaiting = False  # something was sent, and nothing has come since
+        self.checks = 0  # how often that was found to be so
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -118,10 +119,11 @@ class _Dialled(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
-        self.lost.set_result(None)
+        if not self.lost.done():  # else nobody waits any more: the link is being closed
+            self.lost.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        self.awaiting_since = None
+        self.awaiting = False
         try:
             for body in self._reader.feed(data):
                 self._link.received(codec.decode_message(body))
@@ -138,7 +140,14 @@ class PeerLink:
     """The way to one peer: at most one connection, dialled again for ever. All times in seconds."""
 
     def __init__(
-        self, receiver: Receiver, node: str, peer: str, address: Address, local_host: str | None, heartbeat_s: float
+        self,
+        receiver: Receiver,
+        node: str,
+        peer: str,
+        address: Address,
+        local_host: str | None,
+        heartbeat_s: float,
+        tick_s: float,
     ) -> None:
         self.receiver = receiver
         self.peer = peer
@@ -146,7 +155,7 @@ class PeerLink:
         self._address = address
         self._local = None if local_host is None else (local_host, 0)
         self._pause_s = heartbeat_s
-        self._silence_s = 2.5 * heartbeat_s
+        self._patience = round(2.5 * heartbeat_s / tick_s)
         self._dial_timeout_s = 4 * heartbeat_s
         self._connection: _Dialled | None = None
         self._loop = asyncio.get_running_loop()
@@ -164,15 +173,20 @@ class PeerLink:
         if connection.transport.get_write_buffer_size() > PEER_BUFFER_BYTES:
             return
         connection.transport.write(data)
-        if connection.awaiting_since is None:
-            connection.awaiting_since = self._loop.time()
+        if not connection.awaiting:
+            connection.awaiting = True
+            connection.checks = 0
 
     def check_silence(self) -> None:
-        """Give the connection up if it has been asked and has not answered for too long."""
+        """Give the connection up if it was asked and has not answered for too long. Called once a tick.
+
+        Counts calls rather than time: when this process itself was held up, an answer may be waiting to be read.
+        """
         connection = self._connection
-        if connection is None or connection.awaiting_since is None:
+        if connection is None or not connection.awaiting:
             return
-        if self._loop.time() - connection.awaiting_since > self._silence_s:
+        connection.checks += 1
+        if connection.checks > self._patience:
             connection.abort()
 
     async def close(self) -> None:
@@ -185,7 +199,8 @@ class PeerLink:
     async def _keep_dialling(self) -> None:
         while True:
             try:
-                connection = await asyncio.wait_for(self._dial(), self._dial_timeout_s)
+                async with asyncio.timeout(self._dial_timeout_s):  # unlike wait_for, it never swallows a cancellation
+                    connection = await self._dial()
             except (OSError, TimeoutError):
                 await asyncio.sleep(self._pause_s)
                 continue
