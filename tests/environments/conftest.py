@@ -96,6 +96,21 @@ def ask() -> Ask:
     return _ask
 
 
+Answer = Callable[[RealTimeEnvironment, Node, str, str], Awaitable[None]]
+
+
+async def _answers(environment: RealTimeEnvironment, node: Node, question: str, expected: str) -> None:
+    async with asyncio.timeout(_DEADLINE_S):
+        while await _ask(environment, node, question) != expected:
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def answers() -> Answer:
+    """A function that waits until the node's answer is the expected one, and fails after a deadline."""
+    return _answers
+
+
 Session = Callable[[RealTimeEnvironment, Callable[[], Awaitable[None]]], None]
 
 
