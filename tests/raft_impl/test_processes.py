@@ -73,7 +73,10 @@ class Servers:
     def stop(self, name, number=signal.SIGTERM):
         process = self.processes.pop(name)
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=DEADLINE_S)
+        try:
+            _, stderr = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
         return process.returncode, stderr
 
     def run(self, *names):
