@@ -1,62 +1,108 @@
 """`splitbrain check`: the verdict on histories that are already on disk.
 
 Lives here: arguments in, text or JSON out, the exit code. Reading is `checkers.formats`', judging `checkers.check`'s.
+Many files are judged in as many processes as there are cores, the smallest first.
 """
 
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
+from rich.console import Console
+from rich.table import Table
 
 import checkers
-from checkers import Budget, HistoryError, ModelError, Result, Verdict, models
-from checkers.formats import jsonl
+from checkers import Budget, HistoryError, ModelError, Result, Verdict, formats, models
 
 BAD_INPUT = 254
+Choice = TypeVar("Choice", bound=str)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One file, and how to judge it."""
+
+    path: Path
+    model: str
+    initial: models.State
+    form: formats.Format
+    failed_cas: formats.FailedCas
+    nil_read: formats.NilRead
+    truncated_tail: formats.TruncatedTail
+    engine: str
+    budget: Budget
+    all_keys: bool
+    explain: bool
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One file and what came of it."""
+    """What came of one file. The result has been put into words, since models do not travel between processes."""
 
     path: Path
+    verdict: Verdict
+    engine: str
     seconds: float
-    result: Result
+    operations: int
+    reason: str
+    text: str
 
     def row(self) -> dict[str, object]:
         """What `--json` says of it."""
         return {
             "path": str(self.path),
-            "verdict": self.result.verdict.value,
-            "engine": self.result.engine,
+            "verdict": self.verdict.value,
+            "engine": self.engine,
             "seconds": round(self.seconds, 6),
-            "operations": self.result.operations,
-            "reason": self.result.reason,
+            "operations": self.operations,
+            "reason": self.reason,
         }
 
 
 def check_command(
     paths: Annotated[list[Path], typer.Argument(help="History files, or run directories with a history.jsonl.")],
     model: Annotated[str, typer.Option(help="The specification; auto takes the strongest that fits.")] = "auto",
+    form: Annotated[str, typer.Option("--format", help="jsonl, edn, jepsen-log; auto looks at the content.")] = "auto",
     init: Annotated[str, typer.Option(help="The initial value, as JSON.")] = "null",
-    engine: Annotated[str, typer.Option(help="auto or reference.")] = "auto",
+    failed_cas: Annotated[str, typer.Option(help="observe or ignore; auto: as the format means it.")] = "auto",
+    nil_read: Annotated[str, typer.Option(help="value or unknown: what an ok read of nil says.")] = "value",
+    engine: Annotated[str, typer.Option(help="auto, register, search or reference.")] = "auto",
     time_limit: Annotated[float | None, typer.Option(help="Seconds a file; past it the verdict is unknown.")] = None,
+    memory_limit: Annotated[int | None, typer.Option(help="Bytes a file for what the search remembers.")] = None,
     all_keys: Annotated[bool, typer.Option("--all", help="Check every key, also after a violation.")] = False,
+    explain: Annotated[bool, typer.Option(help="Say which unfinished operations must have happened.")] = False,
     truncated_tail: Annotated[str, typer.Option(help="error or drop: a last line cut off in mid-write.")] = "error",
     as_json: Annotated[bool, typer.Option("--json", help="Only JSON on stdout.")] = False,
 ) -> None:
     """Decide whether recorded histories are linearizable. Exits 0 valid, 1 invalid, 2 unknown, 254 bad input."""
-    budget = Budget(seconds=time_limit)
     try:
-        checked = [_check(path, model, init, engine, budget, all_keys, truncated_tail) for path in paths]
+        requests = [
+            Request(
+                path=path,
+                model=model,
+                initial=_initial(init),
+                form=_one_of("--format", form, "auto", "jsonl", "edn", "jepsen-log"),
+                failed_cas=_one_of("--failed-cas", failed_cas, "auto", "observe", "ignore"),
+                nil_read=_one_of("--nil-read", nil_read, "value", "unknown"),
+                truncated_tail=_one_of("--truncated-tail", truncated_tail, "error", "drop"),
+                engine=engine,
+                budget=Budget(seconds=time_limit, bytes=memory_limit),
+                all_keys=all_keys,
+                explain=explain,
+            )
+            for path in paths
+        ]
+        checked = _check_all(requests)
     except (HistoryError, ModelError, OSError) as error:
         typer.echo(f"splitbrain check: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from None
-    verdict = checkers.merge(one.result.verdict for one in checked)
+    verdict = checkers.merge(one.verdict for one in checked)
     if as_json:
         typer.echo(msgspec.json.encode({"files": [one.row() for one in checked]}))
     else:
@@ -64,17 +110,61 @@ def check_command(
     raise typer.Exit(verdict.exit_code)
 
 
-def _check(
-    path: Path, model: str, init: str, engine: str, budget: Budget, all_keys: bool, truncated_tail: str
-) -> Checked:
+def _check_all(requests: Sequence[Request]) -> list[Checked]:
+    """What came of each request, in their order."""
+    cores = min(len(requests), os.cpu_count() or 1)
+    if cores == 1:
+        return [_check(request) for request in requests]
+    smallest_first = sorted(requests, key=lambda request: _file(request.path).stat().st_size)
+    with ProcessPoolExecutor(cores) as pool:
+        results = dict(zip((request.path for request in smallest_first), pool.map(_check, smallest_first), strict=True))
+    return [results[request.path] for request in requests]
+
+
+def _check(request: Request) -> Checked:
     """The result of one file or run directory, and the seconds that reading and judging it took."""
-    file = path / "history.jsonl" if path.is_dir() else path
     start = time.perf_counter()
-    tail: jsonl.TruncatedTail = "drop" if truncated_tail == "drop" else "error"
-    history = jsonl.read(file, truncated_tail=tail)
-    specification = models.get(models.guess(history) if model == "auto" else model, _initial(init))
-    result = checkers.check(history, specification, budget=budget, engine=engine, all_keys=all_keys)
-    return Checked(path, time.perf_counter() - start, result)
+    history = formats.read(
+        _file(request.path),
+        form=request.form,
+        failed_cas=request.failed_cas,
+        nil_read=request.nil_read,
+        truncated_tail=request.truncated_tail,
+    )
+    name = models.guess(history) if request.model == "auto" else request.model
+    model = models.get(name, request.initial)
+    result = checkers.check(history, model, budget=request.budget, engine=request.engine, all_keys=request.all_keys)
+    seconds = time.perf_counter() - start
+    said = _unfinished(result, model) if request.explain else ""
+    return Checked(
+        path=request.path,
+        verdict=result.verdict,
+        engine=result.engine,
+        seconds=seconds,
+        operations=result.operations,
+        reason=result.reason,
+        text=said + result.render(),
+    )
+
+
+def _unfinished(result: Result, model: models.Model) -> str:
+    """A line for each unfinished operation of a valid result: must, may or cannot have happened."""
+    from checkers.hindsight import unfinished
+
+    parts = result.keys or (result,)
+    lines = [f"{fate:<6} {one}" for part in parts for one, fate in unfinished(part, model)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _file(path: Path) -> Path:
+    return path / "history.jsonl" if path.is_dir() else path
+
+
+def _one_of(option: str, given: str, *choices: Choice) -> Choice:
+    for choice in choices:
+        if given == choice:
+            return choice
+    raise ModelError(f"{option} {given}: it is one of {', '.join(choices)}")
 
 
 def _initial(text: str) -> models.State:
@@ -86,11 +176,13 @@ def _initial(text: str) -> models.State:
 
 
 def _print(checked: Sequence[Checked], verdict: Verdict) -> None:
-    """One file in full; of many a line each, then the verdict on all."""
+    """One file in full; of many a line each in a table, then the verdict on all."""
     if len(checked) == 1:
-        typer.echo(checked[0].result.render())
+        typer.echo(checked[0].text)
         return
+    table = Table("verdict", "seconds", "operations", "engine", "file", "reason", box=None)
     for one in checked:
-        typer.echo(f"{one.result.verdict:<8} {one.seconds:8.3f} s  {one.path}  {one.result.reason}")
-    count = sum(one.result.verdict is verdict for one in checked)
+        table.add_row(one.verdict, f"{one.seconds:.3f}", str(one.operations), one.engine, str(one.path), one.reason)
+    Console().print(table)
+    count = sum(one.verdict is verdict for one in checked)
     typer.echo(f"{verdict}: {count} of {len(checked)} histories")

@@ -9,12 +9,12 @@ from checkers.history import Event
 from harness.environments.base import Capability, ClockSetting
 from harness.generator import Template
 from harness.nemesis.base import Package, Scene
-from harness.nemesis.targets import TARGETS, draw, resolve
+from harness.nemesis.targets import WEIGHTS, draw, resolve
 
 
 def _begin(random: Random) -> Template:
     kind = random.choice(("offset", "rate"))
-    return Template("start-clock", value={"target": draw(TARGETS, random), "kind": kind})
+    return Template("start-clock", value={"target": draw(WEIGHTS, random), "kind": kind})
 
 
 def bump_ms(random: Random) -> float:

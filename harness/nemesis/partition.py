@@ -11,9 +11,12 @@ from harness.nemesis.base import Package, Scene
 from harness.nemesis.grudges import SHAPES
 from harness.nemesis.targets import draw
 
+_WEIGHTS = {shape: 14 if shape == "primaries" else 1 for shape in SHAPES}
+"""Mostly a leader is cut off from everybody, for that is where stale reads and lost writes come from."""
+
 
 def _begin(random: Random) -> Template:
-    return Template("start-partition", value=draw(list(SHAPES), random))
+    return Template("start-partition", value=draw(_WEIGHTS, random))
 
 
 async def _start(scene: Scene, event: Event) -> object:

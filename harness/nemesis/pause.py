@@ -8,11 +8,11 @@ from checkers.history import Event
 from harness.environments.base import Capability
 from harness.generator import Template
 from harness.nemesis.base import Package, Scene
-from harness.nemesis.targets import TARGETS, draw, resolve
+from harness.nemesis.targets import WEIGHTS, draw, resolve
 
 
 def _begin(random: Random) -> Template:
-    return Template("start-pause", value=draw(TARGETS, random))
+    return Template("start-pause", value=draw(WEIGHTS, random))
 
 
 async def _start(scene: Scene, event: Event) -> object:

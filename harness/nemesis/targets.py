@@ -19,18 +19,17 @@ _SIZES: Mapping[str, Callable[[int], int]] = {
 }
 
 PRIMARIES = "primaries"
-TARGETS: tuple[str, ...] = (*_SIZES, PRIMARIES)
-"""The names that `resolve` understands."""
+
+WEIGHTS: Mapping[str, int] = {"primaries": 10, "one": 4, "minority-third": 2, "minority": 2, "majority": 1, "all": 1}
+"""How often a package aims at what, unless it knows better.
+
+Most bugs of a replicated system show only when its leader is hit; and while a majority is down, nothing is left to see.
+"""
 
 
-def draw(names: Sequence[str], random: Random) -> str:
-    """A name to aim at: `primaries` every other time, else any of the others.
-
-    Most bugs of a replicated system show only when its leader is hit, and the more nodes there are the less often a
-    node that is drawn blindly is the leader.
-    """
-    others = [name for name in names if name != PRIMARIES]
-    return PRIMARIES if random.random() < 0.5 else random.choice(others)
+def draw(weights: Mapping[str, int], random: Random) -> str:
+    """One of the names, as often as its weight says."""
+    return random.choices(list(weights), list(weights.values()))[0]
 
 
 def resolve(target: str, nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> tuple[Node, ...]:
