@@ -4,7 +4,9 @@ Lives here: one function a model, its step beside it. An operation that may have
 agree with, so each step says what it would have done. An initial value of None is the empty one.
 """
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from functools import cache
 
 from checkers.history import Operation
 from checkers.models import ILLEGAL, Illegal, Model, ModelError, State
@@ -14,13 +16,44 @@ def kv(initial: State = None) -> Model:
     """Keys with text: `get`, `put`, `append`; each key starts as "", and is a copy of its own."""
     names = frozenset({"get", "put", "append"})
     start = "" if initial is None else initial
-    return Model("kv", start, _kv_step, names, frozenset({"get"}), frozenset({"put"}))
+    return Model("kv", start, _kv_step, names, frozenset({"get"}), frozenset({"put"}), hindsight=_unseen_as_one)
 
 
 def kv_unsplit(initial: State = None) -> Model:
     """The same with all keys in one state, for those who want to see what the split by key saves."""
     names = frozenset({"get", "put", "append"})
-    return Model("kv-unsplit", frozenset(), _kv_unsplit_step, names, frozenset({"get"}), per_key=False)
+    return Model(
+        "kv-unsplit", frozenset(), _kv_unsplit_step, names, frozenset({"get"}), per_key=False, hindsight=_unseen_by_key
+    )
+
+
+UNSEEN = "\0 a text that no get can see"
+
+
+def _unseen_as_one(operations: Iterable[Operation]) -> Callable[[State], State]:
+    """Merges all texts that begin no text that was got: whatever is appended to them, nobody sees it before a put."""
+    got = sorted({one.result for one in operations if one.f == "get" and one.status == "ok" and one.result is not None})
+
+    @cache
+    def merged(text: State) -> State:
+        place = bisect_left(got, text)
+        return text if place < len(got) and got[place].startswith(text) else UNSEEN
+
+    return merged
+
+
+def _unseen_by_key(operations: Iterable[Operation]) -> Callable[[State], State]:
+    """The same for a state of many keys."""
+    by_key: dict[object, list[Operation]] = {}
+    for operation in operations:
+        by_key.setdefault(operation.key, []).append(operation)
+    merge = {key: _unseen_as_one(found) for key, found in by_key.items()}
+
+    def merged(state: State) -> State:
+        assert isinstance(state, frozenset)
+        return frozenset((key, merge[key](text)) for key, text in state)
+
+    return merged
 
 
 def _kv_step(text: State, operation: Operation) -> State | Illegal:
@@ -80,7 +113,7 @@ def _set_step(elements: State, operation: Operation) -> State | Illegal:
 
 
 def queue(initial: State = None) -> Model:
-    """A first-in first-out queue: `enqueue` a value, `dequeue` whose result is the oldest, or null from the empty queue."""
+    """A first-in first-out queue: `enqueue` a value, `dequeue` whose result is the oldest, null if it was empty."""
     return Model("queue", _items(initial), _queue_step, frozenset({"enqueue", "dequeue"}))
 
 
@@ -92,7 +125,7 @@ def _queue_step(values: State, operation: Operation) -> State | Illegal:
 
 
 def stack(initial: State = None) -> Model:
-    """A last-in first-out stack: `push` a value, `pop` whose result is the newest, or null from the empty stack."""
+    """A last-in first-out stack: `push` a value, `pop` whose result is the newest, null if it was empty."""
     return Model("stack", _items(initial), _stack_step, frozenset({"push", "pop"}))
 
 

@@ -1,20 +1,22 @@
 """Which engine decides a history, and what it says, in one form for all of them.
 
-Lives here: the choice (`auto` says why it chose), and the adapters. `reference` is the readable search; `search` the
-frontier search, plain or compiled; `register` the near-linear decision. None of them is believed on its word: see
-`checkers.linearizable`.
+Lives here: the choice, and the adapters. `walk` tries the one obvious order; `register` is the near-linear decision;
+`search` the frontier search, plain or compiled; `reference` the readable search. None of them is believed on its
+word: see `checkers.linearizable`.
 """
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from operator import attrgetter
 
 from checkers import frontier, unique_register, wing_gong
 from checkers.budget import Budget, Meter
 from checkers.compiled import Engine, compiled, interpreted
 from checkers.history import Columns, Operation
-from checkers.models import Model, ModelError, State
+from checkers.models import Illegal, Model, ModelError, State
 from checkers.state_graph import StateGraph
 from checkers.wing_gong import Answer
 
@@ -22,13 +24,15 @@ ENGINES = ("auto", "reference", "search", "register")
 REPAYS_LOADING = 20_000  # operations, above which the compiled loops are worth loading
 STEPS_INTERPRETED = 100_000  # about a second; past it the compiled loops are worth loading
 KINDS_KEPT = 10_000
+_return_rank = attrgetter("return_rank")
 
 
 @dataclass(frozen=True)
 class Decision:
     """What an engine says. `order` is the linearization found; `core` are operations that contradict each other.
 
-    `blocked` is an operation up to whose return the history is refuted; `states` were possible then, if `exact` all of them.
+    `blocked` is an operation up to whose return the history is refuted; `states` were possible then, if `exact` no
+    others were.
     `progress` says how far an exhausted search got.
     """
 
@@ -47,6 +51,10 @@ def decide(operations: Sequence[Operation], model: Model, engine: str, meter: Me
     """What the engine says of relevant operations in order of their calls; `load`: compiled loops may be loaded."""
     if engine == "reference":
         return _reference(operations, model, meter)
+    if engine == "auto":
+        decision = _walk(operations, model)
+        if decision is not None:
+            return decision
     if engine == "register" or (engine == "auto" and model.single_value and _mostly_unique(operations)):
         decision = _register(operations, model, _loops(load or len(operations) >= REPAYS_LOADING))
         if decision is not None:
@@ -57,6 +65,25 @@ def decide(operations: Sequence[Operation], model: Model, engine: str, meter: Me
                 "and every failed cas says what it saw; use --engine auto"
             )
     return _search(operations, model, meter, load)
+
+
+def _walk(operations: Sequence[Operation], model: Model) -> Decision | None:
+    """Tries the order of the returns, which always respects real time; decides also the no of a sequential history."""
+    order = sorted((one for one in operations if one.returned), key=_return_rank)
+    state: State = model.initial
+    for operation in order:
+        after = model.step(state, operation)
+        if isinstance(after, Illegal):
+            if len(order) < len(operations) or not _sequential(operations):
+                return None
+            return Decision(Answer.REFUTED, "walk", blocked=operation, states=(state,), exact=True)
+        state = after
+    return Decision(Answer.LINEARIZED, "walk", order=order)
+
+
+def _sequential(operations: Sequence[Operation]) -> bool:
+    """Whether each operation returned before the next was called."""
+    return all(first.return_rank < second.call_rank for first, second in pairwise(operations))
 
 
 def _reference(operations: Sequence[Operation], model: Model, meter: Meter) -> Decision:
@@ -104,9 +131,9 @@ def _search(operations: Sequence[Operation], model: Model, meter: Meter, load: b
 
 
 def _frontier(operations: Sequence[Operation], columns: Columns, model: Model, loops: Engine, meter: Meter) -> Decision:
-    graph = _graph(model, loops)
+    graph = _graph(model, loops) if model.hindsight is None else StateGraph(model, loops.filled, operations)
     if len(columns.kinds) + len(graph.kinds) > KINDS_KEPT:
-        graph = StateGraph(model, loops.filled)
+        graph = StateGraph(model, loops.filled, operations)
     found = frontier.decide(columns, graph.kinds_of(columns.kinds), graph, loops, meter)
     if found is None:  # too many open at once for the compiled loops
         return _frontier(operations, columns, model, interpreted(), meter)

@@ -25,6 +25,8 @@ from checkers.wing_gong import Answer
 
 WIDTHS = (8, 64, 1024, 0)
 FEW_STATES = 32
+STATES_SHOWN = 10_000
+BYTES_OF_A_CELL = 300  # of the table, with its share of the states
 WORTH_A_LOOK = 200
 FIRST_CAPACITY = 1024
 STEPS_BETWEEN_PAUSES = 2000
@@ -32,7 +34,7 @@ STEPS_BETWEEN_PAUSES = 2000
 
 @dataclass(frozen=True)
 class Decision:
-    """How the passes ended. `order` is a linearization, as operation numbers; `blocked` the operation whose return failed.
+    """How the passes ended. `order` is a linearization, as operation numbers; `blocked` the one whose return failed.
 
     `states` are those that were possible when it returned, `exact` whether crashed operations were counted for them.
     `reached` is how many events of how many the last pass got through, and `widest` its largest set of configurations.
@@ -63,7 +65,7 @@ def decide(columns: Columns, kinds: Sequence[int], graph: StateGraph, engine: En
     settled: set[bool] = set()  # passes that were not cut, and so have said all they can
     for width in WIDTHS:
         for exact in counted:
-            if exact in settled:
+            if exact in settled or (width == 0 and not exact):
                 continue
             search = _Pass(base, engine, graph, exact=exact, width=width)
             found = search.run(meter)
@@ -71,10 +73,10 @@ def decide(columns: Columns, kinds: Sequence[int], graph: StateGraph, engine: En
                 return found
             if found.answer is Answer.REFUTED and not search.cut:
                 return found
-            if not search.cut:
+            if not search.cut or (search.ran_away and not exact):
                 settled.add(exact)
-            elif found.answer is Answer.REFUTED:
-                break  # what fails even without counts is likely refuted by a wider pass, not linearized by an exact one
+            elif found.answer is Answer.REFUTED and width < WIDTHS[-2]:
+                break  # what fails even without counts is likelier refuted by a wider pass
     raise AssertionError("the last pass keeps every configuration, and decides")
 
 
@@ -161,6 +163,11 @@ class _Pass:
         """Whether configurations were given up for the width."""
         return bool(self.memory[k.CUT])
 
+    @property
+    def ran_away(self) -> bool:
+        """Whether one return led to more configurations than a pass of this width looks at."""
+        return bool(self.memory[k.CUT] == k.RAN_AWAY)
+
     def run(self, meter: Meter) -> Decision:
         """How this pass ends, within the budget."""
         advance = self.engine.search["advance"]
@@ -174,6 +181,7 @@ class _Pass:
             steps = done
             if status == k.WANTED and within:
                 self._fill(int(self.memory[k.WANTED_KIND]), int(self.memory[k.WANTED_STATE]))
+                within = meter.spend(0, BYTES_OF_A_CELL)
             elif status == k.FULL and within and meter.spend(0, 8 * size):
                 size *= 2
                 self._grow()
@@ -191,15 +199,17 @@ class _Pass:
         return Decision(
             Answer.REFUTED if status == k.REFUTED else Answer.EXHAUSTED,
             blocked=blocked,
-            states=self._states(),
+            states=() if self.cut and status == k.REFUTED else self._states(),
             exact=self.exact,
             reached=reached,
             widest=int(control[k.WIDEST]),
         )
 
     def _fill(self, kind: int, state: int) -> None:
-        """Asks the model for the cell wanted, and for those that the open operations will want next."""
+        """Asks the model for the cell wanted and, while states are few, for those that the open operations may want."""
         self.graph.step(kind, state)
+        if len(self.graph.states) > FEW_STATES:
+            return
         memory = self.memory
         for slot in range(int(memory[k.MOST_OPEN])):
             if int(memory[k.OPEN]) >> slot & 1:
@@ -222,8 +232,8 @@ class _Pass:
         memory[k.BUSY] = 0
 
     def _states(self) -> tuple[State, ...]:
-        """The states of all configurations that the return under way has found, sorted by their text."""
-        start, count = int(self.memory[k.AT_WORK]), int(self.memory[k.WORK_COUNT])
+        """The states of the configurations that the return under way has found, sorted by their text."""
+        start, count = int(self.memory[k.AT_WORK]), min(int(self.memory[k.WORK_COUNT]), STATES_SHOWN)
         nodes = self.engine.listed(self.memory[start : start + count])
         states = {int(self.memory[node + k.STATE]) for node in nodes}
         return tuple(sorted((self.graph.states[state] for state in states), key=repr))

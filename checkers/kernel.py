@@ -25,6 +25,8 @@ Integers = Any
 
 UNKNOWN_STATE, ILLEGAL_STATE, EMPTY, STATE_BITS = -2, -1, -1, 31
 OBSERVER, OVERWRITE = 1, 2
+TOO_MUCH = 64  # times the width: with so many configurations at one return, a pass that is cut gives up
+RAN_AWAY = 2  # `CUT` then: without counts a model with endless states never ends
 ENOUGH = 4  # times the width: with so many results at one return, a pass that is cut looks no further
 
 # what `advance` returns
@@ -140,7 +142,10 @@ def complete(m: Integers, t: Integers, operation: int) -> int:
         begin(m, bit)
     while m[HEAD] < m[WORK_COUNT]:
         if m[WIDTH] and m[RESULT_COUNT] >= ENOUGH * m[WIDTH]:
-            m[CUT] = 1
+            m[CUT] = max(m[CUT], 1)
+            break
+        if m[WIDTH] and m[WORK_COUNT] >= TOO_MUCH * m[WIDTH]:
+            m[CUT] = RAN_AWAY
             break
         status = expand(m, t, m[m[AT_WORK] + m[HEAD]])
         if status != FINISHED:
@@ -149,7 +154,7 @@ def complete(m: Integers, t: Integers, operation: int) -> int:
         if m[HEAD] == m[WORK_COUNT] and m[SPARING]:
             m[SPARING] = 0
             if m[RESULT_COUNT]:
-                m[CUT] = 1
+                m[CUT] = max(m[CUT], 1)
             else:
                 m[HEAD] = 0
         if m[STEPS] > m[STEP_LIMIT]:
@@ -316,7 +321,7 @@ def cut(m: Integers) -> None:
     for place in range(kept):
         m[m[AT_FRONT] + place] = m[m[AT_RESULT] + place]
     m[FRONT_COUNT] = kept
-    m[CUT] = 1
+    m[CUT] = max(m[CUT], 1)
 
 
 def covered(m: Integers, node: int) -> bool:

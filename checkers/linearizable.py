@@ -89,6 +89,7 @@ def _check_one(history: History, key: Key, model: Model, engine: str, load: bool
             operations=len(history),
             key=key,
             steps=meter.steps - before,
+            relevant=operations,
         )
         if decision.answer is Answer.LINEARIZED:
             return _replayed(result, decision, operations, model)

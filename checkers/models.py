@@ -49,6 +49,8 @@ class Model:
     observes: which operations tell something; by default all but the failed.
     gapped: a weaker model under which any part of a linearizable history is linearizable too: it fills the gaps.
     single_value: the state is one value, which `read` returns, `write` sets and `cas` replaces.
+    hindsight: given all operations, a map of states to states that none of the operations tells from them, so that
+        the search merges states whose difference nobody can see any more.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Model:
     observes: Callable[[Operation], bool] = _observes
     gapped: "Model | None" = None
     single_value: bool = False
+    hindsight: Callable[[Iterable[Operation]], Callable[[State], State]] | None = None
 
     def relevant(self, operation: Operation) -> bool:
         """Whether the operation can matter to the verdict."""
@@ -187,7 +190,7 @@ GUESSES = ("register", "cas-register", "kv", "counter", "set", "queue", "stack",
 
 @cache
 def get(name: str, initial: State = None) -> Model:
-    """The model of that name, with that initial value if it is not None; raises ModelError with the names that exist."""
+    """The model of that name, with that initial value unless it is None; raises ModelError with the names there are."""
     from checkers import datatypes  # here, since it builds on this module
 
     registers = {"register": register, "cas-register": cas_register, "versioned-register": versioned_register}

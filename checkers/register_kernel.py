@@ -21,7 +21,7 @@ def link(
     kind: Integers, old: Integers, new: Integers, back: Integers, initial: int,
     producer: Integers, consumer: Integers, needed: Integers, stack: Integers, fault: Integers,
 ) -> int:  # fmt: skip
-    """Finds who produced and who consumed every value that matters. `needed` is 1 + an operation that needs the value."""
+    """Finds who produced and consumed every value that matters. `needed` is 1 + an operation that needs the value."""
     for operation in range(len(kind)):
         if kind[operation] != READ:
             value = new[operation]
@@ -196,7 +196,7 @@ def emit(
     order: Integers, start: Integers, initial: int, new: Integers, consumer: Integers, needed: Integers,
     offset: Integers, grouped: Integers, witness: Integers,
 ) -> int:  # fmt: skip
-    """Writes the chains out in order: each producer, its readers, and on along the chain; returns how many operations."""
+    """Writes the chains out in order: each producer, its readers, and on along the chain; returns the count."""
     count = 0
     for chain in order:
         operation = start[chain]

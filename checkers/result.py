@@ -65,7 +65,8 @@ class Result:
     """The outcome of one check; `keys` holds the result of each key where keys were checked apart.
 
     `reason` is one sentence. `witness` is a linearization that was replayed against the model (valid, and no keys);
-    `violation` is set if invalid.
+    `violation` is set if invalid;
+    `relevant` are the operations that the model judged.
     """
 
     verdict: Verdict
@@ -76,7 +77,13 @@ class Result:
     steps: int = 0
     witness: tuple[Operation, ...] | None = field(default=None, repr=False)
     violation: Violation | None = field(default=None, repr=False)
+    relevant: Sequence[Operation] = field(default=(), repr=False)
     keys: Sequence["Result"] = field(default=(), repr=False)
+
+    @property
+    def unfinished(self) -> list[Operation]:
+        """The relevant operations that were never seen to return."""
+        return [operation for operation in self.relevant if not operation.returned]
 
     @property
     def exit_code(self) -> int:

@@ -63,10 +63,14 @@ class Table:
 
 
 class StateGraph:
-    """The explored part of a model's transition graph. State 0 is the initial one."""
+    """The explored part of a model's transition graph. State 0 is the initial one.
 
-    def __init__(self, model: Model, allocate: Allocate) -> None:
+    If the model has hindsight, the graph is good for these operations only.
+    """
+
+    def __init__(self, model: Model, allocate: Allocate, operations: Iterable[Operation] = ()) -> None:
         self.model = model
+        self._merged = model.hindsight(operations) if model.hindsight is not None else None
         self.table = Table(allocate)
         self.states: list[State] = [model.initial]
         self.kinds: list[Operation] = []
@@ -106,6 +110,7 @@ class StateGraph:
         after = self.model.step(self.states[state], self.kinds[kind])
         number = ILLEGAL_STATE
         if not isinstance(after, Illegal):
+            after = after if self._merged is None else self._merged(after)
             number = self._state_number.setdefault(after, len(self.states))
             if number == len(self.states):
                 self.states.append(after)

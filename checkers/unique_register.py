@@ -173,7 +173,7 @@ SENTENCES = {
     k.NEVER_WRITTEN: "a value was seen that nothing wrote",
     k.CONSUMED_TWICE: "two cas that took place both replaced a value that was written only once",
     k.CAS_CYCLE: "each of these cas needs the value that another of them wrote, so none can be the first",
-    k.CHAIN_ORDER: "an operation on an earlier value of a chain was called only after one on a later value had returned",
+    k.CHAIN_ORDER: "an operation on an earlier value was called only after one on one that replaced it had returned",
     k.OVERLAP: "two values were each held before one of its operations returned and still later, at overlapping times, "
     "so one of them must have been written twice",
     k.SQUEEZED: "a value was written and seen only while another value had to be held without interruption",

@@ -60,6 +60,7 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Searc
     from checkers.precedence import precedence_graph  # here, since networkx takes half a second to import
 
     graph = precedence_graph(operations)
+    merged = model.hindsight(operations) if model.hindsight is not None else None
     returned = [node for node in graph if operations[node].returned]
     required = sum(1 << node for node in returned)
     last = max(returned, key=lambda node: operations[node].return_rank, default=0)
@@ -80,6 +81,8 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Searc
             if not meter.spend():
                 return Search(Answer.EXHAUSTED)
             linearized = frame.linearized | 1 << node
+            if merged is not None and not isinstance(state, Illegal):
+                state = merged(state)
             if isinstance(state, Illegal) or (linearized, state) in seen:
                 continue
             seen.add((linearized, state))

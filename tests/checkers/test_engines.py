@@ -1,0 +1,171 @@
+"""Every engine against brute force, and each other; every witness replayed, every core refuted."""
+
+from random import Random
+
+import pytest
+from checker_oracle import by_subsets, register_history
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from checkers import Budget, History, ModelError, Operation, Verdict, check, models
+from checkers.budget import Meter
+from checkers.compiled import Engine, compiled, interpreted
+from checkers.engines import decide
+from checkers.frontier import decide as search_frontier
+from checkers.linearizable import replay
+from checkers.state_graph import StateGraph
+from checkers.unique_register import columns_of
+from checkers.unique_register import decide as decide_register
+from checkers.wing_gong import Answer
+
+RANDOMS = st.randoms(use_true_random=False)
+
+
+def relevant(history: History, model: models.Model) -> list[Operation]:
+    return [operation for operation in history if model.relevant(operation)]
+
+
+@pytest.fixture(params=["interpreted", "compiled"])
+def loops(request: pytest.FixtureRequest) -> Engine:
+    if request.param == "interpreted":
+        return interpreted()
+    pytest.importorskip("numba", reason="the compiled loops need numba")
+    engine = compiled()
+    assert engine is not None
+    return engine
+
+
+@pytest.mark.parametrize("engine", ["auto", "search", "reference"])
+@given(RANDOMS, st.integers(1, 8), st.booleans())
+@settings(deadline=None, max_examples=250)
+def test_an_engine_agrees_with_brute_force(engine: str, random: Random, size: int, unique: bool) -> None:
+    history, model = register_history(random, size, unique=unique), models.cas_register(0)
+    operations = relevant(history, model)
+    decision = decide(operations, model, engine, Meter(Budget()))
+    assert (decision.answer is Answer.LINEARIZED) == by_subsets(operations, model)
+    if decision.answer is Answer.LINEARIZED:
+        assert replay(decision.order, operations, model) is None
+
+
+def test_the_search_on_many_histories(loops: Engine) -> None:
+    model = models.cas_register(0)
+    graph = StateGraph(model, loops.filled)
+    for seed in range(2000):
+        random = Random(seed)
+        history = register_history(random, random.randint(1, 8))
+        operations = History(relevant(history, model), "h")
+        found = search_frontier(
+            operations.columns, graph.kinds_of(operations.columns.kinds), graph, loops, Meter(Budget())
+        )
+        assert found is not None
+        assert (found.answer is Answer.LINEARIZED) == by_subsets(history.operations, model), seed
+        if found.order is not None:
+            order = [operations.operations[place] for place in found.order]
+            assert replay(order, operations.operations, model) is None, seed
+
+
+def test_the_register_engine_on_many_histories(loops: Engine) -> None:
+    model, applied = models.cas_register(0), 0
+    for seed in range(3000):
+        random = Random(seed)
+        history = register_history(random, random.randint(1, 8), unique=True, blind_cas=False)
+        operations = relevant(history, model)
+        columns = columns_of(operations, 0, loops)
+        assert columns is not None
+        if isinstance(columns, Operation):
+            assert not by_subsets([columns], model), seed
+            continue
+        answer = decide_register(columns[0], loops)
+        applied += answer.applies
+        if answer.applies:
+            assert (answer.witness is not None) == by_subsets(operations, model), seed
+            core = [operations[columns[1][row]] for row in answer.core]
+            assert not core or not by_subsets(core, model), seed
+    assert applied > 2000
+
+
+@pytest.mark.parametrize("name", ["versioned-register", "counter", "set", "queue", "stack", "mutex", "kv"])
+@given(RANDOMS, st.integers(1, 6))
+@settings(deadline=None, max_examples=100)
+def test_every_model_is_searched_as_brute_force_would(name: str, random: Random, size: int) -> None:
+    model = models.get(name)
+    operations = relevant(random_history(random, size, sorted(model.operations)), model)
+    decision = decide(operations, model, "search", Meter(Budget()))
+    assert (decision.answer is Answer.LINEARIZED) == by_subsets(operations, model)
+
+
+def random_history(random: Random, size: int, names: list[str]) -> History:
+    """Operations of those names with small numbers for arguments and results, sets and texts where they belong."""
+    operations = []
+    for process in range(size):
+        f = random.choice(names)
+        small, call = random.randint(0, 2), random.randint(0, 12)
+        value = {"cas": (small, random.randint(0, 2)), "append": "ab"[small % 2], "put": "b"}.get(f, small)
+        result: object = random.randint(0, 2)
+        if f == "get":
+            result = random.choice(["", "a", "b", "ab", "ba"])
+        if f == "read" and "remove" in names:
+            result = tuple(range(random.randint(0, 2)))
+        operation = Operation(
+            f=f, value=value, result=result, process=process, call_time=call, return_time=call + random.randint(0, 6)
+        )
+        version = random.choice([None, None, random.randint(0, 2)])
+        operations.append(replace(operation, status="info" if random.random() < 0.15 else "ok", version=version))
+    return History.of_operations(operations)
+
+
+def test_more_operations_than_a_word_has_bits_may_be_open() -> None:
+    writes = [Operation(f="cas", value=(n, n + 1), process=n, call_time=0, return_time=1000 + n) for n in range(80)]
+    good = [*writes, Operation(f="read", result=80, call_time=2000, return_time=2001)]
+    assert check(good, models.cas_register(0), engine="search").verdict is Verdict.VALID
+    bad = [*writes, Operation(f="read", result=79, call_time=2000, return_time=2001)]
+    assert check(bad, models.cas_register(0), engine="search").verdict is Verdict.INVALID
+
+
+def test_the_register_engine_says_when_it_does_not_apply() -> None:
+    twice = [Operation(f="write", value=1, call_time=n, return_time=n + 5) for n in range(2)]
+    with pytest.raises(ModelError, match="the register engine does not apply"):
+        check([*twice, Operation(f="read", result=1, call_time=3, return_time=4)], "register", engine="register")
+
+
+def three_partition(numbers: list[int], bins: int) -> list[Operation]:
+    """Writes that hold 0 and 1 in turn, and for each number as many failed cas that say only "not old"."""
+    operations = [
+        Operation(f="write", value=turn % 2, process=turn, call_time=10 * turn, return_time=10 * turn + 9)
+        for turn in range(2 * bins)
+    ]
+    for place, number in enumerate(numbers):
+        for turn in range(number):
+            cas = Operation(f="cas", value=(turn % 2, 7), status="fail", error="mismatch", call_time=0)
+            operations.append(replace(cas, process=100 + 10 * place + turn, return_time=20 * bins))
+    return operations
+
+
+def test_a_failed_cas_that_says_nothing_is_exact_or_unknown() -> None:
+    operations = three_partition([3, 3, 4], 3)
+    expected = check(operations, models.cas_register(0), engine="reference").verdict
+    assert check(operations, models.cas_register(0)).verdict is expected
+    spent = check(operations, models.cas_register(0), engine="search", budget=Budget(steps=5))
+    assert spent.verdict in (expected, Verdict.UNKNOWN)
+
+
+def explosive(count: int) -> list[Operation]:
+    """A counter to which different powers of two are added at once: every subset is a state of its own."""
+    adds = [Operation(f="add", value=2**n, process=n, call_time=0, return_time=100 + n) for n in range(count)]
+    return [*adds, Operation(f="read", result=-1, process=99, call_time=0, return_time=50)]
+
+
+def test_an_explosion_ends_within_its_budget_of_memory() -> None:
+    meter = Meter(Budget(bytes=20_000_000))
+    decision = decide(History.of_operations(explosive(40)).operations, models.get("counter"), "search", meter)
+    assert decision.answer is Answer.EXHAUSTED
+    assert "events" in decision.progress
+    assert meter.bytes <= 22_000_000
+
+
+def test_an_explosion_is_unknown_and_says_how_far_it_got() -> None:
+    result = check(explosive(40), "counter", budget=Budget(steps=20_000))
+    assert result.verdict is Verdict.UNKNOWN
+    assert "the budget of 20000 steps is spent after 41 of 82 events" in result.reason
+    assert "states possible there: " in result.reason
