@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import count
 from random import Random
 from typing import Final, Literal, Protocol
 
@@ -239,17 +240,21 @@ class AnyOf:
 
 
 def _first_due(
-    choices: Sequence[tuple[Generator, Context]], random: Random
+    choices: Sequence[tuple[Generator, Context]], random: Random, renew: Callable[[], Generator] | None = None
 ) -> tuple[Answer, tuple[Generator, ...]] | None:
     """The first invocation that is due, else the earliest `Later`, else PENDING; with all generators as they are then.
 
-    Asking begins at a random place and goes round, so that nobody who is always ready can starve the others.
+    Asking begins at a random place and goes round, so that nobody who is always ready can starve the others. An
+    exhausted generator is passed over or, with `renew`, replaced by a new one.
     """
     generators = [generator for generator, _ in choices]
     waiting: Answer | None = None
     start = int(random.random() * len(choices))
     for index in (*range(start, len(choices)), *range(start)):
         step = generators[index].next(choices[index][1])
+        if step is None and renew is not None:
+            step = renew().next(choices[index][1])
+            assert step is not None, "a new generator had nothing to offer"
         if step is None:
             continue
         answer, generators[index] = step
@@ -441,7 +446,10 @@ class EachProcess:
     def next(self, context: Context) -> Step | None:
         parts = self.parts or tuple(((thread,), self.generator) for thread in context.threads)
         step = Divided(parts).next(context)
-        return None if step is None else (step[0], replace(self, parts=_parts(step[1])))
+        if step is not None:
+            return step[0], replace(self, parts=_parts(step[1]))
+        # A process that is still at work may be retired yet; then another one begins.
+        return None if len(context.free) == len(context.threads) else (PENDING, self)
 
     def update(self, context: Context, event: Event) -> Generator:
         thread = thread_of(event, context.workers)
@@ -465,35 +473,22 @@ class PerKey:
 
     def next(self, context: Context) -> Step | None:
         state = self if self.groups else self._divided(context.threads)
-        step = Divided(state.groups).next(context)
-        if step is not None and isinstance(step[0], Invocation):
-            return step[0], state._with(_parts(step[1]))
-        # Nothing is due: perhaps because keys are used up.
-        renewed = state._renewed(context)
-        if renewed is not None:
-            return renewed.next(context)
-        assert step is not None, "a generator for a new key had nothing to offer"
-        return step[0], state._with(_parts(step[1]))
-
-    def _with(self, groups: tuple[tuple[tuple[Thread, ...], Generator], ...]) -> PerKey:
-        return PerKey(self.group_size, self.make, groups, self.next_key)
+        keys = count(state.next_key)
+        choices = [(generator, context.only(threads)) for threads, generator in state.groups]
+        found = _first_due(choices, context.random, renew=lambda: self.make(next(keys)))
+        assert found is not None, "keys never come to an end"
+        answer, generators = found
+        groups = tuple((threads, new) for (threads, _), new in zip(state.groups, generators, strict=True))
+        return answer, PerKey(self.group_size, self.make, groups, next(keys))
 
     def _divided(self, threads: tuple[Thread, ...]) -> PerKey:
         starts = range(0, len(threads), self.group_size)
         groups = tuple((threads[start : start + self.group_size], self.make(key)) for key, start in enumerate(starts))
         return replace(self, groups=groups, next_key=len(groups))
 
-    def _renewed(self, context: Context) -> PerKey | None:
-        """With the next key for the first group whose key is exhausted; None if there is no such group."""
-        for index, (threads, generator) in enumerate(self.groups):
-            if generator.next(context.only(threads)) is None:
-                fresh = (threads, self.make(self.next_key))
-                groups = (*self.groups[:index], fresh, *self.groups[index + 1 :])
-                return replace(self, groups=groups, next_key=self.next_key + 1)
-        return None
-
     def update(self, context: Context, event: Event) -> Generator:
-        return self._with(_parts(Divided(self.groups).update(context, event)))
+        groups = _parts(Divided(self.groups).update(context, event))
+        return PerKey(self.group_size, self.make, groups, self.next_key)
 
 
 def _parts(generator: Generator) -> tuple[tuple[tuple[Thread, ...], Generator], ...]:

@@ -81,6 +81,7 @@ class Interpreter:
             assert answer.time_ns > now_ns, "a generator that waits for the past would be asked for ever"
             return answer
         if answer is PENDING:
+            assert self._open, "a generator waits for an event, but nothing is in flight"
             return Wait()
         assert answer.thread not in self._open, f"{answer.thread} is busy"
         event = self._invoke(answer.thread, answer.template, now_ns)
