@@ -90,7 +90,7 @@ def _halves(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) ->
 
 def _minority_third(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
     shuffled = random.sample(nodes, len(nodes))
-    third = (len(nodes) - 1) // 3
+    third = max(1, (len(nodes) - 1) // 3)
     return complete_grudge((shuffled[:third], shuffled[third:]))
 
 

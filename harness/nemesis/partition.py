@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from checkers.history import Event
-from harness.environments.base import Capability
+from harness.environments.base import Capability, EnvironmentFailure
 from harness.generator import Template
 from harness.nemesis.base import Package, Scene
 from harness.nemesis.grudges import SHAPES
@@ -23,6 +23,8 @@ async def _start(scene: Scene, event: Event) -> object:
     primaries = await scene.cluster.primaries()
     shape = str(event.value)
     grudge = SHAPES[shape](scene.environment.nodes, primaries, scene.random)
+    if not grudge:
+        raise EnvironmentFailure(f"{shape} cuts nothing between {len(scene.environment.nodes)} nodes")
     await scene.environment.cut(grudge)
     return {"shape": shape, "drops": {node: sorted(grudge[node]) for node in sorted(grudge)}, "primaries": primaries}
 

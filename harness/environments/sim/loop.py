@@ -69,6 +69,7 @@ class Loop:
         self.now_ns = 0
         self._heap: list[tuple[int, int, Action, Any]] = []
         self._seq = 0
+        self._tasks: dict[Coroutine[Any, Any, Any], None] = {}
 
     def at(self, time_ns: int, action: Action, argument: Any = None) -> None:  # noqa: ANN401 - passed to the action
         """Call `action(argument)` at that time; now, if it has passed."""
@@ -87,32 +88,34 @@ class Loop:
         return future
 
     def spawn(self, task: Coroutine[Any, Any, Any]) -> SimFuture:
-        """Run the coroutine until it first waits, and on from there as its futures are set.
+        """Run the coroutine, from as soon as its spawner waits, and on as its futures are set.
 
         The future is the coroutine's result. An exception is raised where the simulation is run.
         """
         outcome = SimFuture()
+        self._tasks[task] = None
 
         def step() -> None:
             try:
                 awaited = task.send(None)
             except StopIteration as stop:
+                del self._tasks[task]
                 outcome.set_result(stop.value)
                 return
             assert isinstance(awaited, SimFuture), f"simulated code waits for {awaited!r}, which is not simulated"
             awaited.when_done(resume)
 
         def resume() -> None:
-            # Through the heap rather than at once: whoever sets a future finishes what it is doing first.
+            # Through the heap rather than at once, as in asyncio: whoever spawns a task or sets a future finishes what
+            # it is doing first, and sees none of the task's exceptions.
             self.after(0, lambda _: step())
 
-        step()
+        resume()
         return outcome
 
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result of `main`, with every event that came before it."""
-        task = main()
-        outcome = self.spawn(task)
+        """The result of `main`, with every event that came before it. Tasks that are left then are closed."""
+        outcome = self.spawn(main())
         heap, pop = self._heap, heapq.heappop
         try:
             while not outcome.done():
@@ -121,6 +124,8 @@ class Loop:
                 self.now_ns, _, action, argument = pop(heap)
                 action(argument)
         finally:
-            task.close()
+            for task in list(self._tasks):
+                task.close()
+            self._tasks.clear()
         result: T = outcome._value
         return result
