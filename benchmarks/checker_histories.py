@@ -1,7 +1,7 @@
 """Random histories of a register that really was one, for the benchmarks and the fuzz test of the checkers.
 
-Lives here: the generator, and the ways to spoil a good history. Every operation takes effect at one moment between its call
-and its return; a crashed one at a random moment after its call, or never.
+Lives here: the generator, and the ways to spoil a good history. Every operation takes effect at one moment between its
+call and its return; a crashed one at some moment after its call.
 """
 
 import heapq
@@ -44,11 +44,10 @@ def _played(
     cas: float,
 ) -> list[Operation]:
     """The operations, with the results that a register gives if each takes effect at its moment."""
-    state, fresh = 0, 0
+    state = 0
     operations: dict[int, Operation] = {}
-    for _, number in moments:
+    for fresh, (_, number) in enumerate(moments, 1):
         call, back, client, luck = spans[number]
-        fresh += 1
         new = fresh if values is None else random.randrange(values)
         f = "cas" if luck < cas else "write" if luck < cas + (1 - cas) / 2 else "read"
         operation = Operation(f=f, process=client, call_time=call, return_time=back, status="ok")
@@ -66,7 +65,13 @@ def _played(
                 operation = replace(operation, status="fail", error="mismatch", actual=saw)
         if number in crash:
             operation = replace(
-                operation, status="info", result=None, actual=UNSET, error=None, return_time=None, process=number + 10_000
+                operation,
+                status="info",
+                result=None,
+                actual=UNSET,
+                error=None,
+                return_time=None,
+                process=number + 10_000,
             )
         operations[number] = operation
     return [operations[number] for number in sorted(operations)]

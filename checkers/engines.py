@@ -15,7 +15,7 @@ from operator import attrgetter
 from checkers import frontier, unique_register, wing_gong
 from checkers.budget import Budget, Meter
 from checkers.compiled import Engine, compiled, interpreted
-from checkers.history import Columns, Operation
+from checkers.history import History, Operation
 from checkers.models import Illegal, Model, ModelError, State
 from checkers.state_graph import StateGraph
 from checkers.wing_gong import Answer
@@ -47,15 +47,18 @@ class Decision:
     progress: str = ""
 
 
-def decide(operations: Sequence[Operation], model: Model, engine: str, meter: Meter, load: bool = False) -> Decision:
-    """What the engine says of relevant operations in order of their calls; `load`: compiled loops may be loaded."""
+def decide(history: History, model: Model, engine: str, meter: Meter, load: bool = False) -> Decision:
+    """What the engine says of the history; `load` is whether the compiled loops may be loaded."""
+    if engine == "search":
+        return _search(history, model, meter, load)
+    operations = relevant(history, model)
     if engine == "reference":
         return _reference(operations, model, meter)
     if engine == "auto":
         decision = _walk(operations, model)
         if decision is not None:
             return decision
-    if engine == "register" or (engine == "auto" and model.single_value and _mostly_unique(operations)):
+    if engine == "register" or (model.single_value and _mostly_unique(operations)):
         decision = _register(operations, model, _loops(load or len(operations) >= REPAYS_LOADING))
         if decision is not None:
             return decision
@@ -64,7 +67,16 @@ def decide(operations: Sequence[Operation], model: Model, engine: str, meter: Me
                 "the register engine does not apply: it takes registers where every value seen was written once "
                 "and every failed cas says what it saw; use --engine auto"
             )
-    return _search(operations, model, meter, load)
+    return _search(history, model, meter, load)
+
+
+def relevant(history: History, model: Model) -> Sequence[Operation]:
+    """The operations that can matter to the verdict: asked once for each kind."""
+    columns = history.columns
+    wanted = [model.relevant(operation) for operation in columns.kinds.values()]
+    if all(wanted):
+        return history.operations
+    return [operation for operation, kind in zip(history.operations, columns.kind, strict=True) if wanted[kind]]
 
 
 def _walk(operations: Sequence[Operation], model: Model) -> Decision | None:
@@ -115,28 +127,28 @@ def _register(operations: Sequence[Operation], model: Model, loops: Engine) -> D
     return Decision(Answer.REFUTED, "register", core=core, sentence=answer.sentence, blocked=blocked)
 
 
-def _search(operations: Sequence[Operation], model: Model, meter: Meter, load: bool) -> Decision:
+def _search(history: History, model: Model, meter: Meter, load: bool) -> Decision:
     """What the frontier search says: interpreted for little work, else compiled if that can be had."""
-    columns = Columns.of(operations)
-    loops = _loops(load or len(operations) >= REPAYS_LOADING)
+    loops = _loops(load or len(history) >= REPAYS_LOADING)
     if not loops.compiled:
         patience = Meter(
             Budget(seconds=meter.seconds_left, steps=STEPS_INTERPRETED, bytes=meter.budget.bytes), meter.clock
         )
-        found = _frontier(operations, columns, model, loops, patience)
+        found = _frontier(history, model, loops, patience)
         meter.spend(patience.steps)
         if found.answer is not Answer.EXHAUSTED or not meter.read_clock():
             return found
-    return _frontier(operations, columns, model, _loops(load=True), meter)
+    return _frontier(history, model, _loops(load=True), meter)
 
 
-def _frontier(operations: Sequence[Operation], columns: Columns, model: Model, loops: Engine, meter: Meter) -> Decision:
+def _frontier(history: History, model: Model, loops: Engine, meter: Meter) -> Decision:
+    operations, columns = history.operations, history.columns
     graph = _graph(model, loops) if model.hindsight is None else StateGraph(model, loops.filled, operations)
     if len(columns.kinds) + len(graph.kinds) > KINDS_KEPT:
         graph = StateGraph(model, loops.filled, operations)
     found = frontier.decide(columns, graph.kinds_of(columns.kinds), graph, loops, meter)
     if found is None:  # too many open at once for the compiled loops
-        return _frontier(operations, columns, model, interpreted(), meter)
+        return _frontier(history, model, interpreted(), meter)
     return Decision(
         found.answer,
         "compiled search" if loops.compiled else "search",

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from checkers.budget import Budget, Meter
 from checkers.engines import Decision, decide
-from checkers.history import NEVER, Key, Operation
+from checkers.history import NEVER, History, Key, Operation
 from checkers.models import Model, State, cas_argument
 from checkers.result import Violation
 from checkers.wing_gong import Answer, search
@@ -30,7 +30,7 @@ def explain(operations: Operations, key: Key, model: Model, decision: Decision, 
     effort = Meter(Budget(seconds=meter.seconds_left, steps=STEPS_TO_MINIMISE), meter.clock)
 
     def refuted(part: Operations) -> bool:
-        return decide(part, model, "auto", effort).answer is Answer.REFUTED
+        return decide(History(part, "part"), model, "auto", effort).answer is Answer.REFUTED
 
     blocked = decision.blocked or max((one for one in operations if one.returned), key=lambda one: one.return_rank)
     if len(operations) <= PREFIX_SEARCHED:
@@ -85,7 +85,7 @@ def _window(
         part = [operation for operation in shown if gapped.relevant(operation)]
 
         def refuted_with_gaps(rest: Operations) -> bool:
-            return decide(rest, gapped, "auto", effort).answer is Answer.REFUTED
+            return decide(History(rest, "part"), gapped, "auto", effort).answer is Answer.REFUTED
 
         if refuted_with_gaps(part):
             return minimise([[operation] for operation in part], refuted_with_gaps), gapped
@@ -146,7 +146,7 @@ def _states(
 ) -> tuple[tuple[State, ...], bool]:
     """The states possible when the blocked operation returned, and whether they are all and no others."""
     if not (decision.exact and decision.blocked is blocked):
-        decision = decide(shown, model, "search", effort)
+        decision = decide(History(shown, "prefix"), model, "search", effort)
     if decision.answer is not Answer.REFUTED:
         return (), False
     return decision.states, decision.exact

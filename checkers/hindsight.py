@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from checkers.budget import Budget, Meter
 from checkers.engines import decide
-from checkers.history import NEVER, Operation
+from checkers.history import NEVER, History, Operation
 from checkers.models import Model
 from checkers.result import Result
 from checkers.wing_gong import Answer
@@ -39,4 +39,4 @@ def unfinished(result: Result, model: Model) -> Iterator[tuple[Operation, Fate]]
 
 
 def _refuted(operations: list[Operation], model: Model) -> bool:
-    return decide(operations, model, "auto", Meter(Budget(steps=STEPS_EACH))).answer is Answer.REFUTED
+    return decide(History(operations, "part"), model, "auto", Meter(Budget(steps=STEPS_EACH))).answer is Answer.REFUTED

@@ -123,6 +123,8 @@ class History:
         keys: dict[Key, list[Operation]] = {}
         for operation in self.operations:
             keys.setdefault(operation.key, []).append(operation)
+        if len(keys) == 1:
+            return dict.fromkeys(keys, self)
         return {key: History(operations, self.source) for key, operations in keys.items()}
 
     def where(self, operation: Operation) -> str:

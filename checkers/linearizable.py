@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from checkers import models
 from checkers.budget import MONOTONIC, Budget, Clock, Meter
-from checkers.engines import ENGINES, Decision, decide
+from checkers.engines import ENGINES, Decision, decide, relevant
 from checkers.explain import explain
 from checkers.history import History, Key, Operation
 from checkers.models import ILLEGAL, Model, ModelError, State
@@ -78,10 +78,10 @@ def replay(witness: Sequence[Operation], operations: Sequence[Operation], model:
 
 def _check_one(history: History, key: Key, model: Model, engine: str, load: bool, meter: Meter) -> Result:
     """The result for the operations of one key."""
-    operations = [operation for operation in history if model.relevant(operation)]
+    operations = relevant(history, model)
     before = meter.steps
     try:
-        decision = decide(operations, model, engine, meter, load)
+        decision = decide(history, model, engine, meter, load)
         result = Result(
             verdict=Verdict.UNKNOWN,
             reason=_gave_up(decision, meter),

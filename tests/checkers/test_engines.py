@@ -42,7 +42,7 @@ def loops(request: pytest.FixtureRequest) -> Engine:
 def test_an_engine_agrees_with_brute_force(engine: str, random: Random, size: int, unique: bool) -> None:
     history, model = register_history(random, size, unique=unique), models.cas_register(0)
     operations = relevant(history, model)
-    decision = decide(operations, model, engine, Meter(Budget()))
+    decision = decide(history, model, engine, Meter(Budget()))
     assert (decision.answer is Answer.LINEARIZED) == by_subsets(operations, model)
     if decision.answer is Answer.LINEARIZED:
         assert replay(decision.order, operations, model) is None
@@ -90,8 +90,9 @@ def test_the_register_engine_on_many_histories(loops: Engine) -> None:
 @settings(deadline=None, max_examples=100)
 def test_every_model_is_searched_as_brute_force_would(name: str, random: Random, size: int) -> None:
     model = models.get(name)
-    operations = relevant(random_history(random, size, sorted(model.operations)), model)
-    decision = decide(operations, model, "search", Meter(Budget()))
+    history = random_history(random, size, sorted(model.operations))
+    operations = relevant(history, model)
+    decision = decide(history, model, "search", Meter(Budget()))
     assert (decision.answer is Answer.LINEARIZED) == by_subsets(operations, model)
 
 
@@ -158,7 +159,7 @@ def explosive(count: int) -> list[Operation]:
 
 def test_an_explosion_ends_within_its_budget_of_memory() -> None:
     meter = Meter(Budget(bytes=20_000_000))
-    decision = decide(History.of_operations(explosive(40)).operations, models.get("counter"), "search", meter)
+    decision = decide(History.of_operations(explosive(40)), models.get("counter"), "search", meter)
     assert decision.answer is Answer.EXHAUSTED
     assert "events" in decision.progress
     assert meter.bytes <= 22_000_000
