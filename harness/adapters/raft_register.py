@@ -50,6 +50,14 @@ class _Reply(msgspec.Struct):
 _decode = msgspec.msgpack.Decoder(_Reply).decode
 
 
+def _reply(node: Node, frame: bytes) -> _Reply:
+    """The reply that a frame holds. Raises `CallFailed` if it holds none: whatever happened, nobody can tell."""
+    try:
+        return _decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CallFailed(f"{node}: not an answer: {error}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class RaftRegister:
     """Adapter of raft_impl; `options` are passed on to every node's command line."""
@@ -79,8 +87,8 @@ class RaftRegister:
         except ConnectFailed:
             return None
         try:
-            reply = _decode(await connection.call(_encode({"type": "status", "id": 0}), timeout_s))
-        except (CallFailed, msgspec.DecodeError):
+            reply = _reply(node, await connection.call(_encode({"type": "status", "id": 0}), timeout_s))
+        except CallFailed:
             return None
         finally:
             connection.close()
@@ -111,6 +119,8 @@ class _Client:
             reply = await self._request({"op": "open_session"})
         except Indefinite as lost:
             raise Definite(f"no session: {lost}") from lost
+        if reply.session is None:
+            raise Definite("no session: the answer names none")
         self._session = reply.session
 
     async def read(self, key: int) -> tuple[object, int | None]:
@@ -155,10 +165,10 @@ class _Client:
             except CallFailed as failure:
                 problem, target, uncertain = str(failure), self._other_than(target), True
                 continue
-            if reply.ok or reply.error == "mismatch":
+            if reply.ok or (reply.error == "mismatch" and request["op"] == "cas"):
                 return reply
             problem, uncertain = reply.error or "error", uncertain or not reply.definite
-            if reply.leader is not None and reply.leader != target:
+            if reply.leader in environment.nodes and reply.leader != target:
                 target = reply.leader
             elif uncertain:
                 target = self._other_than(target)
@@ -179,10 +189,7 @@ class _Client:
         self._next_id += 1
         frame = _encode(request | {"type": "request", "id": self._next_id})
         try:
-            reply = _decode(await connection.call(frame, timeout_s))
-        except msgspec.DecodeError as error:
-            self._drop(node)
-            raise CallFailed(f"{node}: not an answer: {error}") from error
+            reply = _reply(node, await connection.call(frame, timeout_s))
         except CallFailed:
             self._drop(node)
             raise
