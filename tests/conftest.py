@@ -52,7 +52,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     if not _belongs_inside(item) or _unavailable["local"]() is not None:
         return None
     reports = _Inside.of(item.session).reports.get(item.nodeid)
-    if reports is None:
+    if reports is None or reports[-1].when != "teardown":  # the session inside died before it, or in it
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in reports:

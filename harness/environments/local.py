@@ -193,6 +193,8 @@ class LocalEnvironment(RealTimeEnvironment):
             for source in (Path(place.log), Path(place.trace)):
                 try:
                     await asyncio.to_thread(shutil.copyfile, source, directory / node / source.name)
+                except shutil.SameFileError:  # kept there from the beginning
+                    continue
                 except OSError as error:
                     self.say(f"{node}: no {source.name}: {error.strerror}")
 

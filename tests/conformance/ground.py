@@ -1,0 +1,203 @@
+"""What the conformance suite must know of each environment, beside the contract.
+
+Lives here: how one is made, which packets really get through in it, and what is left of it afterwards. Must not live
+here: what an environment should do (the tests).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from harness.adapters.raft_register import RaftRegister
+from harness.environments.base import Environment, Node
+from harness.environments.docker import DockerEnvironment
+from harness.environments.iptables import CHAIN
+from harness.environments.local import LocalEnvironment
+from harness.environments.owner import Owner
+from harness.environments.sim.environment import SimEnvironment
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+    from docker import DockerClient
+
+T = TypeVar("T")
+
+NODES = ("n1", "n2", "n3")
+Heard = Mapping[Node, frozenset[Node]]
+"""Whose packets each node receives: destination -> sources. What a grudge forbids is missing."""
+
+
+class Ground(ABC):
+    """One environment, and a view of it that does not go through its contract."""
+
+    logs: ClassVar[tuple[str, ...]] = ("node.log", "trace.jsonl")
+    """What `fetch` brings of each node."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.said: list[str] = []
+
+    @abstractmethod
+    def make(self, adapter: RaftRegister) -> Environment:
+        """The environment; used once."""
+
+    @abstractmethod
+    async def heard(self) -> Heard:
+        """Whose packets each node receives now. One that is sent may be lost, but none is heard that is dropped."""
+
+    @abstractmethod
+    def left(self) -> list[str]:
+        """What is there although the environment has been torn down."""
+
+
+class SimGround(Ground):
+    logs = ("trace.jsonl",)  # a simulated node is no process, and prints nothing
+
+    def make(self, adapter: RaftRegister) -> Environment:
+        self._environment = SimEnvironment(NODES, self.said.append, adapter, seed=1, directory=self.directory)
+        return self._environment
+
+    async def heard(self) -> Heard:
+        heard: dict[Node, set[Node]] = {node: set() for node in NODES}
+        for source, destination in _pairs():
+            self._environment._network.send(source, destination, heard[destination].add, source)
+        await self._environment.sleep(1)
+        return {node: frozenset(sources) for node, sources in heard.items()}
+
+    def left(self) -> list[str]:
+        return []
+
+
+class LocalGround(Ground):
+    def make(self, adapter: RaftRegister) -> Environment:
+        self._environment = LocalEnvironment(NODES, self.said.append, adapter, self.directory)
+        return self._environment
+
+    async def heard(self) -> Heard:
+        """Datagrams from each node's address to each other's: all addresses are this machine's."""
+        names = {self._environment.address(node)[0]: node for node in NODES}
+        with ExitStack() as stack:
+            sockets = {name: stack.enter_context(_datagrams(address)) for address, name in names.items()}
+            for source, destination in _pairs():
+                sockets[source].sendto(b"?", sockets[destination].getsockname())
+            await self._environment.sleep(0.05)
+            return {node: frozenset(names[address] for address in _senders(sockets[node])) for node in NODES}
+
+    def left(self) -> list[str]:
+        chains = subprocess.run(["iptables", "-w", "-S"], check=True, capture_output=True, text=True).stdout
+        return _processes_naming(str(self.directory)) + [line for line in chains.splitlines() if CHAIN in line]
+
+
+_EXCHANGE = """
+import socket, sys, time
+own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+own.bind(("", 7001))
+own.settimeout(0.02)
+heard, end = set(), time.monotonic() + 1.5
+while time.monotonic() < end and len(heard) < len(sys.argv) - 1:
+    for other in sys.argv[1:]:
+        own.sendto(b"?", (other, 7001))
+    try:
+        heard.add(own.recvfrom(1)[1][0])
+    except (TimeoutError, ConnectionRefusedError):
+        pass
+for other in sys.argv[1:] * 5:
+    own.sendto(b"?", (other, 7001))
+print(*heard)
+"""
+
+
+class DockerGround(Ground):
+    def make(self, adapter: RaftRegister) -> Environment:
+        return DockerEnvironment(NODES, self.said.append, adapter)
+
+    async def heard(self) -> Heard:
+        """Datagrams that programs inside the containers exchange."""
+        made = await asyncio.to_thread(_on_engine, _containers)
+        containers = {container.attrs["Config"]["Hostname"]: container for container in made}
+        names = {_address(container): node for node, container in containers.items()}
+
+        async def exchange(node: Node) -> frozenset[Node]:
+            others = [address for address, name in names.items() if name != node]
+            command = ["python3", "-c", _EXCHANGE, *others]
+            _, output = await asyncio.to_thread(partial(containers[node].exec_run, command, stderr=False))
+            return frozenset(names[address] for address in output.decode().split())
+
+        return dict(zip(NODES, await asyncio.gather(*map(exchange, NODES)), strict=True))
+
+    def left(self) -> list[str]:
+        return _on_engine(_ours)
+
+
+def _pairs() -> list[tuple[Node, Node]]:
+    return [(source, destination) for source in NODES for destination in NODES if source != destination]
+
+
+def _datagrams(address: str) -> socket.socket:
+    own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    own.bind((address, 7001))
+    own.setblocking(False)
+    return own
+
+
+def _senders(own: socket.socket) -> list[str]:
+    """From which addresses datagrams have come."""
+    senders = []
+    while True:
+        try:
+            senders.append(own.recvfrom(1)[1][0])
+        except BlockingIOError:
+            return senders
+
+
+def _processes_naming(text: str) -> list[str]:
+    """The command lines that hold the text."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = file.read_bytes()
+        except OSError:  # it has just ended
+            continue
+        if text.encode() in command:
+            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+def _on_engine(ask: Callable[[DockerClient], T]) -> T:
+    import docker
+
+    with closing(docker.from_env()) as client:
+        return ask(client)
+
+
+def _own_label() -> dict[str, list[str]]:
+    return {"label": [f"{name}={value}" for name, value in Owner.current().labels().items()]}
+
+
+def _containers(client: DockerClient) -> list[Container]:
+    return client.containers.list(filters=_own_label())
+
+
+def _ours(client: DockerClient) -> list[str]:
+    """The names of all that this process has made on the engine."""
+    label = _own_label()
+    found = [thing["Names"][0] for thing in client.api.containers(all=True, filters=label)]
+    found += [thing["Name"] for thing in client.api.networks(filters=label)]
+    return found + [thing["Name"] for thing in client.api.volumes(filters=label)["Volumes"] or []]
+
+
+def _address(container: Container) -> str:
+    (network,) = container.attrs["NetworkSettings"]["Networks"].values()
+    return str(network["IPAddress"])
+
+
+GROUNDS: Mapping[str, type[Ground]] = {"sim": SimGround, "local": LocalGround, "docker": DockerGround}
