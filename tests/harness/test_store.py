@@ -1,0 +1,118 @@
+"""Run directories: each its own, linked, written whole, and refused in one line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from checkers.history import Event
+from harness.environments.base import UsageError
+from harness.recorder import Recorder
+from harness.store import create
+
+NOON = datetime(2026, 1, 2, 12, 0, 0, 345_000, tzinfo=UTC)
+
+
+def test_a_run_is_filed_under_its_name_and_its_time(tmp_path):
+    directory = create(tmp_path, "register-sim", NOON)
+    assert directory.path == tmp_path / "register-sim" / "20260102T120000.345Z"
+    assert list(directory.path.iterdir()) == []
+
+
+def test_runs_that_begin_in_one_millisecond_have_directories_of_their_own(tmp_path):
+    paths = [create(tmp_path, "same", NOON).path for _ in range(5)]
+    assert len(set(paths)) == 5
+    assert all(path.is_dir() for path in paths)
+
+
+def test_current_is_the_run_that_began_last_and_latest_the_one_that_ended_last(tmp_path):
+    first, second = create(tmp_path, "a", NOON), create(tmp_path, "b", NOON)
+    assert (tmp_path / "current").resolve() == second.path
+    assert not (tmp_path / "latest").exists()
+    first.finish()
+    assert (tmp_path / "latest").resolve() == (tmp_path / "a" / "latest").resolve() == first.path
+    second.finish()
+    assert (tmp_path / "latest").resolve() == second.path
+    assert (tmp_path / "a" / "latest").resolve() == first.path
+
+
+def test_links_survive_a_move_of_the_store(tmp_path):
+    create(tmp_path / "here", "a", NOON).finish()
+    moved = (tmp_path / "here").rename(tmp_path / "there")
+    assert (moved / "latest").resolve() == moved / "a" / "20260102T120000.345Z"
+
+
+def test_no_leftovers_beside_the_links(tmp_path):
+    create(tmp_path, "a", NOON).finish()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "current", "latest"]
+
+
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_a_store_that_cannot_be_written_is_one_line(tmp_path, below):
+    (tmp_path / "file").write_text("not a directory")
+    store = tmp_path / "file" / below
+    with pytest.raises(UsageError) as error:
+        create(store, "a")
+    assert str(error.value).startswith(f"--store {store}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_saved_is_json_that_can_be_read_and_replaced(tmp_path):
+    directory = create(tmp_path, "a", NOON)
+    directory.save(directory.results, {"verdict": "unknown"})
+    directory.save(directory.results, {"verdict": "valid"})
+    assert json.loads(directory.results.read_text()) == {"verdict": "valid"}
+    assert [path.name for path in directory.path.iterdir()] == ["results.json"]
+
+
+def test_what_cannot_be_saved_leaves_what_was_there(tmp_path):
+    directory = create(tmp_path, "a", NOON)
+    directory.save(directory.results, {"verdict": "valid"})
+    with pytest.raises(TypeError):
+        directory.save(directory.results, {"verdict": object()})
+    assert json.loads(directory.results.read_text()) == {"verdict": "valid"}
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from harness.store import RunDirectory
+real = Path.replace
+Path.replace = lambda self, target: os.kill(os.getpid(), signal.SIGKILL)
+RunDirectory(Path(sys.argv[1]), Path(sys.argv[1])).save(Path(sys.argv[1]) / "results.json", {"verdict": "invalid"})
+"""
+
+
+def test_a_kill_in_the_middle_of_saving_leaves_what_was_there(tmp_path):
+    (tmp_path / "results.json").write_text('{"verdict": "valid"}')
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path)], timeout=30, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert json.loads((tmp_path / "results.json").read_text()) == {"verdict": "valid"}
+
+
+def test_every_event_is_a_line_as_soon_as_it_is_recorded(tmp_path):
+    recorder = Recorder(tmp_path / "history.jsonl")
+    for index in range(3):
+        recorder.record(Event(index=index, time=index, type="invoke", process=index, f="read", key=1))
+        lines = (tmp_path / "history.jsonl").read_text().splitlines()
+        assert [json.loads(line)["index"] for line in lines] == list(range(index + 1))
+    recorder.close()
+
+
+def test_a_line_has_the_fields_that_there_are_and_no_others(tmp_path):
+    recorder = Recorder(tmp_path / "history.jsonl")
+    recorder.record(Event(index=0, time=5, type="ok", process=3, f="read", key=1, value=None, version=0))
+    recorder.record(
+        Event(index=1, time=6, type="fail", process=4, f="cas", key=1, value=[1, 2], error="mismatch", actual=7)
+    )
+    recorder.close()
+    first, second = map(json.loads, (tmp_path / "history.jsonl").read_text().splitlines())
+    plain = {"index": 0, "time": 5, "type": "ok", "process": 3, "f": "read", "key": 1, "value": None, "version": 0}
+    assert first == plain
+    assert (second["error"], second["actual"]) == ("mismatch", 7)
+    assert "version" not in second
