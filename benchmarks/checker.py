@@ -1,7 +1,7 @@
 """How fast the checkers decide, as JSON: `python benchmarks/checker.py [etcd] [kv] [unique] [five] [memory]`.
 
 etcd and kv need the public corpus (SPLITBRAIN_CORPUS). With PORCUPINE_DIR set to a folder that holds an executable
-`driver` around Porcupine, the same histories go through it in the same run, and ratios are printed. The driver reads one
+`driver` around Porcupine, the same histories go through it in the same run, with ratios. The driver reads one
 JSON object a line (see `question`) and answers each with {"name", "verdict", "seconds"}; nothing here builds it.
 
 Times are from a parsed history (or columns in memory) to the engine's verdict, loops loaded, the best of `REPEATS`
@@ -29,7 +29,7 @@ from checkers.compiled import compiled
 from checkers.engines import decide
 from checkers.wing_gong import Answer
 
-REPEATS = 5
+REPEATS = 20
 TIMEOUT_S = 10
 CORPUS = Path(os.environ.get("SPLITBRAIN_CORPUS", Path(__file__).parents[2] / "shared" / "corpus")) / "porcupine"
 NUMBERS = {"read": 0, "write": 1, "cas": 2, "get": 3, "put": 4, "append": 5}
