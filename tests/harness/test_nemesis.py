@@ -22,6 +22,8 @@ from harness.nemesis.grudges import SHAPES
 class Stage:
     """An environment and a cluster that only remember what was done to them; n2 leads."""
 
+    capabilities = frozenset(Capability)
+
     def __init__(self, broken=(), size=5, takes_s=0.0):
         self.nodes = tuple(f"n{number}" for number in range(1, size + 1))
         self.broken = broken
