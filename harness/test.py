@@ -38,6 +38,9 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     seed: int
     mutant: str | None = None
+    clock: str = "node"
+    base_image: str | None = None
+    subnet: str | None = None
     operation_timeout_s: float = 1.0
     recovery_limit_s: float = 60.0
     check_limit_s: float = 120.0
@@ -55,7 +58,14 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
         words += ["--time-limit", f"{self.time_limit_s:g}", "--rate", f"{self.rate:g}"]
         words += ["--concurrency", str(self.concurrency), "--seed", str(self.seed)]
         words += ["--mutant", self.mutant] if self.mutant else []
+        words += [word for option, value in self.docker_options().items() for word in (option, value)]
         return shlex.join(words)
+
+    def docker_options(self) -> dict[str, str]:
+        """The options that only containers understand, without those that were left as they are."""
+        clock = None if self.clock == "node" else self.clock
+        given = {"--clock": clock, "--base-image": self.base_image, "--subnet": self.subnet}
+        return {option: value for option, value in given.items() if value is not None}
 
 
 def node_names(count: int) -> tuple[str, ...]:
@@ -106,6 +116,8 @@ def validated(test: Test) -> Test:
     problems = [f"{option} {value:g}: must be greater than 0" for option, value in limits.items() if not value > 0]
     if test.workload not in WORKLOADS:
         problems.append(f"--workload {test.workload}: there is no such workload; choose from {', '.join(WORKLOADS)}")
+    if test.environment != "docker":
+        problems += [f"{option} {value}: only --env docker has it" for option, value in test.docker_options().items()]
     names = [spec.name for spec in test.nemesis]
     problems += [f"--nemesis {name}: named twice" for name in dict.fromkeys(names) if names.count(name) > 1]
     if problems:

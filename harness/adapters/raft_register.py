@@ -65,6 +65,7 @@ class RaftRegister:
     mutant: str | None = None
     heartbeat_ms: int = 100
     election_ms: int = 600
+    clock_base: str = "monotonic"
     name: str = "raft"
 
     def command(self, python: str, node: Node, places: Mapping[Node, Place]) -> list[str]:
@@ -75,6 +76,7 @@ class RaftRegister:
             *(word for peer in peers for word in ("--peer", peer)),
             *("--data", here.data, "--trace", here.trace, "--clock", here.clock, "--log", here.log),
             *("--heartbeat-ms", str(self.heartbeat_ms), "--election-ms", str(self.election_ms)),
+            *("--clock-base", self.clock_base),
             *(("--mutant", self.mutant) if self.mutant else ()),
         ]
 

@@ -36,6 +36,9 @@ def run_command(
     seed: Annotated[int | None, typer.Option(help="What all randomness is derived from; drawn if not given.")] = None,
     interval: Annotated[float, typer.Option(help="Seconds between a fault's begin and end, on average.")] = 5.0,
     mutant: Annotated[str | None, typer.Option(help="A known bug to build into every node, such as Q1.")] = None,
+    clock: Annotated[str, typer.Option(help="Whose clocks are faulty: node, or libfaketime (docker only).")] = "node",
+    base_image: Annotated[str | None, typer.Option(help="What a node's image is built on (docker only).")] = None,
+    subnet: Annotated[str | None, typer.Option(help="The nodes' network, such as 10.213.7.0/24 (docker only).")] = None,
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
     json: Annotated[bool, typer.Option("--json", help="Print the results as one JSON object, and nothing else.")] = False,
 ) -> None:
@@ -56,6 +59,9 @@ def run_command(
             concurrency=parse_concurrency(concurrency, max(nodes, 1)),
             seed=random.SystemRandom().randrange(1 << 31) if seed is None else seed,
             mutant=mutant,
+            clock=clock,
+            base_image=base_image,
+            subnet=subnet,
         )
     )
     terminal = Terminal(json)
@@ -69,7 +75,7 @@ def run_command(
 
 
 def enter_namespace(environment: str) -> None:
-    """Go on inside of a private namespace if the environment needs one: run this command line again there, then exit."""
+    """Go on inside of a private namespace if the environment needs one: run this command line there, then exit."""
     if environment == LocalEnvironment.name and not namespace.inside():
         again = [sys.executable, "-P", "-m", "harness", *sys.argv[1:], "--env", environment]
         raise typer.Exit(namespace.reexecute(again))
@@ -77,8 +83,10 @@ def enter_namespace(environment: str) -> None:
 
 def execute(test: Test, directory: RunDirectory, terminal: Terminal) -> Results:
     """The results of the test. Whoever calls for `local` must be inside of the namespace: see `enter_namespace`."""
-    adapter = RaftRegister(mutant=test.mutant)
-    environment = choose.make(test.environment, test.nodes, adapter, test.seed, directory.path, terminal.say)
+    # libfaketime leaves the monotonic clock alone, so nodes must look at the other one for it to matter.
+    clock_base = "realtime" if test.clock == "libfaketime" else "monotonic"
+    adapter = RaftRegister(mutant=test.mutant, clock_base=clock_base)
+    environment = choose.make(test, adapter, directory.path, terminal.say)
     with terminal.progress(f"{test.name}, seed {test.seed}", test.time_limit_s, environment.now_ns):
         return run(test, environment, adapter, directory)
 

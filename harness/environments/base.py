@@ -32,6 +32,8 @@ class Capability(StrEnum):
 
     PARTITION = "partition"
     CLOCK = "clock"
+    CLOCK_RATE = "clock-rate"
+    """A clock can be made to run fast or slow, not only be shifted."""
     KILL = "kill"
     PAUSE = "pause"
 
@@ -82,7 +84,8 @@ class Environment(ABC):
     """Where nodes run. Create one for each run; `setup` and `teardown` bracket its use."""
 
     name: ClassVar[str]
-    capabilities: ClassVar[frozenset[Capability]]
+    capabilities: frozenset[Capability] = frozenset(Capability)
+    """What can be injected here."""
 
     def __init__(self, nodes: tuple[Node, ...], say: Callable[[str], None]) -> None:
         """`say` receives one-line notices for a person (what is being built, what was cleaned up)."""

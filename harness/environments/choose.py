@@ -1,6 +1,6 @@
 """Which environment a run gets: by name, or the most real one that this machine can do.
 
-Lives here: the names and the order of preference. Must not live here: what an environment needs (each says that itself).
+Lives here: the names and the order of preference. Must not live here: what one needs (each says that itself).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from harness.environments.base import Environment, UsageError
 from harness.environments.docker import DockerEnvironment
 from harness.environments.local import LocalEnvironment
 from harness.environments.sim.environment import SimEnvironment
+from harness.test import Test
 
 ENVIRONMENTS: dict[str, type[Environment]] = {
     environment.name: environment for environment in (DockerEnvironment, LocalEnvironment, SimEnvironment)
@@ -21,7 +22,7 @@ ENVIRONMENTS: dict[str, type[Environment]] = {
 
 
 def choose(name: str) -> tuple[str, str]:
-    """The environment to use and, for `auto`, why it was chosen. Raises `UsageError` if the one named cannot be used."""
+    """The environment to use and, for `auto`, why it was chosen. Raises `UsageError` if the one named cannot."""
     if name != "auto" and name not in ENVIRONMENTS:
         raise UsageError(f"--env {name}: there is no such environment; choose from auto, {', '.join(ENVIRONMENTS)}")
     if name != "auto":
@@ -38,12 +39,12 @@ def choose(name: str) -> tuple[str, str]:
     raise AssertionError("the simulator needs nothing")
 
 
-def make(
-    name: str, nodes: tuple[str, ...], adapter: RaftRegister, seed: int, directory: Path, say: Callable[[str], None]
-) -> Environment:
-    """A new environment of that name, for one run."""
-    if name == DockerEnvironment.name:
-        return DockerEnvironment(nodes, say, adapter)
-    if name == LocalEnvironment.name:
-        return LocalEnvironment(nodes, say, adapter, directory)
-    return SimEnvironment(nodes, say, adapter, seed, directory)
+def make(test: Test, adapter: RaftRegister, directory: Path, say: Callable[[str], None]) -> Environment:
+    """A new environment for one run of the test."""
+    if test.environment == DockerEnvironment.name:
+        return DockerEnvironment(
+            test.nodes, say, adapter, base_image=test.base_image, subnet=test.subnet, clock=test.clock
+        )
+    if test.environment == LocalEnvironment.name:
+        return LocalEnvironment(test.nodes, say, adapter, directory)
+    return SimEnvironment(test.nodes, say, adapter, test.seed, directory)

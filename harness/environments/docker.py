@@ -53,7 +53,6 @@ class DockerEnvironment(RealTimeEnvironment):
     """Real processes in containers, behind real packet filters."""
 
     name: ClassVar[str] = "docker"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
 
     def __init__(
         self,
@@ -76,6 +75,8 @@ class DockerEnvironment(RealTimeEnvironment):
         self._base_image = base_image or os.environ.get(VARIABLE)
         self._subnet = _network(subnet)
         self._faketime = clock == "libfaketime"
+        if self._faketime:
+            self.capabilities = self.capabilities - {Capability.CLOCK_RATE}
         self._run = f"splitbrain-{secrets.token_hex(4)}"
         self._engine = Engine()
         self._places: dict[Node, Place] = {}

@@ -25,7 +25,7 @@ from typing import ClassVar
 
 from harness.adapters.base import Adapter, Place
 from harness.environments import iptables, namespace
-from harness.environments.base import Capability, ClockSetting, EnvironmentFailure, Grudge, Node, UsageError
+from harness.environments.base import ClockSetting, EnvironmentFailure, Grudge, Node, UsageError
 from harness.environments.command import run
 from harness.environments.realtime import RealTimeEnvironment
 from harness.environments.scratch import Scratch, remove_abandoned
@@ -41,7 +41,6 @@ class LocalEnvironment(RealTimeEnvironment):
     """Real processes behind a real packet filter, without root and without containers."""
 
     name: ClassVar[str] = "local"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
 
     def __init__(
         self, nodes: tuple[Node, ...], say: Callable[[str], None], adapter: Adapter, directory: Path | None = None

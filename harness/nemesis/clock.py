@@ -32,7 +32,9 @@ async def _start(scene: Scene, event: Event) -> object:
     assert isinstance(asked, dict)
     primaries = await scene.cluster.primaries()
     targets = resolve(asked["target"], scene.environment.nodes, primaries, scene.random)
-    settings = {node: _wrong(asked["kind"], scene.random) for node in targets}
+    # A clock that can only be shifted is shifted; the answer says what became of each.
+    kind = asked["kind"] if Capability.CLOCK_RATE in scene.environment.capabilities else "offset"
+    settings = {node: _wrong(kind, scene.random) for node in targets}
     await scene.on_all(targets, lambda node: scene.environment.set_clock(node, settings[node]))
     return {"target": asked["target"], "clocks": settings, "primaries": primaries}
 

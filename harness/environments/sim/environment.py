@@ -14,7 +14,6 @@ import msgspec
 from harness.adapters.raft_register import RaftRegister
 from harness.environments.base import (
     CallFailed,
-    Capability,
     ClockSetting,
     ConnectFailed,
     Connection,
@@ -38,7 +37,6 @@ class SimEnvironment(Environment):
     """Simulated nodes. Everything that happens follows from `seed`; traces go to `directory/<node>/trace.jsonl`."""
 
     name: ClassVar[str] = "sim"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
 
     def __init__(
         self, nodes: tuple[Node, ...], say: Callable[[str], None], adapter: RaftRegister, seed: int, directory: Path

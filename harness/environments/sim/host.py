@@ -191,7 +191,7 @@ class Host:
 
 
 def _by_connection(waiting: Sequence[tuple[str, Task]], random: Random) -> list[Task]:
-    """The tasks, one source after the other in random order: a server reads all that one socket holds, then the next."""
+    """The tasks, one source after the other in random order: a server reads all that a socket holds, then the next."""
     queues: dict[str, list[Task]] = {}
     for source, task in waiting:
         queues.setdefault(source, []).append(task)
