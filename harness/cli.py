@@ -23,8 +23,8 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="splitbrain",
-    help="Break a replicated system on purpose, record what its clients saw, and decide whether that could have happened "
-    "on a single correct copy.",
+    help="Break a replicated system on purpose, record what its clients saw, and decide whether that could have "
+    "happened on a single correct copy.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -1,7 +1,7 @@
 """What the harness must know of a system under test: how a node is started, and how to talk to it.
 
-Lives here: where a node's things are (`Place`), what its clients can do (`RegisterClient`), what an adapter is. Must not
-live here: how an environment starts processes, or what one particular system says on the wire.
+Lives here: where a node's things are (`Place`), what its clients can do (`RegisterClient`), what an adapter is. Must
+not live here: how an environment starts processes, or what one particular system says on the wire.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def run_command(
     base_image: Annotated[str | None, typer.Option(help="What a node's image is built on (docker only).")] = None,
     subnet: Annotated[str | None, typer.Option(help="The nodes' network, such as 10.213.7.0/24 (docker only).")] = None,
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
-    json: Annotated[bool, typer.Option("--json", help="Print the results as one JSON object, and nothing else.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as one JSON object, nothing else.")] = False,
 ) -> None:
     """Run one test: start a cluster, break it while clients use it, and check what they saw.
 

@@ -7,16 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ground import GROUNDS, Ground
-from harness.adapters.raft_register import RaftRegister
+from ground import EVERYWHERE, GROUNDS, Ground
 from stage import Stage
 
 Scenario = Callable[[Stage], Awaitable[None]]
 
 
-@pytest.fixture(
-    params=["sim", pytest.param("local", marks=pytest.mark.local), pytest.param("docker", marks=pytest.mark.docker)]
-)
+@pytest.fixture(params=EVERYWHERE)
 def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Ground:
     """One environment after the other."""
     return GROUNDS[request.param](tmp_path / "nodes")
@@ -27,13 +24,12 @@ def play(ground: Ground) -> Callable[[Scenario], None]:
     """A function that plays a scenario on a new cluster, and sees that nothing is left of it."""
 
     def play_on_new_cluster(scenario: Scenario) -> None:
-        adapter = RaftRegister()
-        environment = ground.make(adapter)
+        environment = ground.make(ground.adapter)
 
         async def main() -> None:
             try:
                 await environment.setup()
-                await scenario(Stage(environment, adapter, ground))
+                await scenario(Stage(environment, ground.adapter, ground))
             finally:
                 await environment.teardown()
 

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+import pytest
+
 from harness.adapters.raft_register import RaftRegister
 from harness.environments.base import Environment, Node
 from harness.environments.docker import DockerEnvironment
@@ -41,6 +43,9 @@ class Ground(ABC):
 
     logs: ClassVar[tuple[str, ...]] = ("node.log", "trace.jsonl")
     """What `fetch` brings of each node."""
+
+    adapter: ClassVar[RaftRegister] = RaftRegister()
+    """What runs there."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -138,6 +143,15 @@ class DockerGround(Ground):
         return _on_engine(_ours)
 
 
+class FaketimeGround(DockerGround):
+    """Containers in which a library lies about the system's clock, and nodes that look at that one."""
+
+    adapter = RaftRegister(clock_base="realtime")
+
+    def make(self, adapter: RaftRegister) -> Environment:
+        return DockerEnvironment(NODES, self.said.append, adapter, clock="libfaketime")
+
+
 def _pairs() -> list[tuple[Node, Node]]:
     return [(source, destination) for source in NODES for destination in NODES if source != destination]
 
@@ -200,4 +214,15 @@ def _address(container: Container) -> str:
     return str(network["IPAddress"])
 
 
-GROUNDS: Mapping[str, type[Ground]] = {"sim": SimGround, "local": LocalGround, "docker": DockerGround}
+GROUNDS: Mapping[str, type[Ground]] = {
+    "sim": SimGround,
+    "local": LocalGround,
+    "docker": DockerGround,
+    "libfaketime": FaketimeGround,
+}
+EVERYWHERE = [
+    "sim",
+    pytest.param("local", marks=pytest.mark.local),
+    pytest.param("docker", marks=pytest.mark.docker),
+]
+"""The environments as parameters of the fixture `ground`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ground import NODES
+import pytest
+
+from ground import EVERYWHERE, NODES
 from harness.environments.base import ClockSetting, Node
 from stage import Stage
 
@@ -49,6 +51,7 @@ async def running_at(stage: Stage, node: Node, wanted: float) -> None:
     await stage.eventually(f"the clock of {node} runs at {wanted} times the true rate", runs)
 
 
+@pytest.mark.parametrize("ground", [*EVERYWHERE, pytest.param("libfaketime", marks=pytest.mark.docker)], indirect=True)
 def test_an_offset_moves_one_clock_whatever_the_node_is_doing(play: Play) -> None:
     async def scenario(stage: Stage) -> None:
         environment = stage.environment
