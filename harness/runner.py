@@ -111,6 +111,4 @@ class Session:
         """The worker of a thread, whose clients all belong to one node: workers go round the nodes."""
         node = self.test.nodes[thread % len(self.test.nodes)]
         workload = WORKLOADS[self.test.workload]
-        return Worker(
-            lambda: workload.client(self.adapter, self.environment, node, self.test.operation_timeout_s)
-        )
+        return Worker(lambda: workload.client(self.adapter, self.environment, node, self.test.operation_timeout_s))

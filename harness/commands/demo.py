@@ -34,7 +34,10 @@ def demo_command(
     terminal.say(f"environment {environment}: {why}")
     enter_namespace(environment)
     found = []
-    for mutant, title in ((None, "a sound Raft"), (BUG, "the same, whose leader answers reads without asking a quorum")):
+    for mutant, title in (
+        (None, "a sound Raft"),
+        (BUG, "the same, whose leader answers reads without asking a quorum"),
+    ):
         terminal.lines([f"== {title}"])
         test = validated(
             Test(
