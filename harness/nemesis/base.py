@@ -27,9 +27,10 @@ class Scene:
     cluster: Cluster
     random: Random
 
-
     async def on_all(self, nodes: Sequence[Node], action: Callable[[Node], Coroutine[Any, Any, None]]) -> None:
         """Do it to each of the nodes at once, and wait for all. The first failure is raised when all have ended."""
+        if not nodes:
+            return
         environment, left, failures = self.environment, len(nodes), list[EnvironmentFailure]()
         ended = environment.future()
 
@@ -68,13 +69,15 @@ class Package:
     end: Template
     start: Fault
     stop: Fault
+    pace: float = 1.0
 
     def generator(self, interval_s: float) -> Generator:
-        """Windows for ever: on average one every `interval_s`, which lasts half of that.
+        """Windows for ever: one every `interval_s` on average, divided by the pace, which lasts half as long.
 
         None is much shorter: a cut that ends before anybody was elected on its other side shows nothing.
         """
-        return Stagger(interval_s / 2, FlipFlop(Calls(self.begin), Calls(lambda random: self.end)), least=0.5)
+        flips = FlipFlop(Calls(self.begin), Calls(lambda random: self.end))
+        return Stagger(interval_s / 2 / self.pace, flips, least=0.5)
 
 
 @dataclass(frozen=True, slots=True)

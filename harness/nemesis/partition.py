@@ -34,4 +34,5 @@ async def _stop(scene: Scene, event: Event) -> object:
     return "healed"
 
 
-PARTITION = Package("partition", Capability.PARTITION, _begin, Template("stop-partition"), _start, _stop)
+# At a higher pace: a cut shows what it can show soon after it was made, while the old leader does not know yet.
+PARTITION = Package("partition", Capability.PARTITION, _begin, Template("stop-partition"), _start, _stop, pace=1.5)
