@@ -6,6 +6,7 @@ Must not live here: what a command does (one file each in `harness.commands`).
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 
@@ -36,7 +37,8 @@ app.command("demo")(demo_command)
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit. SIGTERM interrupts it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(call(sys.argv[1:]))
 
 

@@ -5,6 +5,7 @@ Lives here: the frozen definition, its defaults, and what is wrong with a bad on
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -113,7 +114,11 @@ def validated(test: Test) -> Test:
         "--concurrency": test.concurrency,
         "--interval": min((spec.interval_s for spec in test.nemesis), default=1),
     }
-    problems = [f"{option} {value:g}: must be greater than 0" for option, value in limits.items() if not value > 0]
+    problems = [
+        f"{option} {value:g}: must be a finite number greater than 0"
+        for option, value in limits.items()
+        if not 0 < value < math.inf
+    ]
     if test.workload not in WORKLOADS:
         problems.append(f"--workload {test.workload}: there is no such workload; choose from {', '.join(WORKLOADS)}")
     if test.environment != "docker":

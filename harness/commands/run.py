@@ -87,8 +87,11 @@ def execute(test: Test, directory: RunDirectory, terminal: Terminal) -> Results:
     clock_base = "realtime" if test.clock == "libfaketime" else "monotonic"
     adapter = RaftRegister(mutant=test.mutant, clock_base=clock_base)
     environment = choose.make(test, adapter, directory.path, terminal.say)
-    with terminal.progress(f"{test.name}, seed {test.seed}", test.time_limit_s, environment.now_ns):
-        return run(test, environment, adapter, directory)
+    try:
+        with terminal.progress(f"{test.name}, seed {test.seed}", test.time_limit_s, environment.now_ns):
+            return run(test, environment, adapter, directory)
+    except KeyboardInterrupt as interruption:
+        raise typer.Abort from interruption  # of the interruption itself typer would say nothing
 
 
 def print_results(results: Results, directory: RunDirectory, terminal: Terminal) -> None:

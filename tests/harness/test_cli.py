@@ -1,0 +1,231 @@
+"""The command line: exit codes, one line for bad input, and histories that outlive whoever writes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from checkers import formats
+from harness.cli import call
+from harness.environments.docker import DockerEnvironment
+from harness.environments.local import LocalEnvironment
+
+SIM = ("run", "--env", "sim", "--time-limit", "2", "--nodes", "3", "--interval", "1", "--seed", "1")
+DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def splitbrain(tmp_path, monkeypatch, capfd):
+    """A function: (exit code, stdout, stderr) of a command line, carried out in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def splitbrain(*words):
+        code = call([str(word) for word in words])
+        return code, *capfd.readouterr()
+
+    return splitbrain
+
+
+# -- bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--nemesis", "gremlins"), ["gremlins", "partition", "clock", "kill", "pause"]),
+        (("--nemesis", "kill:interval=0"), ["kill:interval=0", "greater than 0"]),
+        (("--nemesis", "kill:often"), ["interval=SECONDS"]),
+        (("--nemesis", "kill,kill"), ["kill", "twice"]),
+        (("--nodes", "0"), ["--nodes 0", "greater than 0"]),
+        (("--nodes", "-1"), ["--nodes", "greater than 0"]),
+        (("--nodes", "many"), ["--nodes", "integer"]),
+        (("--env", "cloud"), ["cloud", "docker", "local", "sim"]),
+        (("--workload", "bank"), ["bank", "register"]),
+        (("--rate", "0"), ["--rate", "greater than 0"]),
+        (("--rate", "inf"), ["--rate inf"]),
+        (("--time-limit", "-5"), ["--time-limit", "greater than 0"]),
+        (("--time-limit", "nan"), ["--time-limit nan"]),
+        (("--time-limit", "inf"), ["--time-limit inf"]),
+        (("--interval", "0"), ["--interval", "greater than 0"]),
+        (("--interval", "inf"), ["--interval inf"]),
+        (("--concurrency", "0"), ["--concurrency 0", "2n"]),
+        (("--concurrency", "n2"), ["--concurrency n2", "2n"]),
+        (("--seed", "tuesday"), ["--seed", "integer"]),
+        (("--surprise",), ["--surprise"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_bad_option_is_one_line_that_says_what_would_be_right(splitbrain, tmp_path, options, words):
+    code, out, err = splitbrain(*SIM, *options)
+    assert (code, out, err.count("\n")) == (254, "", 1)
+    assert err.startswith("splitbrain: ")
+    assert all(word in err for word in words), err
+    assert list(tmp_path.iterdir()) == [], "nothing is left of a run that never was"
+
+
+def test_all_that_is_wrong_is_said_at_once(splitbrain):
+    _, _, err = splitbrain(*SIM, "--nodes", "0", "--rate", "0", "--workload", "bank")
+    assert all(word in err for word in ("--nodes", "--rate", "--workload"))
+
+
+def test_an_unknown_mutant_is_bad_input(splitbrain):
+    code, out, err = splitbrain(*SIM, "--mutant", "Z99")
+    assert (code, out) == (254, "")
+    assert "Z99" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_docker_without_an_engine_is_bad_input(splitbrain, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    code, out, err = splitbrain("run", "--env", "docker")
+    assert (code, out, err.count("\n")) == (254, "", 1)
+    assert err.startswith("splitbrain: --env docker: ")
+
+
+def test_auto_takes_the_simulator_where_there_is_nothing_else_and_says_why(splitbrain, monkeypatch):
+    for environment in (DockerEnvironment, LocalEnvironment):
+        monkeypatch.setattr(environment, "unavailable", classmethod(lambda cls: f"none of {cls.name}"))
+    code, _, err = splitbrain(*SIM, "--env", "auto")
+    assert code == 0
+    assert "environment sim: no docker: none of docker; no local: none of local" in err
+
+
+def test_a_store_that_cannot_be_written_is_bad_input(splitbrain, tmp_path):
+    (tmp_path / "file").touch()
+    code, out, err = splitbrain(*SIM, "--store", tmp_path / "file" / "store")
+    assert (code, out, err.count("\n")) == (254, "", 1)
+    assert "--store" in err
+
+
+def test_no_command_and_an_unknown_one(splitbrain):
+    assert splitbrain("conquer")[0] == 254
+    code, out, err = splitbrain("--help")
+    assert code == 0
+    assert all(word in out for word in ("run", "check", "demo", "254"))
+    assert err == ""
+
+
+LINE = '{"index":%d,"time":%d,"type":"%s","process":0,"f":"write","key":1,"value":5}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (LINE % (0, 0, "ok"), ":1"),
+        (LINE % (0, 0, "invoke") + (LINE % (1, 1, "ok"))[:-9], ":2"),
+        (LINE % (0, 0, "invoke") + "not json\n", ":2"),
+    ],
+    ids=["a completion without an invocation", "a truncated last line", "no JSON"],
+)
+def test_a_history_that_cannot_be_judged_is_bad_input_and_the_line_is_named(splitbrain, tmp_path, content, where):
+    path = tmp_path / "history.jsonl"
+    path.write_text(content)
+    code, out, err = splitbrain("check", path)
+    assert (code, out, err.count("\n")) == (254, "", 1)
+    assert f"{path}{where}" in err
+
+
+def test_an_empty_history_is_unknown(splitbrain, tmp_path):
+    (tmp_path / "history.jsonl").touch()
+    code, out, _ = splitbrain("check", tmp_path / "history.jsonl")
+    assert code == 2
+    assert out.splitlines()[-1].startswith("unknown: ")
+
+
+# -- runs
+
+
+def test_a_run_ends_with_its_verdict_and_can_be_checked_again(splitbrain, tmp_path):
+    code, out, err = splitbrain(*SIM)
+    assert code == 0
+    assert out.splitlines()[-1].startswith("valid: ")
+    assert "\x1b" not in out + err, "no colours where there is no terminal"
+    assert (tmp_path / "store" / "latest" / "report.txt").read_text() == out
+    code, out, _ = splitbrain("check", tmp_path / "store" / "latest")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("valid: ")
+
+
+def test_json_is_one_object_and_nothing_else(splitbrain):
+    code, out, _ = splitbrain(*SIM, "--json")
+    results = json.loads(out)
+    assert code == 0
+    assert out.count("\n") == 1
+    assert results["verdict"] == "valid"
+    assert (Path(results["run"]) / "history.jsonl").exists()
+
+
+def test_the_command_that_it_names_makes_the_same_run(splitbrain):
+    first, again = (json.loads(splitbrain(*words, "--json")[1]) for words in (SIM, (*SIM, "--store", "other")))
+    words = first["command"].split()[1:]
+    third = json.loads(splitbrain(*words, "--json")[1])
+    histories = [(Path(results["run"]) / "history.jsonl").read_bytes() for results in (first, again, third)]
+    assert histories[0] == histories[1] == histories[2]
+
+
+def test_a_run_that_is_invalid_exits_with_1_and_one_that_proves_nothing_with_2(splitbrain):
+    # One node cannot be partitioned: the nemesis has nothing to do.
+    code, out, _ = splitbrain(*SIM, "--nodes", "1", "--nemesis", "partition")
+    assert code == 2
+    assert "the nemesis never acted" in out.splitlines()[-1]
+
+
+def test_the_help_of_every_command_reads_well(splitbrain):
+    for command in ("run", "check", "demo"):
+        code, out, _ = splitbrain(command, "--help")
+        assert code == 0
+        assert out.startswith(f"Usage: splitbrain {command} ")
+
+
+# -- interruptions
+
+
+def started(store, *options):
+    """A run of the command line that goes on for ever, and its history once clients are at work."""
+    words = [*SIM, "--time-limit", "100000", "--store", str(store), *options]
+    environment = {**os.environ, "PYTHONWARNINGS": "error::RuntimeWarning"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    history = store / "current" / "history.jsonl"
+    deadline = time.monotonic() + DEADLINE_S
+    while not (history.exists() and history.stat().st_size > 20_000):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    return process, history
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_an_interrupted_run_exits_with_130_and_keeps_its_history(tmp_path, number):
+    process, history = started(tmp_path / "store")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1].startswith("splitbrain: interrupted")
+    assert "Traceback" not in err
+    assert "Warning" not in err
+    assert len(formats.read(history)) > 50
+
+
+def test_a_run_that_was_killed_leaves_a_history_that_can_be_checked(tmp_path, splitbrain):
+    process, history = started(tmp_path / "store")
+    process.kill()
+    process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == -signal.SIGKILL
+    code, out, _ = splitbrain("check", "--truncated-tail", "drop", history.parent)
+    assert code == 0, out
+    assert json.loads((history.parent / "test.json").read_text())["seed"] == 1
+    assert not (history.parent / "results.json").exists()
