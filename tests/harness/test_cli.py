@@ -200,16 +200,19 @@ def started(store, *options):
     )
     history = store / "current" / "history.jsonl"
     deadline = time.monotonic() + DEADLINE_S
-    while not (history.exists() and history.stat().st_size > 20_000):
+    while not (history.exists() and history.stat().st_size > 10_000):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
-        os.sched_yield()
+        time.sleep(0.01)
     return process, history
 
 
+@pytest.mark.parametrize("env", ["sim", "local"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_an_interrupted_run_exits_with_130_and_keeps_its_history(tmp_path, number):
-    process, history = started(tmp_path / "store")
+def test_an_interrupted_run_exits_with_130_and_keeps_its_history(tmp_path, env, number):
+    if env == "local" and (reason := LocalEnvironment.unavailable()):
+        pytest.skip(reason)
+    process, history = started(tmp_path / "store", "--env", env)
     process.send_signal(number)
     out, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
@@ -217,7 +220,7 @@ def test_an_interrupted_run_exits_with_130_and_keeps_its_history(tmp_path, numbe
     assert err.splitlines()[-1].startswith("splitbrain: interrupted")
     assert "Traceback" not in err
     assert "Warning" not in err
-    assert len(formats.read(history)) > 50
+    assert len(formats.read(history)) > 30
 
 
 def test_a_run_that_was_killed_leaves_a_history_that_can_be_checked(tmp_path, splitbrain):

@@ -1,0 +1,127 @@
+"""Every command in the documents exists as it is written, and those that are quick and need nothing are carried out."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+
+from harness.cli import app
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+QUICK_S = 30.0
+"""Simulated seconds that take no longer than a test may."""
+
+_BLOCK = re.compile(r"^```(?:sh|console|bash|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`((?:splitbrain|make|python -m) [^`]+)`")
+_PLACEHOLDER = re.compile(r"\.\.\.|\b[A-Z][A-Z_]+\b|[\[\]|<>]")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command as a document has it; what a placeholder stands for is not known, so it cannot be carried out."""
+
+    document: Path
+    text: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.document.name}: {self.text}"
+
+    @property
+    def complete(self) -> bool:
+        return _PLACEHOLDER.search(" ".join(self.words[1:])) is None
+
+
+def lines_of(document: Path) -> Iterator[Line]:
+    text = document.read_text()
+    blocks = [block.replace("\\\n", " ").splitlines() for block in _BLOCK.findall(text)]
+    for line in [*(line for block in blocks for line in block), *_INLINE.findall(text)]:
+        command = re.sub(r"\s+", " ", line.strip().removeprefix("$ ")).removeprefix(".venv/bin/")
+        if command.startswith(("splitbrain ", "make ", "python -m ")):
+            words = shlex.split(re.split(r"[;&>]|\|\s", command)[0], comments=True)
+            yield Line(document, command, tuple(words))
+
+
+LINES = list(dict.fromkeys(line for document in DOCUMENTS for line in lines_of(document)))
+
+
+def named(command: str) -> list[Line]:
+    return [line for line in LINES if line.words[0] == command]
+
+
+def options_of(command: typer.core.TyperCommand) -> set[str]:
+    return {"--help", *(option for parameter in command.params for option in parameter.opts)}
+
+
+COMMANDS = typer.main.get_command(app).commands
+
+
+@pytest.mark.parametrize("line", named("splitbrain"), ids=str)
+def test_the_command_and_its_options_exist(line):
+    _, name, *rest = line.words
+    if name == "--help":
+        return
+    assert name in COMMANDS
+    given = {word.split("=")[0] for word in rest if word.startswith("--")}
+    assert given <= options_of(COMMANDS[name])
+
+
+@pytest.mark.parametrize("line", named("make"), ids=str)
+def test_the_target_exists(line):
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {word for word in line.words[1:] if "=" not in word and word.islower()} <= set(targets)
+
+
+@pytest.mark.parametrize("line", named("python"), ids=str)
+def test_the_module_exists(line):
+    assert importlib.util.find_spec(line.words[2].split(".")[0]) is not None
+
+
+def test_a_node_has_every_option_that_is_named():
+    done = subprocess.run([sys.executable, "-m", "raft_impl", "--help"], capture_output=True, text=True, timeout=30)
+    lines = [line for line in named("python") if line.words[2] == "raft_impl"]
+    assert lines
+    for line in lines:
+        assert all(word.split("=")[0] in done.stdout for word in line.words if word.startswith("--")), line
+
+
+def quick(line: Line) -> bool:
+    """Whether it can be carried out here: it asks for help, or it is a short simulation, or it checks what one left."""
+    words = line.words
+    if "--help" in words:
+        return True
+    if not line.complete or "--env" not in words or words[words.index("--env") + 1] != "sim":
+        return words[1] == "check" and words[-1].startswith("store/") and line.complete
+    return "--time-limit" in words and float(words[words.index("--time-limit") + 1]) <= QUICK_S
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_what_is_quick_can_be_done_as_it_is_written(document, tmp_path):
+    """In the order of the document and in one directory, as a reader would; a verdict is no failure of the command."""
+    for line in named("splitbrain"):
+        if line.document == document and quick(line):
+            command = [sys.executable, "-m", "harness", *line.words[1:]]
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+            assert done.returncode in (0, 1, 2), f"{line}\n{done.stderr}"
+            assert done.stdout
+
+
+def test_the_readme_names_every_command():
+    text = (ROOT / "README.md").read_text()
+    if "```" not in text:
+        pytest.skip("the README has no commands at all yet")
+    assert [name for name in COMMANDS if f"splitbrain {name}" not in text] == []
+
+
+def test_there_is_something_to_check():
+    assert LINES
