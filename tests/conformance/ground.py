@@ -10,11 +10,11 @@ import asyncio
 import socket
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -25,13 +25,12 @@ from harness.environments.iptables import CHAIN
 from harness.environments.local import LocalEnvironment
 from harness.environments.owner import Owner
 from harness.environments.sim.environment import SimEnvironment
+from leftovers import on_engine, processes_naming, things_labelled
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
     from docker import DockerClient
-
-T = TypeVar("T")
 
 NODES = ("n1", "n2", "n3")
 Heard = Mapping[Node, frozenset[Node]]
@@ -99,7 +98,7 @@ class LocalGround(Ground):
 
     def left(self) -> list[str]:
         chains = subprocess.run(["iptables", "-w", "-S"], check=True, capture_output=True, text=True).stdout
-        return _processes_naming(str(self.directory)) + [line for line in chains.splitlines() if CHAIN in line]
+        return processes_naming(str(self.directory)) + [line for line in chains.splitlines() if CHAIN in line]
 
 
 _EXCHANGE = """
@@ -127,7 +126,7 @@ class DockerGround(Ground):
 
     async def heard(self) -> Heard:
         """Datagrams that programs inside the containers exchange."""
-        made = await asyncio.to_thread(_on_engine, _containers)
+        made = await asyncio.to_thread(on_engine, _containers)
         containers = {container.attrs["Config"]["Hostname"]: container for container in made}
         names = {_address(container): node for node, container in containers.items()}
 
@@ -140,7 +139,7 @@ class DockerGround(Ground):
         return dict(zip(NODES, await asyncio.gather(*map(exchange, NODES)), strict=True))
 
     def left(self) -> list[str]:
-        return _on_engine(_ours)
+        return things_labelled(Owner.current().labels())
 
 
 class FaketimeGround(DockerGround):
@@ -173,40 +172,10 @@ def _senders(own: socket.socket) -> list[str]:
             return senders
 
 
-def _processes_naming(text: str) -> list[str]:
-    """The command lines that hold the text."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = file.read_bytes()
-        except OSError:  # it has just ended
-            continue
-        if text.encode() in command:
-            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
-    return found
-
-
-def _on_engine(ask: Callable[[DockerClient], T]) -> T:
-    import docker
-
-    with closing(docker.from_env()) as client:
-        return ask(client)
-
-
-def _own_label() -> dict[str, list[str]]:
-    return {"label": [f"{name}={value}" for name, value in Owner.current().labels().items()]}
-
-
 def _containers(client: DockerClient) -> list[Container]:
-    return client.containers.list(filters=_own_label())
-
-
-def _ours(client: DockerClient) -> list[str]:
-    """The names of all that this process has made on the engine."""
-    label = _own_label()
-    found = [thing["Names"][0] for thing in client.api.containers(all=True, filters=label)]
-    found += [thing["Name"] for thing in client.api.networks(filters=label)]
-    return found + [thing["Name"] for thing in client.api.volumes(filters=label)["Volumes"] or []]
+    """The containers of this process."""
+    label = [f"{name}={value}" for name, value in Owner.current().labels().items()]
+    return client.containers.list(filters={"label": label})
 
 
 def _address(container: Container) -> str:
