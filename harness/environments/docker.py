@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -38,6 +39,9 @@ _FIRST_HOST = 11  # of the subnet; the gateway, which is this machine, is the fi
 _PYTHON = "python3"
 _REACH_TIMEOUT_S = 1.0
 _CREATE_DEADLINE_S = 60.0
+_CUT_LEAD_NS = 500_000_000
+"""How far ahead the moment of a cut is set: long enough for every container to have been told of it."""
+
 _FAKETIME = (
     "env",
     "LD_PRELOAD=/usr/local/lib/libfaketimeMT.so.1",
@@ -196,13 +200,16 @@ class DockerEnvironment(RealTimeEnvironment):
     async def cut(self, grudge: Grudge) -> None:
         none: frozenset[Node] = frozenset()
         wanted = {node: grudge.get(node, none) for node in self.nodes}
+        moment_ns = time.time_ns() + _CUT_LEAD_NS
         await all_of(
-            self._drop(node, sources) for node, sources in wanted.items() if sources != self._dropped.get(node, none)
+            self._drop(node, sources, moment_ns)
+            for node, sources in wanted.items()
+            if sources != self._dropped.get(node, none)
         )
 
-    async def _drop(self, node: Node, sources: frozenset[Node]) -> None:
+    async def _drop(self, node: Node, sources: frozenset[Node], moment_ns: int) -> None:
         addresses = {other: place.address for other, place in self._places.items()}
-        await self._control(node, "filter", iptables.replacement({node: sources}, addresses))
+        await self._control(node, "filter", iptables.replacement({node: sources}, addresses), str(moment_ns))
         self._dropped[node] = sources
 
     async def heal(self) -> None:
