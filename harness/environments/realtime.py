@@ -49,7 +49,8 @@ class RealTimeEnvironment(Environment):
                 interrupted.append(number)
                 task.cancel()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
             loop.add_signal_handler(number, interrupt, number)
         try:
             return await task
@@ -60,8 +61,9 @@ class RealTimeEnvironment(Environment):
                 raise KeyboardInterrupt(interrupted[0].name) from None
             raise
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number, handler in before.items():
                 loop.remove_signal_handler(number)
+                signal.signal(number, handler)
             await self._cancel_tasks()
 
     async def _cancel_tasks(self) -> None:

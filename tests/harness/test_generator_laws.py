@@ -77,7 +77,7 @@ ends = st.sampled_from(["ok", "fail", "info"])
 
 
 @given(programs, latencies, seeds, ends)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_generator_obeys_the_rules_of_threads_and_time(simulate, program, latency_ms, seed, end):
     # `simulate` itself fails on a generator that waits for ever, and on Done with an operation in flight.
     schedule = simulate(
@@ -98,14 +98,14 @@ def test_every_generator_obeys_the_rules_of_threads_and_time(simulate, program, 
 
 
 @given(st.integers(0, 30), _finite(), latencies, seeds)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_limit_is_never_exceeded(simulate, count, generator, latency_ms, seed):
     limited = simulate(Limit(count, clients(generator)), workers=WORKERS, latency_ms=latency_ms, seed=seed)
     assert len(limited.invocations) <= count
 
 
 @given(st.floats(0.01, 0.5), _finite(), latencies, seeds)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_nothing_begins_after_a_time_limit(simulate, seconds, generator, latency_ms, seed):
     both = AnyOf((clients(generator), clients(endless("e"))))
     schedule = simulate(TimeLimit(seconds, both), workers=WORKERS, latency_ms=max(5, latency_ms), seed=seed)
@@ -115,7 +115,7 @@ def test_nothing_begins_after_a_time_limit(simulate, seconds, generator, latency
 @given(
     st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.integers(1, 60), latencies, seeds, st.floats(0, 0.02)
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_keys_are_never_skipped_nor_reused(simulate, group, workers, count, total, latency_ms, seed, pace_s):
     keys = PerKey(group, lambda key: Limit(count, Calls(lambda random: Template("w", key))))
     schedule = simulate(Limit(total, clients(Stagger(pace_s, keys))), workers=workers, latency_ms=latency_ms, seed=seed)
@@ -130,7 +130,7 @@ def test_keys_are_never_skipped_nor_reused(simulate, group, workers, count, tota
 
 
 @given(st.integers(1, 6), st.integers(1, 5), latencies, seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_each_process_gives_everyone_the_same(simulate, workers, count, latency_ms, seed):
     each = EachProcess(operations(Template("a") for _ in range(count)))
     schedule = simulate(clients(each), workers=workers, latency_ms=latency_ms, seed=seed)
@@ -138,7 +138,7 @@ def test_each_process_gives_everyone_the_same(simulate, workers, count, latency_
 
 
 @given(programs, latencies, seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_schedule_follows_from_its_seed(simulate, program, latency_ms, seed):
     first, second = (simulate(program, workers=WORKERS, latency_ms=latency_ms, seed=seed) for _ in range(2))
     assert first.events == second.events

@@ -109,19 +109,22 @@ def test_the_windows_of_a_package_open_and_close_in_turn(simulate, name):
     assert fs == [f"start-{name}" if index % 2 == 0 else f"stop-{name}" for index in range(len(fs))]
 
 
-def test_an_interval_is_the_mean_between_beginnings_and_no_window_is_very_short(simulate):
-    times = simulate(TimeLimit(1000, nemesis(all_of("partition", interval_s=4.0).generator())), latency_ms=0).times_ms()
-    assert len(times) == pytest.approx(2 * 1000 / 4, rel=0.1)
+@pytest.mark.parametrize("name", PACKAGES)
+def test_an_interval_is_the_mean_between_beginnings_at_its_pace_and_no_window_is_very_short(simulate, name):
+    seconds = 4.0 / PACKAGES[name].pace
+    times = simulate(TimeLimit(1000, nemesis(all_of(name, interval_s=4.0).generator())), latency_ms=0).times_ms()
+    assert len(times) == pytest.approx(2 * 1000 / seconds, rel=0.1)
     lengths = [stop - start for start, stop in zip(times[::2], times[1::2], strict=False)]
-    assert min(lengths) >= 1000
-    assert max(lengths) <= 3000
+    assert min(lengths) >= seconds * 250 - 1
+    assert max(lengths) <= seconds * 750 + 1
 
 
 def test_each_package_keeps_its_own_interval(simulate):
-    both = Nemesis(((PACKAGES["partition"], 2.0), (PACKAGES["clock"], 10.0)))
+    kill, pause = PACKAGES["kill"], PACKAGES["pause"]
+    both = Nemesis(((kill, 2.0 * kill.pace), (pause, 10.0 * pause.pace)))
     fs = simulate(TimeLimit(400, nemesis(both.generator()))).fs()
-    assert fs.count("start-partition") == pytest.approx(200, rel=0.15)
-    assert fs.count("start-clock") == pytest.approx(40, rel=0.2)
+    assert fs.count("start-kill") == pytest.approx(200, rel=0.15)
+    assert fs.count("start-pause") == pytest.approx(40, rel=0.2)
 
 
 def test_packages_interleave_and_do_not_all_begin_at_once(simulate):

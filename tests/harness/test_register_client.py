@@ -341,7 +341,7 @@ _MAY_HAVE_ACTED = (LOSE, SILENCE, OTHER)
 
 
 @given(st.sampled_from(["read", "write", "cas"]), st.lists(steps, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_whatever_a_cluster_says_there_is_a_completion_and_fail_is_never_said_of_what_may_have_acted(f, script_steps):
     script = Script(script_steps)
     (completion,) = carry_out(script, operation(f))

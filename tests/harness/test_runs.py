@@ -51,14 +51,28 @@ def run_test(tmp_path):
 
 
 def command_line(store, seed, hash_seed):
-    words = ["run", "--env", "sim", "--seed", str(seed), "--time-limit", "6", "--interval", "2", "--store", str(store)]
+    words = [
+        "run",
+        "--env",
+        "sim",
+        "--nodes",
+        "3",
+        "--seed",
+        str(seed),
+        "--time-limit",
+        "4",
+        "--interval",
+        "1",
+        "--store",
+        str(store),
+    ]
     environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
     done = subprocess.run(
         [sys.executable, "-m", "harness", *words], env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode in (0, 1, 2), done.stderr
     files = [store / "latest" / "history.jsonl", *sorted((store / "latest").glob("*/trace.jsonl"))]
-    assert len(files) == 6
+    assert len(files) == 4
     return [file.read_bytes() for file in files]
 
 

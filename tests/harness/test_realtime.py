@@ -1,0 +1,187 @@
+"""The runtime of environments with real nodes: mistakes end the run, signals cancel it, and everybody may tidy up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from harness.environments.base import CallFailed, ConnectFailed
+from harness.environments.realtime import RealTimeEnvironment
+
+FOR_EVER_S = 60.0
+
+
+class Bare(RealTimeEnvironment):
+    """An environment without a cluster; its one node listens where a test says."""
+
+    name = "bare"
+    port = 1
+
+    def address(self, node):
+        return "127.0.0.1", self.port
+
+
+Bare.__abstractmethods__ = frozenset()
+
+
+@pytest.fixture
+def environment():
+    return Bare(("n1",), lambda notice: None)
+
+
+def test_it_returns_what_main_returns(environment):
+    async def main():
+        await environment.sleep(0)
+        return environment.now_ns()
+
+    assert environment.run(main) > 0
+
+
+def test_an_exception_of_a_task_ends_the_run_after_main_has_tidied_up(environment):
+    tidied = []
+
+    async def broken():
+        raise LookupError("a bug")
+
+    async def main():
+        environment.spawn(broken())
+        try:
+            await environment.sleep(FOR_EVER_S)
+        finally:
+            await environment.sleep(0)
+            tidied.append("main")
+
+    with pytest.raises(LookupError, match="a bug"):
+        environment.run(main)
+    assert tidied == ["main"]
+
+
+def test_an_exception_of_a_timer_ends_the_run(environment):
+    async def main():
+        environment.call_at(environment.now_ns(), lambda: {}["missing"])
+        await environment.sleep(FOR_EVER_S)
+
+    with pytest.raises(KeyError, match="missing"):
+        environment.run(main)
+
+
+def test_tasks_that_are_left_are_cancelled(environment):
+    tidied = []
+
+    async def patient():
+        try:
+            await environment.sleep(FOR_EVER_S)
+        finally:
+            tidied.append("task")
+
+    async def main():
+        environment.spawn(patient())
+        await environment.sleep(0)
+
+    environment.run(main)
+    assert tidied == ["task"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_cancels_main_once_and_lets_it_tidy_up_whatever_follows(environment, number):
+    tidied = []
+
+    async def main():
+        os.kill(os.getpid(), number)
+        try:
+            await environment.sleep(FOR_EVER_S)
+        finally:
+            os.kill(os.getpid(), number)
+            await environment.sleep(0.01)
+            tidied.append("main")
+
+    with pytest.raises(KeyboardInterrupt, match=signal.Signals(number).name):
+        environment.run(main)
+    assert tidied == ["main"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_what_signals_meant_before_they_mean_again(environment, number):
+    def handler(number, frame):
+        raise AssertionError
+
+    before = signal.signal(number, handler)
+    try:
+        environment.run(lambda: asyncio.sleep(0))
+        assert signal.getsignal(number) is handler
+    finally:
+        signal.signal(number, before)
+
+
+def converse(environment, serve, talk):
+    """What `talk(environment)` returns while a server answers connections by `serve(reader, writer)`."""
+
+    async def main():
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        environment.port = server.sockets[0].getsockname()[1]
+        async with server:
+            return await talk(environment)
+
+    return environment.run(main)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [(b"", "connection closed"), (b"\x00\x00\x00\x09cut", "connection closed"), (b"\xff\xff\xff\xff", "a frame of")],
+    ids=["nothing", "half a frame", "a frame without end"],
+)
+def test_an_answer_that_is_none_fails_the_call_and_closes_the_connection(environment, answer, problem):
+    async def serve(reader, writer):
+        await reader.readexactly(4 + 5)
+        writer.write(answer)
+        writer.close()
+
+    async def talk(environment):
+        connection = await environment.connect("n1", 5.0)
+        with pytest.raises(CallFailed, match=problem):
+            await connection.call(b"hello", 5.0)
+        with pytest.raises(CallFailed):
+            await connection.call(b"hello", 5.0)
+
+    converse(environment, serve, talk)
+
+
+def test_silence_fails_the_call_in_time(environment):
+    async def serve(reader, writer):
+        await reader.read()
+        writer.close()
+
+    async def talk(environment):
+        connection = await environment.connect("n1", 5.0)
+        with pytest.raises(CallFailed, match="timed out"):
+            await connection.call(b"hello", 0.05)
+
+    converse(environment, serve, talk)
+
+
+def test_frames_go_to_and_fro(environment):
+    async def serve(reader, writer):
+        for _ in range(2):
+            length = await reader.readexactly(4)
+            writer.write(length + await reader.readexactly(int.from_bytes(length, "big")))
+        writer.close()
+
+    async def talk(environment):
+        connection = await environment.connect("n1", 5.0)
+        answers = [await connection.call(frame, 5.0) for frame in (b"", b"x" * 100_000)]
+        connection.close()
+        connection.close()
+        return [len(answer) for answer in answers]
+
+    assert converse(environment, serve, talk) == [0, 100_000]
+
+
+def test_where_nobody_listens_no_connection_is_made(environment):
+    async def main():
+        await environment.connect("n1", 5.0)
+
+    with pytest.raises(ConnectFailed, match=r"n1 at 127.0.0.1:1"):
+        environment.run(main)
