@@ -12,11 +12,12 @@ from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
 
-from checkers import frontier, unique_register, wing_gong
+from checkers import frontier, unique_register, version_order, wing_gong
 from checkers.budget import Budget, Meter
 from checkers.compiled import Engine, compiled, interpreted
 from checkers.history import History, Operation
 from checkers.models import Illegal, Model, ModelError, State
+from checkers.replay import replay
 from checkers.state_graph import StateGraph
 from checkers.wing_gong import Answer
 
@@ -58,6 +59,10 @@ def decide(history: History, model: Model, engine: str, meter: Meter, load: bool
         decision = _walk(operations, model)
         if decision is not None:
             return decision
+        if model.versioned:
+            decision = _versions(operations, model)
+            if decision is not None:
+                return decision
     if engine == "register" or (model.single_value and _mostly_unique(operations)):
         decision = _register(operations, model, _loops(load or len(operations) >= REPAYS_LOADING))
         if decision is not None:
@@ -96,6 +101,20 @@ def _walk(operations: Sequence[Operation], model: Model) -> Decision | None:
 def _sequential(operations: Sequence[Operation]) -> bool:
     """Whether each operation returned before the next was called."""
     return all(first.return_rank < second.call_rank for first, second in pairwise(operations))
+
+
+def _versions(operations: Sequence[Operation], model: Model) -> Decision | None:
+    """What the versions in the replies say, or None where they leave it open."""
+    pair = version_order.contradiction(operations)
+    if pair is not None:
+        blocked = max(pair, key=_return_rank)
+        other = next(one for one in pair if one is not blocked)
+        sentence = f"its version contradicts that of {other}"
+        return Decision(Answer.REFUTED, "versions", core=pair, sentence=sentence, blocked=blocked)
+    order = version_order.sorted_by_version(operations)
+    if order is None or replay(order, operations, model) is not None:
+        return None
+    return Decision(Answer.LINEARIZED, "versions", order=order)
 
 
 def _reference(operations: Sequence[Operation], model: Model, meter: Meter) -> Decision:

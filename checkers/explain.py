@@ -33,14 +33,15 @@ def explain(operations: Operations, key: Key, model: Model, decision: Decision, 
         return decide(History(part, "part"), model, "auto", effort).answer is Answer.REFUTED
 
     blocked = decision.blocked or max((one for one in operations if one.returned), key=lambda one: one.return_rank)
-    if len(operations) <= PREFIX_SEARCHED:
+    told = decision.engine == "versions"  # the two operations say it all
+    if len(operations) <= PREFIX_SEARCHED and not told:
         blocked = _first_refuted(operations, blocked, refuted)
     shown = prefix(operations, blocked)
     window, judge = _window(shown, model, decision, effort, refuted)
     confirmed = search(window, judge, Meter(Budget(seconds=meter.seconds_left, steps=STEPS_TO_CONFIRM), meter.clock))
     if confirmed.answer is not Answer.REFUTED:
         return None
-    states, exact = _states(shown, model, decision, blocked, effort)
+    states, exact = ((), False) if told else _states(shown, model, decision, blocked, effort)
     return Violation(
         key=key,
         blocked=blocked,
@@ -82,6 +83,8 @@ def _window(
     """The smallest part found of the refuted operations that is refuted by itself, and the model that refutes it."""
     gapped = model.gapped
     if gapped is not None:
+        if decision.core:
+            return sorted(decision.core, key=lambda one: one.call_rank), gapped
         part = [operation for operation in shown if gapped.relevant(operation)]
 
         def refuted_with_gaps(rest: Operations) -> bool:

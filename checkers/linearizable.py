@@ -13,7 +13,8 @@ from checkers.budget import MONOTONIC, Budget, Clock, Meter
 from checkers.engines import ENGINES, Decision, decide, relevant
 from checkers.explain import explain
 from checkers.history import History, Key, Operation
-from checkers.models import ILLEGAL, Model, ModelError, State
+from checkers.models import Model, ModelError
+from checkers.replay import replay
 from checkers.result import Result, Verdict, merge
 from checkers.wing_gong import Answer
 
@@ -54,26 +55,6 @@ def check(
         if results[-1].verdict is Verdict.INVALID and not all_keys:
             break
     return _merged(results, len(parts), history)
-
-
-def replay(witness: Sequence[Operation], operations: Sequence[Operation], model: Model) -> str | None:
-    """What is wrong with the witness; None if it is legal, keeps real time and has all that returned. O(n)."""
-    state: State = model.initial
-    latest_call = -1
-    placed: set[int] = set()
-    for operation in witness:
-        if operation.return_rank < latest_call:
-            return f"{operation} comes after an operation that was called later than it returned"
-        if operation.call_rank in placed:
-            return f"{operation} is placed twice"
-        after = model.step(state, operation)
-        if after is ILLEGAL:
-            return f"{operation} is illegal in state {state!r}"
-        state = after
-        placed.add(operation.call_rank)
-        latest_call = max(latest_call, operation.call_rank)
-    missing = [operation for operation in operations if operation.returned and operation.call_rank not in placed]
-    return f"{missing[0]} is missing" if missing else None
 
 
 def _check_one(history: History, key: Key, model: Model, engine: str, load: bool, meter: Meter) -> Result:

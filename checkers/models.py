@@ -49,6 +49,7 @@ class Model:
     observes: which operations tell something; by default all but the failed.
     gapped: a weaker model under which any part of a linearizable history is linearizable too: it fills the gaps.
     single_value: the state is one value, which `read` returns, `write` sets and `cas` replaces.
+    versioned: the state is a value and the number of updates that led to it, which replies carry as `version`.
     hindsight: given all operations, a map of states to states that none of the operations tells from them, so that
         the search merges states whose difference nobody can see any more.
     """
@@ -63,7 +64,8 @@ class Model:
     observes: Callable[[Operation], bool] = _observes
     gapped: "Model | None" = None
     single_value: bool = False
-    hindsight: Callable[[Iterable[Operation]], Callable[[State], State]] | None = None
+    versioned: bool = False
+    hindsight: Callable[[Iterable[Operation]], Callable[[State], State | Illegal]] | None = None
 
     def relevant(self, operation: Operation) -> bool:
         """Whether the operation can matter to the verdict."""
@@ -109,6 +111,8 @@ def versioned_register(initial: State = None) -> Model:
         READS,
         observes=saw_mismatch,
         gapped=gapped,
+        versioned=True,
+        hindsight=_told_values,
     )
 
 
@@ -133,6 +137,28 @@ def _versioned_register_step(state: State, operation: Operation) -> State | Ille
     if operation.f != "read" and operation.status != "fail":
         version += 1
     return (after, version) if operation.version in (None, version) else ILLEGAL
+
+
+def _told_values(operations: Iterable[Operation]) -> Callable[[State], State | Illegal]:
+    """Rules out states that a reply denies: each version has one value, and there are no more than updates."""
+    told: dict[int, State] = {}
+    updates = 0
+    for one in operations:
+        updates += one.f != "read" and one.status != "fail"
+        if (
+            one.version is not None
+            and one.status != "info"
+            and (one.f != "cas" or one.actual is not UNSET or one.status == "ok")
+        ):
+            value = one.result if one.f == "read" else one.actual if one.status == "fail" else one.value
+            told.setdefault(one.version, value[1] if one.f == "cas" and one.status == "ok" else value)
+
+    def possible(state: State) -> State | Illegal:
+        assert isinstance(state, tuple)
+        value, version = state
+        return state if version <= updates and told.get(version, value) == value else ILLEGAL
+
+    return possible
 
 
 def _saw_version(operation: Operation) -> bool:

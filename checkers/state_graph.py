@@ -109,8 +109,9 @@ class StateGraph:
             return known
         after = self.model.step(self.states[state], self.kinds[kind])
         number = ILLEGAL_STATE
+        if not isinstance(after, Illegal) and self._merged is not None:
+            after = self._merged(after)
         if not isinstance(after, Illegal):
-            after = after if self._merged is None else self._merged(after)
             number = self._state_number.setdefault(after, len(self.states))
             if number == len(self.states):
                 self.states.append(after)

@@ -80,9 +80,9 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Searc
             state = model.step(frame.state, operations[node])
             if not meter.spend():
                 return Search(Answer.EXHAUSTED)
-            linearized = frame.linearized | 1 << node
             if merged is not None and not isinstance(state, Illegal):
                 state = merged(state)
+            linearized = frame.linearized | 1 << node
             if isinstance(state, Illegal) or (linearized, state) in seen:
                 continue
             seen.add((linearized, state))

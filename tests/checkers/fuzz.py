@@ -15,7 +15,7 @@ from checkers import Budget, History, Operation, models
 from checkers.budget import Meter
 from checkers.compiled import Engine, compiled, interpreted
 from checkers.frontier import decide as decide_frontier
-from checkers.linearizable import replay
+from checkers.replay import replay
 from checkers.state_graph import StateGraph
 from checkers.unique_register import columns_of
 from checkers.unique_register import decide as decide_register

@@ -7,7 +7,7 @@ import pytest
 
 from checkers import Budget, Verdict, check, formats, models
 from checkers.budget import Meter
-from checkers.linearizable import replay
+from checkers.replay import replay
 from checkers.wing_gong import Answer, search
 
 

@@ -13,7 +13,7 @@ from checkers.budget import Meter
 from checkers.compiled import Engine, compiled, interpreted
 from checkers.engines import decide
 from checkers.frontier import decide as search_frontier
-from checkers.linearizable import replay
+from checkers.replay import replay
 from checkers.state_graph import StateGraph
 from checkers.unique_register import columns_of
 from checkers.unique_register import decide as decide_register

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from checkers import Budget, History, Operation, Verdict, check, models
 from checkers.budget import Meter
-from checkers.linearizable import replay
 from checkers.precedence import precedence_graph
+from checkers.replay import replay
 from checkers.wing_gong import Answer, search
 
 SIZES = st.integers(1, 6)
