@@ -10,7 +10,9 @@ import hashlib
 import io
 import secrets
 import tarfile
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ NAME = "splitbrain-node"
 _SYSTEM_NAME = "splitbrain-system"
 _QUESTION_DEADLINE_S = 60.0
 _BUILD_DEADLINE_S = 600.0
+_KEPT_S = 24 * 3600
 _DOCKERFILE = "Dockerfile"
 _SITE = "root/opt/splitbrain"
 
@@ -52,6 +55,9 @@ async def node_image(engine: Engine, say: Callable[[str], None], wanted_base: st
             system = await _system_image(engine, base, str(base_id))
             context = {**own, **_under(_SITE, await library(await _abi(engine, system)))}
             await _build(engine, context, {"BASE_IMAGE": base}, tag)
+        forget = partial(forget_superseded, tag=tag, before_s=time.time() - _KEPT_S)
+        if forgotten := await engine.call("look for superseded images", forget, deadline_s=_QUESTION_DEADLINE_S):
+            say(f"removed superseded images: {', '.join(forgotten)}")
     return tag
 
 
@@ -89,6 +95,26 @@ async def _build(engine: Engine, context: Context, arguments: dict[str, str], ta
         )
 
     await engine.call(f"build {tag}", build, deadline_s=_BUILD_DEADLINE_S)
+
+
+def forget_superseded(client: DockerClient, tag: str, before_s: float) -> list[str]:
+    """The tags of node images made before that time, now removed; `tag` and what a container uses stay.
+
+    Recent ones stay as well: another checkout may be about to start containers from its own.
+    """
+    from docker.errors import APIError
+
+    forgotten = []
+    for image in client.api.images(name=NAME):
+        for old in image["RepoTags"] or []:
+            if old == tag or image["Created"] >= before_s:
+                continue
+            try:
+                client.api.remove_image(old)
+            except APIError:  # a container uses it, or somebody else has just removed it
+                continue
+            forgotten.append(old)
+    return forgotten
 
 
 def digest(context: Context, salt: str) -> str:

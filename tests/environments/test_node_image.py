@@ -12,8 +12,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from docker.errors import APIError
 
-from harness.environments.node_image import archive, digest
+from harness.environments.node_image import archive, digest, forget_superseded
 from harness.environments.site_packages import installed_sources, library
 
 ROOT = Path(__file__).parents[2]
@@ -73,3 +74,28 @@ def test_the_wheel_holds_the_packages_and_all_that_an_image_needs(tmp_path: Path
         assert sources <= names
     assert {f"harness/environments/image/{name}" for name in ("Dockerfile", "init", "node")} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+class Images:
+    """The part of the engine's API that removes images; a container uses `splitbrain-node:used`."""
+
+    def __init__(self) -> None:
+        self.made_s = {"splitbrain-node:used": 10, "splitbrain-node:old": 20, "splitbrain-node:new": 90}
+        self.api = self
+
+    def images(self, name: str) -> list[dict[str, object]]:
+        assert name == "splitbrain-node"
+        named: list[dict[str, object]] = [{"RepoTags": [tag], "Created": made} for tag, made in self.made_s.items()]
+        return [*named, {"RepoTags": None, "Created": 10}]
+
+    def remove_image(self, tag: str) -> None:
+        if tag == "splitbrain-node:used":
+            raise APIError("conflict: a container is using it")
+        del self.made_s[tag]
+
+
+def test_old_images_that_no_container_uses_are_removed() -> None:
+    images = Images()
+    assert forget_superseded(images, "splitbrain-node:now", before_s=50) == ["splitbrain-node:old"]
+    assert forget_superseded(images, "splitbrain-node:new", before_s=99) == []
+    assert list(images.made_s) == ["splitbrain-node:used", "splitbrain-node:new"]
