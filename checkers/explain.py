@@ -93,8 +93,10 @@ def _window(
         if refuted_with_gaps(part):
             return minimise([[operation] for operation in part], refuted_with_gaps), gapped
     part = list(decision.core or shown)
-    if model.single_value and not any(one.status == "fail" and one.actual is UNSET for one in part):
-        part = minimise(_by_value(part), refuted)
+    if model.single_value:
+        telling = [one for one in part if one.status != "fail" or one.actual is not UNSET]
+        if len(telling) == len(part) or refuted(telling):  # a cas that saw only "not old" ties all values together
+            part = minimise(_by_value(telling), refuted)
     observers = [[one] for one in part if one.f in model.reads or one.status == "fail"]
     updates = [one for one in part if not (one.f in model.reads or one.status == "fail")]
     return minimise(observers, refuted, updates), model
