@@ -2,11 +2,12 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check lock wheel clean
+.PHONY: help setup demo test lint check fuzz lock wheel clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -26,6 +27,9 @@ lint: setup ## style and types
 	$(VENV)/bin/mypy
 
 check: lint test ## all that a change must pass
+
+fuzz: setup ## judge random histories as brute force does; options by FUZZ_ARGS="--count N --seed S"
+	$(VENV)/bin/python tests/checkers/fuzz.py $(FUZZ_ARGS)
 
 lock: ## pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
