@@ -18,6 +18,11 @@ from harness.environments.base import Capability, Environment, EnvironmentFailur
 from harness.generator import NEMESIS, After, AnyOf, Calls, FlipFlop, Generator, Stagger, Template, operations
 from harness.interpreter import Completion
 
+_ELECTION_NS = 2_000_000_000
+"""How long a fault that wants the leader waits for one: a few elections. Others faults' ends wait meanwhile."""
+
+_POLL_S = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -26,6 +31,15 @@ class Scene:
     environment: Environment
     cluster: Cluster
     random: Random
+
+    async def primaries(self, wanted: bool) -> tuple[Node, ...]:
+        """The nodes that lead now. If they are to be the target, wait a little for an election to end."""
+        deadline_ns = self.environment.now_ns() + _ELECTION_NS
+        primaries = await self.cluster.primaries()
+        while wanted and not primaries and self.environment.now_ns() < deadline_ns:
+            await self.environment.sleep(_POLL_S)
+            primaries = await self.cluster.primaries()
+        return primaries
 
     async def on_all(self, nodes: Sequence[Node], action: Callable[[Node], Coroutine[Any, Any, None]]) -> None:
         """Do it to each of the nodes at once, and wait for all. The first failure is raised when all have ended."""

@@ -9,7 +9,7 @@ from checkers.history import Event
 from harness.environments.base import Capability, ClockSetting
 from harness.generator import Template
 from harness.nemesis.base import Package, Scene
-from harness.nemesis.targets import WEIGHTS, draw, resolve
+from harness.nemesis.targets import PRIMARIES, WEIGHTS, draw, resolve
 
 
 def _begin(random: Random) -> Template:
@@ -30,7 +30,7 @@ def drift(random: Random) -> float:
 async def _start(scene: Scene, event: Event) -> object:
     asked = event.value
     assert isinstance(asked, dict)
-    primaries = await scene.cluster.primaries()
+    primaries = await scene.primaries(asked["target"] == PRIMARIES)
     targets = resolve(asked["target"], scene.environment.nodes, primaries, scene.random)
     # A clock that can only be shifted is shifted; the answer says what became of each.
     kind = asked["kind"] if Capability.CLOCK_RATE in scene.environment.capabilities else "offset"

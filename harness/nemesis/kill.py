@@ -8,7 +8,7 @@ from checkers.history import Event
 from harness.environments.base import Capability
 from harness.generator import Template
 from harness.nemesis.base import Package, Scene
-from harness.nemesis.targets import WEIGHTS, draw, resolve
+from harness.nemesis.targets import PRIMARIES, WEIGHTS, draw, resolve
 
 _WEIGHTS = {**WEIGHTS, "primaries": 5, "one": 6}
 """Less often the leader: a dead one tells nothing, and its death ends what the other faults do to it."""
@@ -19,7 +19,7 @@ def _begin(random: Random) -> Template:
 
 
 async def _start(scene: Scene, event: Event) -> object:
-    primaries = await scene.cluster.primaries()
+    primaries = await scene.primaries(event.value == PRIMARIES)
     targets = resolve(str(event.value), scene.environment.nodes, primaries, scene.random)
     await scene.on_all(targets, scene.environment.kill)
     return {"target": event.value, "nodes": targets, "primaries": primaries}

@@ -9,7 +9,7 @@ from harness.environments.base import Capability, EnvironmentFailure
 from harness.generator import Template
 from harness.nemesis.base import Package, Scene
 from harness.nemesis.grudges import SHAPES
-from harness.nemesis.targets import draw
+from harness.nemesis.targets import PRIMARIES, draw
 
 _WEIGHTS = {shape: 14 if shape == "primaries" else 1 for shape in SHAPES}
 """Mostly a leader is cut off from everybody, for that is where stale reads and lost writes come from."""
@@ -20,7 +20,7 @@ def _begin(random: Random) -> Template:
 
 
 async def _start(scene: Scene, event: Event) -> object:
-    primaries = await scene.cluster.primaries()
+    primaries = await scene.primaries(event.value == PRIMARIES)
     shape = str(event.value)
     grudge = SHAPES[shape](scene.environment.nodes, primaries, scene.random)
     if not grudge:
