@@ -15,6 +15,7 @@ import typer
 from checkers.history import HistoryError
 from harness.commands.check import check_command
 from harness.commands.demo import demo_command
+from harness.commands.doctor import doctor_command
 from harness.commands.run import run_command
 from harness.environments.base import UsageError
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("run")(run_command)
 app.command("check")(check_command)
+app.command("doctor")(doctor_command)
 app.command("demo")(demo_command)
 
 
