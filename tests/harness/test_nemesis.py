@@ -20,19 +20,28 @@ from harness.nemesis.grudges import SHAPES
 
 
 class Stage:
-    """An environment and a cluster that only remember what was done to them; n2 leads."""
+    """An environment and a cluster that only remember what was done to them; n2 leads, once it is elected."""
 
     capabilities = frozenset(Capability)
 
-    def __init__(self, broken=(), size=5, takes_s=0.0):
+    capabilities = frozenset(Capability)
+
+    def __init__(self, broken=(), size=5, takes_s=0.0, elected_s=0.0):
         self.nodes = tuple(f"n{number}" for number in range(1, size + 1))
         self.broken = broken
         self.takes_s = takes_s
+        self.elected_s = elected_s
         self.done: list[tuple] = []
         self.loop = Loop()
 
     async def primaries(self):
-        return ("n2",)
+        return ("n2",) if self.now_ns() >= self.elected_s * 1e9 else ()
+
+    def now_ns(self):
+        return self.loop.now_ns
+
+    def sleep(self, seconds):
+        return self.loop.sleep(seconds)
 
     def future(self):
         return SimFuture()
@@ -178,6 +187,22 @@ def test_a_fault_hits_the_leader_when_it_is_to(event, what):
         assert [done[:2] for done in stage.done] == [(what, "n2")]
 
 
+def test_who_wants_the_leader_waits_a_little_for_an_election_to_end():
+    soon, never = Stage(elected_s=1.0), Stage(elected_s=1e6)
+    carry_out(soon, asked("start-kill", "primaries"))
+    assert soon.done == [("kill", "n2")]
+    (completion,) = carry_out(never, asked("start-kill", "primaries"))
+    assert len(never.done) == 1, "somebody is hit all the same"
+    assert completion.value["primaries"] == ()
+    assert never.now_ns() < 5e9
+
+
+def test_who_wants_anybody_does_not_wait_for_a_leader():
+    stage = Stage(elected_s=1e6)
+    carry_out(stage, asked("start-kill", "one"))
+    assert stage.now_ns() == 0
+
+
 @pytest.mark.parametrize(
     ("f", "done"),
     [
@@ -241,6 +266,14 @@ def test_on_all_lets_bugs_through():
 
     with pytest.raises(LookupError):
         stage.loop.run(lambda: scene_of(stage).on_all(stage.nodes, buggy))
+
+
+def test_a_clock_that_can_only_be_shifted_is_shifted():
+    stage = Stage()
+    stage.capabilities = frozenset(Capability) - {Capability.CLOCK_RATE}
+    carry_out(stage, asked("start-clock", {"target": "all", "kind": "rate"}))
+    assert len(stage.done) == 5
+    assert all(setting.rate == 1 and setting.offset_ms != 0 for _, _, setting in stage.done)
 
 
 def test_clocks_jump_either_way_and_drift_either_way():
