@@ -15,13 +15,13 @@ from harness.store import create
 from harness.test import Test, node_names, parse_nemesis, validated
 
 NODES = 5
-INTERVAL_S = 4.0
+INTERVAL_S = 5.0
 BUG = "Q1"
 
 
 def demo_command(
     env: Annotated[str, typer.Option(help="Where nodes run: auto, docker, local or sim.")] = "auto",
-    time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults in each test.")] = 40.0,
+    time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults in each test.")] = 30.0,
     seed: Annotated[int, typer.Option(help="What all randomness is derived from.")] = 7,
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
 ) -> None:
