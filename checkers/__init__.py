@@ -11,12 +11,16 @@
 Knows nothing of clusters; usable alone on anybody's history file.
 """
 
+from typing import TYPE_CHECKING
+
 from checkers import history, models
 from checkers.budget import Budget
 from checkers.history import Event, History, HistoryError, Operation
-from checkers.linearizable import check
 from checkers.models import ILLEGAL, Model, ModelError
 from checkers.result import Result, Verdict, Violation, merge
+
+if TYPE_CHECKING:
+    from checkers.linearizable import check
 
 __all__ = [
     "ILLEGAL",
@@ -35,3 +39,12 @@ __all__ = [
     "merge",
     "models",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`check`, whose engines are imported only once somebody asks for it."""
+    if name == "check":
+        from checkers.linearizable import check
+
+        return check
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
