@@ -6,6 +6,7 @@ made is `unknown`, so that it cannot come out as valid.
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from checkers.budget import Budget
 from checkers.history import Event, History
 from checkers.result import Result, Verdict, merge
 from harness.generator import NEMESIS
-from harness.nemesis.base import count_faults
+from harness.nemesis.base import count_faults, unhealed
 from harness.test import Test
 from harness.workloads import WORKLOADS
 
@@ -61,7 +62,7 @@ def judge(test: Test, evidence: Evidence, events: Sequence[Event], leader_change
     faults = count_faults([spec.name for spec in test.nemesis], events)
     checks = {
         "linearizable": _linearizable(test, events),
-        "recovery": _recovery(test, evidence),
+        "recovery": _recovery(test, evidence, events),
         "nemesis": _nemesis(faults),
     }
     verdict = merge(check.verdict for check in checks.values())
@@ -88,15 +89,20 @@ def count_operations(events: Sequence[Event]) -> dict[str, int]:
 
 
 def _linearizable(test: Test, events: Sequence[Event]) -> Check:
-    history = History.of_events(events, "history.jsonl")
-    result: Result = WORKLOADS[test.workload].check(history, Budget(seconds=test.check_limit_s))
+    try:
+        history = History.of_events(events, "history.jsonl")
+        result: Result = WORKLOADS[test.workload].check(history, Budget(seconds=test.check_limit_s))
+    except Exception as error:  # noqa: BLE001 - whatever it is, a check that crashed proves nothing
+        return Check(Verdict.UNKNOWN, f"the checker crashed: {error!r}", traceback.format_exc())
     return Check(result.verdict, result.reason, result.violation.render() if result.violation else "")
 
 
-def _recovery(test: Test, evidence: Evidence) -> Check:
+def _recovery(test: Test, evidence: Evidence, events: Sequence[Event]) -> Check:
     """Did the healed cluster come back and serve: liveness, as opposed to safety."""
     if evidence.failure is not None:
         return Check(Verdict.UNKNOWN, f"the run broke off: {evidence.failure}")
+    for fault, error in unhealed([spec.name for spec in test.nemesis], events).items():
+        return Check(Verdict.UNKNOWN, f"whether the cluster recovers is not known: {fault} was not healed: {error}")
     if evidence.unserved is None:
         return Check(Verdict.UNKNOWN, "the run ended before its final phase")
     limit = f"{test.recovery_limit_s:g} s after the last fault was healed"

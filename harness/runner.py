@@ -70,8 +70,10 @@ class Session:
         except EnvironmentFailure as failure:
             self.evidence.failure = str(failure)
         finally:
-            await self.environment.fetch(self.directory.path)
-            await self.environment.teardown()
+            try:
+                await self.environment.fetch(self.directory.path)
+            finally:
+                await self.environment.teardown()
 
     async def _phases(self) -> None:
         test, environment = self.test, self.environment

@@ -34,7 +34,7 @@ def run_command(
     rate: Annotated[float, typer.Option(help="Operations a second, over all workers.")] = 200.0,
     concurrency: Annotated[str, typer.Option(help="Client workers; 2n is twice the number of nodes.")] = "2n",
     seed: Annotated[int | None, typer.Option(help="What all randomness is derived from; drawn if not given.")] = None,
-    interval: Annotated[float, typer.Option(help="Seconds between a fault's begin and end, on average.")] = 5.0,
+    interval: Annotated[float, typer.Option(help="Seconds from one fault of a kind to the next, about.")] = 5.0,
     mutant: Annotated[str | None, typer.Option(help="A known bug to build into every node, such as Q1.")] = None,
     clock: Annotated[str, typer.Option(help="Whose clocks are faulty: node, or libfaketime (docker only).")] = "node",
     base_image: Annotated[str | None, typer.Option(help="What a node's image is built on (docker only).")] = None,

@@ -132,6 +132,17 @@ class Nemesis:
 
 def count_faults(packages: Sequence[str], events: Sequence[Event]) -> dict[str, int]:
     """How many faults of each package were begun: operations that start one and completed without an error."""
-    completions = [event for event in events if event.process == NEMESIS][1::2]
-    begun = [event.f for event in completions if event.error is UNSET]
+    begun = [event.f for event in _completions(events) if event.error is UNSET]
     return {name: begun.count(f"start-{name}") for name in packages}
+
+
+def unhealed(packages: Sequence[str], events: Sequence[Event]) -> dict[str, str]:
+    """What went wrong when each package was last asked to end its faults; packages that ended them are left out."""
+    last = {event.f: event.error for event in _completions(events)}
+    ends = {name: last.get(f"stop-{name}", UNSET) for name in packages}
+    return {name: error for name, error in ends.items() if isinstance(error, str)}
+
+
+def _completions(events: Sequence[Event]) -> list[Event]:
+    """The nemesis' completions: it does one thing at a time, so every other event of its own is one."""
+    return [event for event in events if event.process == NEMESIS][1::2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from checkers.history import Event
 from checkers.result import Verdict
@@ -138,3 +139,24 @@ def test_the_report_ends_with_the_verdict_in_one_sentence(reading):
     assert results.command in text
     assert "store/run" in text
     assert ("shortest failing window" in text) == (reading is STALE)
+
+
+def test_a_checker_that_crashes_proves_nothing_and_the_results_say_so(monkeypatch):
+    def crash(history, budget):
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(
+        "harness.workloads.register.Register.check", lambda self, history, budget: crash(history, budget)
+    )
+    results = judge(a_test(), SERVED, events(*WRITE), 1)
+    assert results.verdict == Verdict.UNKNOWN
+    assert "the checker crashed: RecursionError" in results.reason
+
+
+def test_a_cluster_that_was_never_healed_is_not_blamed_for_not_recovering():
+    stop = [(NEMESIS, "info", "stop-kill", None, None), (NEMESIS, "info", "stop-kill", None, None)]
+    recorded = events(*WRITE, *KILL, *stop)
+    recorded[-1] = structs.replace(recorded[-1], error="the engine is gone")
+    results = judge(a_test("kill"), Evidence(unrecovered="no answer from n1", unserved=[1]), recorded, 1)
+    assert results.verdict == Verdict.UNKNOWN
+    assert "kill was not healed: the engine is gone" in results.reason
