@@ -142,12 +142,10 @@ def test_the_report_ends_with_the_verdict_in_one_sentence(reading):
 
 
 def test_a_checker_that_crashes_proves_nothing_and_the_results_say_so(monkeypatch):
-    def crash(history, budget):
+    def crash(workload, history, budget):
         raise RecursionError("too deep")
 
-    monkeypatch.setattr(
-        "harness.workloads.register.Register.check", lambda self, history, budget: crash(history, budget)
-    )
+    monkeypatch.setattr("harness.workloads.register.Register.check", crash)
     results = judge(a_test(), SERVED, events(*WRITE), 1)
     assert results.verdict == Verdict.UNKNOWN
     assert "the checker crashed: RecursionError" in results.reason
