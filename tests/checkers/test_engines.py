@@ -88,12 +88,13 @@ def test_the_register_engine_on_many_histories(loops: Engine) -> None:
 @pytest.mark.parametrize("name", ["versioned-register", "counter", "set", "queue", "stack", "mutex", "kv"])
 @given(RANDOMS, st.integers(1, 6))
 @settings(deadline=None, max_examples=100)
-def test_every_model_is_searched_as_brute_force_would(name: str, random: Random, size: int) -> None:
+def test_every_model_is_judged_as_brute_force_would(name: str, random: Random, size: int) -> None:
     model = models.get(name)
     history = random_history(random, size, sorted(model.operations))
     operations = relevant(history, model)
-    decision = decide(history, model, "search", Meter(Budget()))
-    assert (decision.answer is Answer.LINEARIZED) == by_subsets(operations, model)
+    for engine in ("search", "auto"):
+        decision = decide(history, model, engine, Meter(Budget()))
+        assert (decision.answer is Answer.LINEARIZED) == by_subsets(operations, model)
 
 
 def random_history(random: Random, size: int, names: list[str]) -> History:
