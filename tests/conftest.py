@@ -1,8 +1,8 @@
 """What needs a machine that can do it: tests marked `docker` and `local`.
 
 Lives here: skipping with the environment's own reason, and running the `local` ones inside the private namespace that
-they need. All that were selected run there in one pytest of its own, whose reports become this one's, as if they had
-run here. Hypothesis needs no profile from us: it takes its own, without randomness, wherever CI is set.
+they need. All that were selected run there in one pytest of its own, and then end here as they ended there. Hypothesis
+needs no profile from us: it takes its own, without randomness, wherever CI is set.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -43,21 +43,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if name == "docker" and item.config.getoption("--require-docker"):
                 pytest.fail(f"--require-docker: {reason}", pytrace=False)
             pytest.skip(reason)
-    if _belongs_inside(item):
-        pytest.fail(f"no report from inside of the namespace:\n{_Inside.of(item.session).output}", pytrace=False)
 
 
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    """Hand on what was reported of the item inside; None, so that it is run here, unless it belongs there."""
-    if not _belongs_inside(item) or _unavailable["local"]() is not None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """End as the test ended inside; None, so that it is called here, unless it belongs there."""
+    if not _belongs_inside(pyfuncitem):
         return None
-    reports = _Inside.of(item.session).reports.get(item.nodeid)
-    if reports is None or reports[-1].when != "teardown":  # the session inside died before it, or in it
-        return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    inside = _Inside.of(pyfuncitem.session)
+    reports = inside.reports.get(pyfuncitem.nodeid, [])
+    if not reports or reports[-1].when != "teardown":
+        pytest.fail(f"the session inside of the namespace died before it, or in it:\n{inside.output}", pytrace=False)
     for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        if report.failed:
+            printed = [f"{title}:\n{text}" for title, text in report.sections]
+            pytest.fail("\n".join([report.longreprtext, *printed]), pytrace=False)
+        if report.skipped:
+            _, _, reason = report.longrepr
+            pytest.skip(reason.removeprefix("Skipped: "))
     return True
 
 
@@ -117,14 +120,7 @@ def _run_inside(directory: Path, command: list[str]) -> str:
 
 def _by_test(config: pytest.Config, file: Path) -> Mapping[str, list[pytest.TestReport]]:
     reports: dict[str, list[pytest.TestReport]] = {}
-    for report in _read(config, file):
-        reports.setdefault(report.nodeid, []).append(report)
-    return reports
-
-
-def _read(config: pytest.Config, file: Path) -> Iterator[pytest.TestReport]:
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
         report = config.hook.pytest_report_from_serializable(config=config, data=json.loads(line))
-        if isinstance(report.longrepr, list):  # where and why a test was skipped, which JSON has made a list
-            report.longrepr = tuple(report.longrepr)
-        yield report
+        reports.setdefault(report.nodeid, []).append(report)
+    return reports

@@ -43,6 +43,9 @@ import os
 import pytest
 from harness.environments import namespace
 
+def test_before():
+    assert not namespace.inside()
+
 @pytest.mark.local
 @pytest.mark.parametrize("what", ["pass", "fail", "skip", "die"])
 def test_inside(what):
@@ -52,6 +55,9 @@ def test_inside(what):
     if what == "die":
         os._exit(0)
     assert what == "pass"
+
+def test_after():
+    assert not namespace.inside()
 """
 
 
@@ -63,6 +69,6 @@ def test_what_happens_inside_of_the_namespace_is_reported_outside(tmp_path: Path
     code, output = tried("test_local.py", root=tmp_path)
     assert "FAILED test_local.py::test_inside[fail]" in output
     assert ": for a good reason" in output
-    assert "ERROR test_local.py::test_inside[die] - Failed: no report from inside" in output
-    assert "1 failed, 1 passed, 1 skipped, 1 error" in output
+    assert "FAILED test_local.py::test_inside[die] - Failed: the session inside" in output
+    assert "2 failed, 3 passed, 1 skipped" in output
     assert code == 1
