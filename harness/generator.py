@@ -332,7 +332,8 @@ class After:
 class Stagger:
     """Operations `seconds` apart on average, over all threads (Jepsen `stagger`).
 
-    Gaps are drawn evenly between `least` times `seconds` and as much above it; Jepsen's begin at nothing.
+    Gaps are drawn evenly between `least` times `seconds` and as much above it: from nothing, as in Jepsen, to always
+    the same, which is Jepsen's `delay`.
     """
 
     seconds: float

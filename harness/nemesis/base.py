@@ -6,7 +6,7 @@ Lives here: what a package is and how several become one nemesis. Must not live 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -15,7 +15,19 @@ from msgspec import UNSET
 from checkers.history import Event
 from harness.cluster import Cluster
 from harness.environments.base import Capability, Environment, EnvironmentFailure, Node
-from harness.generator import NEMESIS, After, AnyOf, Calls, FlipFlop, Generator, Stagger, Template, operations
+from harness.generator import (
+    NEMESIS,
+    PENDING,
+    After,
+    AnyOf,
+    Context,
+    Generator,
+    Invocation,
+    Later,
+    Step,
+    Template,
+    operations,
+)
 from harness.interpreter import Completion
 
 _ELECTION_NS = 2_000_000_000
@@ -74,7 +86,7 @@ class Package:
     """One kind of fault: how it begins and ends, in the history and for real (Jepsen `nemesis.combined` package).
 
     `begin(random)` draws the operation that starts a window; `end` closes it, and also heals whatever is left of this
-    kind when the test is over.
+    kind when the test is over. Its windows come `pace` times as often as the test's interval says.
     """
 
     name: str
@@ -86,12 +98,41 @@ class Package:
     pace: float = 1.0
 
     def generator(self, interval_s: float) -> Generator:
-        """Windows for ever: one every `interval_s` on average, divided by the pace, which lasts half as long.
+        """Windows for ever: one every `interval_s` on average, divided by the pace."""
+        period_s = interval_s / self.pace
+        open_s = min(interval_s, period_s) / 2
+        return Windows(self, open_s, period_s - open_s)
 
-        None is much shorter: a cut that ends before anybody was elected on its other side shows nothing.
-        """
-        flips = FlipFlop(Calls(self.begin), Calls(lambda random: self.end))
-        return Stagger(interval_s / 2 / self.pace, flips, least=0.5)
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """A package's faults, one after the other: in force for about `open_s`, then none for about `closed_s`.
+
+    Both are drawn anew each time, between half and one and a half of that, and are counted from when the operation
+    before was complete: where it takes long to make a cut, the cut must not be shorter for it.
+    """
+
+    package: Package
+    open_s: float
+    closed_s: float
+    is_open: bool = False
+    next_ns: int | None = 0
+
+    def next(self, context: Context) -> Step | None:
+        if self.next_ns is None or not context.free:
+            return PENDING, self
+        if context.time_ns < self.next_ns:
+            return Later(self.next_ns), self
+        template = self.package.end if self.is_open else self.package.begin(context.random)
+        return Invocation(NEMESIS, template), replace(self, next_ns=None)
+
+    def update(self, context: Context, event: Event) -> Generator:
+        # One thread does all the work, so when it is free again, what this generator asked for is complete.
+        if self.next_ns is not None or NEMESIS not in context.free:
+            return self
+        mean_s = self.closed_s if self.is_open else self.open_s
+        next_ns = context.time_ns + int((0.5 + context.random.random()) * mean_s * 1e9)
+        return replace(self, is_open=not self.is_open, next_ns=next_ns)
 
 
 @dataclass(frozen=True, slots=True)

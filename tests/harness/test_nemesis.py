@@ -118,13 +118,22 @@ def test_the_windows_of_a_package_open_and_close_in_turn(simulate, name):
     assert fs == [f"start-{name}" if index % 2 == 0 else f"stop-{name}" for index in range(len(fs))]
 
 
+def test_a_window_counts_from_when_the_fault_is_in_force_however_long_that_takes(simulate):
+    events = simulate(TimeLimit(300, nemesis(all_of("partition", interval_s=3.0).generator())), latency_ms=1500).events
+    in_force = [event.time for event in events if event.f == "start-partition"][1::2]
+    ended = [event.time for event in events if event.f == "stop-partition"][::2]
+    open_ns = 3.0e9 / PACKAGES["partition"].pace / 2
+    assert len(ended) > 20
+    assert all(stop - start >= open_ns / 2 - 1 for start, stop in zip(in_force, ended, strict=False))
+
+
 @pytest.mark.parametrize("name", PACKAGES)
 def test_an_interval_is_the_mean_between_beginnings_at_its_pace_and_no_window_is_very_short(simulate, name):
     seconds = 4.0 / PACKAGES[name].pace
     times = simulate(TimeLimit(1000, nemesis(all_of(name, interval_s=4.0).generator())), latency_ms=0).times_ms()
     assert len(times) == pytest.approx(2 * 1000 / seconds, rel=0.1)
     lengths = [stop - start for start, stop in zip(times[::2], times[1::2], strict=False)]
-    assert min(lengths) >= seconds * 250 - 1
+    assert min(lengths) >= min(4.0, seconds) * 250 - 1
     assert max(lengths) <= seconds * 750 + 1
 
 
