@@ -19,7 +19,7 @@ from harness.workloads import WORKLOADS
 
 
 class NemesisSpec(msgspec.Struct, frozen=True):
-    """One kind of fault, and the seconds from one to the next, about (each kind has a pace of its own)."""
+    """One kind of fault, and the seconds from one to the next, about (partitions are more frequent, kills less)."""
 
     name: str
     interval_s: float

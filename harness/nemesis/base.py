@@ -86,7 +86,7 @@ class Package:
     """One kind of fault: how it begins and ends, in the history and for real (Jepsen `nemesis.combined` package).
 
     `begin(random)` draws the operation that starts a window; `end` closes it, and also heals whatever is left of this
-    kind when the test is over. Its windows come `pace` times as often as the test's interval says.
+    kind when the test is over. A fault is in force for about `open` intervals of the test, and then not for `closed`.
     """
 
     name: str
@@ -95,13 +95,12 @@ class Package:
     end: Template
     start: Fault
     stop: Fault
-    pace: float = 1.0
+    open: float = 0.5
+    closed: float = 0.5
 
     def generator(self, interval_s: float) -> Generator:
-        """Windows for ever: one every `interval_s` on average, divided by the pace."""
-        period_s = interval_s / self.pace
-        open_s = min(interval_s, period_s) / 2
-        return Windows(self, open_s, period_s - open_s)
+        """Windows for ever."""
+        return Windows(self, interval_s * self.open, interval_s * self.closed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,5 +30,5 @@ async def _stop(scene: Scene, event: Event) -> object:
     return "restarted"
 
 
-# At half the pace: a dead node tells nothing, and while several are dead there is little for other faults to show.
-KILL = Package("kill", Capability.KILL, _begin, Template("stop-kill"), _start, _stop, pace=0.5)
+# Seldom: a dead node tells nothing, and while several are dead there is little for other faults to show.
+KILL = Package("kill", Capability.KILL, _begin, Template("stop-kill"), _start, _stop, closed=1.5)

@@ -11,7 +11,7 @@ from harness.nemesis.base import Package, Scene
 from harness.nemesis.grudges import SHAPES
 from harness.nemesis.targets import PRIMARIES, draw
 
-_WEIGHTS = {shape: 14 if shape == "primaries" else 1 for shape in SHAPES}
+_WEIGHTS = {shape: 20 if shape == "primaries" else 1 for shape in SHAPES}
 """Mostly a leader is cut off from everybody, for that is where stale reads and lost writes come from."""
 
 
@@ -34,5 +34,7 @@ async def _stop(scene: Scene, event: Event) -> object:
     return "healed"
 
 
-# At a higher pace: a cut shows what it can show soon after it was made, while the old leader does not know yet.
-PARTITION = Package("partition", Capability.PARTITION, _begin, Template("stop-partition"), _start, _stop, pace=1.5)
+# Short and often: a cut shows what it can show soon after it was made, while the old leader does not know yet.
+PARTITION = Package(
+    "partition", Capability.PARTITION, _begin, Template("stop-partition"), _start, _stop, open=1 / 3, closed=1 / 6
+)

@@ -122,24 +122,24 @@ def test_a_window_counts_from_when_the_fault_is_in_force_however_long_that_takes
     events = simulate(TimeLimit(300, nemesis(all_of("partition", interval_s=3.0).generator())), latency_ms=1500).events
     in_force = [event.time for event in events if event.f == "start-partition"][1::2]
     ended = [event.time for event in events if event.f == "stop-partition"][::2]
-    open_ns = 3.0e9 / PACKAGES["partition"].pace / 2
+    open_ns = 3.0e9 * PACKAGES["partition"].open
     assert len(ended) > 20
     assert all(stop - start >= open_ns / 2 - 1 for start, stop in zip(in_force, ended, strict=False))
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_an_interval_is_the_mean_between_beginnings_at_its_pace_and_no_window_is_very_short(simulate, name):
-    seconds = 4.0 / PACKAGES[name].pace
+def test_an_interval_is_the_mean_between_beginnings_and_no_window_is_very_short(simulate, name):
+    seconds = 4.0 * (PACKAGES[name].open + PACKAGES[name].closed)
     times = simulate(TimeLimit(1000, nemesis(all_of(name, interval_s=4.0).generator())), latency_ms=0).times_ms()
     assert len(times) == pytest.approx(2 * 1000 / seconds, rel=0.1)
     lengths = [stop - start for start, stop in zip(times[::2], times[1::2], strict=False)]
-    assert min(lengths) >= min(4.0, seconds) * 250 - 1
-    assert max(lengths) <= seconds * 750 + 1
+    assert min(lengths) >= 4.0 * PACKAGES[name].open * 500 - 1
+    assert max(lengths) <= 4.0 * PACKAGES[name].open * 1500 + 1
 
 
 def test_each_package_keeps_its_own_interval(simulate):
     kill, pause = PACKAGES["kill"], PACKAGES["pause"]
-    both = Nemesis(((kill, 2.0 * kill.pace), (pause, 10.0 * pause.pace)))
+    both = Nemesis(((kill, 2.0 / (kill.open + kill.closed)), (pause, 10.0 / (pause.open + pause.closed))))
     fs = simulate(TimeLimit(400, nemesis(both.generator()))).fs()
     assert fs.count("start-kill") == pytest.approx(200, rel=0.15)
     assert fs.count("start-pause") == pytest.approx(40, rel=0.2)
