@@ -34,6 +34,7 @@ _ELECTION_NS = 2_000_000_000
 """How long a fault that wants the leader waits for one: a few elections. Others faults' ends wait meanwhile."""
 
 _POLL_S = 0.1
+_SPREAD_S = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,19 @@ class Scene:
     random: Random
 
     async def primaries(self, wanted: bool) -> tuple[Node, ...]:
-        """The nodes that lead now. If they are to be the target, wait a little for an election to end."""
+        """The nodes that lead now. If they are to be the target, wait a little for an election to end.
+
+        And then some more, by chance: a fault that came always as soon after an election as it can be made would meet
+        a leader at one moment of its life only.
+        """
         deadline_ns = self.environment.now_ns() + _ELECTION_NS
         primaries = await self.cluster.primaries()
         while wanted and not primaries and self.environment.now_ns() < deadline_ns:
             await self.environment.sleep(_POLL_S)
             primaries = await self.cluster.primaries()
+        if wanted and primaries:
+            await self.environment.sleep(self.random.random() * _SPREAD_S)
+            primaries = await self.cluster.primaries() or primaries
         return primaries
 
     async def on_all(self, nodes: Sequence[Node], action: Callable[[Node], Coroutine[Any, Any, None]]) -> None:
