@@ -15,6 +15,7 @@ from harness.adapters.raft_register import RaftRegister
 from harness.environments.base import EnvironmentFailure
 from harness.environments.sim.environment import SimEnvironment
 from harness.generator import NEMESIS
+from harness.nemesis.grudges import complete_grudge, split_one
 from harness.runner import run
 from harness.store import create
 from harness.test import Test, node_names, parse_nemesis
@@ -201,7 +202,10 @@ def test_a_cluster_that_never_forms_is_unknown_and_says_why(run_test):
 
 
 class Unhealing(SimEnvironment):
-    """A network whose cuts stay."""
+    """A network that any cut splits for good: the first node is heard by nobody any more, and hears nobody."""
+
+    async def cut(self, grudge):
+        await super().cut(complete_grudge(split_one(self.nodes, self.nodes[0])))
 
     async def heal(self):
         pass
