@@ -21,7 +21,7 @@ BUG = "Q1"
 
 def demo_command(
     env: Annotated[str, typer.Option(help="Where nodes run: auto, docker, local or sim.")] = "auto",
-    time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults in each test.")] = 30.0,
+    time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults in each test.")] = 45.0,
     seed: Annotated[int, typer.Option(help="What all randomness is derived from.")] = 7,
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
 ) -> None:
