@@ -16,13 +16,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from raft_impl.diskfile import faulty_files
 from raft_impl.host import DiskFailedError, Host, HostConfig
 from raft_impl.jsonlog import JsonLog
 from raft_impl.links import Address
 from raft_impl.node import Node, NodeConfig
 from raft_impl.parts import UnknownMutantError, parts_of
 from raft_impl.storage.boot import next_boot
-from raft_impl.storage.files import DirectoryFiles
+from raft_impl.storage.files import DirectoryFiles, Files
 from raft_impl.storage.wal import CorruptLogError
 from raft_impl.tracefile import TraceFile
 
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         default="monotonic",
         help="what the node's clock counts; realtime is for tools that fake the wall clock",
     )
+    parser.add_argument("--disk", type=Path, metavar="FILE", help="a file that makes this node's disk faulty")
     parser.add_argument("--mutant", type=_mutant, metavar="ID", help="run a known-bad variant")
     parser.add_argument("--seed", type=int, metavar="N", help="of the election timeouts; default: from the system")
     return parser
@@ -119,9 +121,10 @@ def _rng(options: argparse.Namespace) -> random.Random:
     return random.Random(os.urandom(16) if options.seed is None else f"{options.seed}/{options.id}")
 
 
-def _open_files(path: Path) -> DirectoryFiles:
+def _open_files(path: Path, disk: Path | None) -> Files:
     try:
-        return DirectoryFiles(path)
+        files = DirectoryFiles(path)
+        return files if disk is None else faulty_files(files, disk)
     except BlockingIOError:
         raise OSError(errno.EAGAIN, "another process uses it", str(path)) from None
 
@@ -154,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         log = JsonLog(options.log.open("a") if options.log else sys.stderr, options.id)
         trace = TraceFile(options.trace) if options.trace else None
-        files = _open_files(options.data)
+        files = _open_files(options.data, options.disk)
         boot = next_boot(options.data)
     except (OSError, ValueError) as error:
         _say(f"cannot use the files given: {error}")
@@ -165,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"refusing to start: the log in {options.data} is damaged: {error}")
         return EXIT_STORAGE
     except OSError as error:
-        _say(f"cannot read the log in {options.data}: {error}")
+        _say(f"cannot open the log in {options.data}: {error}")
         return EXIT_STORAGE
     if node.wal.recovered.cut_bytes:
         log.event("torn_tail_cut", bytes=node.wal.recovered.cut_bytes)

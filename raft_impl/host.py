@@ -239,6 +239,7 @@ class Host:
 
     def _fail(self, error: BaseException) -> None:
         if self._finished is not None and not self._finished.done():
+            self._log.event("failed", error=str(error))
             self._finished.set_exception(error)
 
     def _note_role(self) -> None:

@@ -89,12 +89,21 @@ class Servers:
         return Client(addresses, timeout_s=DEADLINE_S)
 
 
-@pytest.fixture
-def servers(tmp_path):
-    servers = Servers(tmp_path)
+def stopping(servers):
     yield servers
     for name in list(servers.processes):
         servers.stop(name, signal.SIGKILL)
+
+
+@pytest.fixture
+def servers(tmp_path):
+    yield from stopping(Servers(tmp_path))
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """One node that is a whole cluster: it leads, and nobody else has a copy."""
+    yield from stopping(Servers(tmp_path, count=1))
 
 
 async def leader_of(client, names):
@@ -332,3 +341,107 @@ def test_a_failing_disk_ends_the_server(tmp_path):
         with pytest.raises(DiskFailedError, match="the medium is bad"):
             asyncio.run(serve())
     assert node.core.role == "candidate", "its own vote never counted"
+
+
+class FaultyDisk:
+    """A node's disk, as `--disk` lets it be set, and what has been seen of it."""
+
+    def __init__(self, directory, node="n1"):
+        self.setting = directory / f"{node}.disk"
+        self.option = ("--disk", str(self.setting))
+
+    def set(self, **setting):
+        beside = self.setting.with_suffix(".new")
+        beside.write_text(json.dumps(setting))
+        beside.rename(self.setting)
+
+    def seen(self):
+        return json.loads(self.setting.with_suffix(".disk.seen").read_text())
+
+
+def write(servers, key, **client):
+    async def use():
+        async with Client(servers.addresses, **client) as one:
+            return await one.write(key, key)
+
+    return asyncio.run(use())
+
+
+def read(servers, key):
+    async def use():
+        async with servers.client() as client:
+            return (await client.read(key))[0]
+
+    return asyncio.run(use())
+
+
+@pytest.mark.parametrize(
+    ("fault", "counter", "words"),
+    [
+        ("sync_error", "failed", "input/output error (injected)"),
+        ("full", "refused", "no space left on device (injected)"),
+    ],
+)
+def test_a_disk_that_fails_ends_the_node_which_goes_on_when_the_disk_is_sound_again(alone, fault, counter, words):
+    disk = FaultyDisk(alone.directory)
+    alone.start(extra=disk.option)
+    assert write(alone, "before", timeout_s=DEADLINE_S) == 1
+    disk.set(**{fault: True})
+    with pytest.raises((OperationFailedError, OperationUnknownError)):
+        write(alone, "during", timeout_s=0.1)
+    process = alone.processes.pop("n1")
+    _, stderr = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    assert "stopped, since the disk failed" in stderr
+    (event,) = alone.events("n1", "failed")
+    assert words in event["error"]
+    assert disk.seen()[counter] == 1
+    disk.set()
+    alone.start(extra=disk.option)
+    assert read(alone, "before") == "before"
+    assert write(alone, "after", timeout_s=DEADLINE_S) == 1
+
+
+def test_a_slow_disk_delays_what_waits_for_it_and_nothing_else(alone):
+    disk = FaultyDisk(alone.directory)
+    alone.start(extra=disk.option)
+    assert write(alone, "before", timeout_s=DEADLINE_S) == 1
+    disk.set(sync_delay_ms=3_600_000)
+    with pytest.raises(OperationUnknownError):
+        write(alone, "during", timeout_s=0.1, attempt_s=0.3)
+    assert disk.seen()["delayed"] == 1
+    assert read(alone, "before") == "before"
+    disk.set()
+    assert write(alone, "after", timeout_s=DEADLINE_S) == 1
+    assert read(alone, "during") == "during", "it was only slow"
+
+
+@pytest.mark.parametrize("mutant", [None, "D1"])
+def test_a_kill_on_volatile_disks_loses_what_was_not_synced(servers, mutant):
+    """The disks are so slow that nothing is synced any more: sound nodes acknowledge nothing, D1 what it then loses."""
+    disks = {name: FaultyDisk(servers.directory, name) for name in servers.addresses}
+
+    def start():
+        for name, disk in disks.items():
+            servers.start(name, extra=(*disk.option, *(("--mutant", mutant) if mutant else ())))
+
+    for disk in disks.values():
+        disk.set(volatile=True)
+    start()
+    assert write(servers, "synced", timeout_s=DEADLINE_S) == 1
+    for disk in disks.values():
+        disk.set(volatile=True, sync_delay_ms=3_600_000)
+    if mutant is None:
+        with pytest.raises(OperationUnknownError):
+            write(servers, "unsynced", attempt_s=0.3)
+    else:
+        assert write(servers, "unsynced", timeout_s=DEADLINE_S) == 1
+    for name in disks:
+        servers.stop(name, signal.SIGKILL)
+    held = {name: disk.seen()["held_bytes"] for name, disk in disks.items()}
+    assert sum(size > 0 for size in held.values()) >= 2
+    for disk in disks.values():
+        disk.set()
+    start()
+    assert (read(servers, "synced"), read(servers, "unsynced")) == ("synced", None)
+    assert {name: disk.seen()["lost_bytes"] for name, disk in disks.items()} == held
