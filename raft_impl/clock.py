@@ -8,29 +8,29 @@ PER_UNIT = 10**9
 
 
 class NodeClock:
-    """A clock with an offset and a rate, given the true time. Right until it is set otherwise."""
+    """A clock that is wrong by an offset and a rate, steadily or by turns. Right until it is set otherwise."""
 
-    __slots__ = ("_anchor_node_ns", "_anchor_true_ns", "_rate_ppb")
+    __slots__ = ("_offset_ns", "_rate_ppb", "_since_ns", "_strobe_ns")
 
     def __init__(self) -> None:
-        self._anchor_true_ns = 0
-        self._anchor_node_ns = 0
-        self._rate_ppb = PER_UNIT
+        self.set(0)
 
     def read(self, true_now_ns: int) -> int:
         """Return the node's time at a true time."""
-        return self._anchor_node_ns + (true_now_ns - self._anchor_true_ns) * self._rate_ppb // PER_UNIT
+        elapsed_ns = true_now_ns - self._since_ns
+        if self._strobe_ns and elapsed_ns // self._strobe_ns % 2:
+            return true_now_ns
+        return self._since_ns + self._offset_ns + elapsed_ns * self._rate_ppb // PER_UNIT
 
-    def set(self, true_now_ns: int, offset_ms: float | None = None, rate: float | None = None) -> None:
-        """Step the clock to `offset_ms` from the true time, if given; let it run at `rate`, if given.
+    def set(self, since_ns: int, offset_ms: float = 0.0, rate: float = 1.0, strobe_ms: float = 0.0) -> None:
+        """From the true time `since_ns` on, be off by `offset_ms` and run at `rate`.
 
-        Without an offset the reading goes on from where it is: a change of rate makes no step.
+        With `strobe_ms` that holds by turns with the true time, for so long each (Jepsen's strobe), wrong time first.
         """
-        now_ns = self.read(true_now_ns) if offset_ms is None else true_now_ns + round(offset_ms * 1e6)
-        self._anchor_true_ns = true_now_ns
-        self._anchor_node_ns = now_ns
-        if rate is not None:
-            self._rate_ppb = round(rate * PER_UNIT)
+        self._since_ns = since_ns
+        self._offset_ns = round(offset_ms * 1e6)
+        self._rate_ppb = round(rate * PER_UNIT)
+        self._strobe_ns = round(strobe_ms * 1e6)
 
 
 class Ticker:

@@ -1,49 +1,45 @@
-"""A file by which somebody outside sets a node's clock: {"offset_ms": 0, "rate": 1.0}, replaced by rename.
+"""A file by which somebody outside sets a node's clock: {"offset_ms": 0, "rate": 1.0, "strobe_ms": 0}.
 
-An absent file means a right clock. The offset is relative to the true time at the moment the node notices the file;
-left out, the clock goes on from where it is.
+An absent file means a right clock. The setting holds since the file was last written, by the file's own time: whether
+the node noticed at once, stood still meanwhile or was started later, it reads the same clock.
 """
 
-import os
+import time
 from pathlib import Path
 
 import msgspec
 
 from raft_impl.clock import NodeClock
+from raft_impl.settingfile import SenselessSettingError, SettingFile
 
 
 class _Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    offset_ms: float | None = None
+    offset_ms: float = 0.0
     rate: float = 1.0
+    strobe_ms: float = 0.0
 
 
 class ClockFile:
-    """Watches the file; cheap enough to be asked at every tick."""
+    """Follows the file; cheap enough to be asked at every tick."""
 
     def __init__(self, path: Path, clock: NodeClock) -> None:
-        self._path = path
+        self._file = SettingFile(path, _Setting)
         self._clock = clock
-        self._seen: tuple[int, int] | None = None
 
     def poll(self, true_now_ns: int) -> str | None:
         """Return what was done (for the log) if the file has changed, else None. A senseless file changes nothing."""
-        seen = self._signature()
-        if seen == self._seen:
+        try:
+            setting = self._file.poll()
+        except SenselessSettingError as error:
+            return f"unchanged: {error}"
+        if setting is None:
             return None
-        self._seen = seen
-        if seen is None:
-            self._clock.set(true_now_ns, offset_ms=0, rate=1)
+        self._clock.set(true_now_ns - self._age_ns(), setting.offset_ms, setting.rate, setting.strobe_ms)
+        if self._file.written_ns is None:
             return "right again: the clock file is gone"
-        try:
-            setting = msgspec.json.decode(self._path.read_bytes(), type=_Setting)
-        except (OSError, msgspec.MsgspecError) as error:
-            return f"unchanged: {self._path}: {error}"
-        self._clock.set(true_now_ns, setting.offset_ms, setting.rate)
-        return f"offset_ms {setting.offset_ms}, rate {setting.rate}"
+        return f"offset_ms {setting.offset_ms}, rate {setting.rate}, strobe_ms {setting.strobe_ms}"
 
-    def _signature(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns
+    def _age_ns(self) -> int:
+        """How long ago the file was written. The node's clock may count another base, so only the age carries over."""
+        written_ns = self._file.written_ns
+        return 0 if written_ns is None else max(0, time.time_ns() - written_ns)

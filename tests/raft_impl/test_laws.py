@@ -1,12 +1,15 @@
 """Clever code against obvious code: quorums, the log, flow control, frames, clocks."""
 
+import os
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raft_impl.clock import NodeClock, Ticker
+from raft_impl.clockfile import ClockFile
 from raft_impl.codec import MAX_FRAME_BYTES, FrameError, FrameReader, decode_message, encode, frame
 from raft_impl.log import Log
 from raft_impl.progress import Progress
@@ -159,24 +162,70 @@ def test_messages_survive_the_wire():
     assert decode_message(encode(message)) == message
 
 
+TRUE_NS = st.integers(0, 10**18)
+OFFSET_MS = st.integers(-300_000, 300_000)
+
+
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(0.1, 4.0)), max_size=8))
-def test_a_change_of_rate_makes_no_step(changes):
-    clock, now_ns = NodeClock(), 10**15
-    for pause_ns, rate in changes:
-        now_ns += pause_ns
-        before_ns = clock.read(now_ns)
-        clock.set(now_ns, rate=rate)
-        assert clock.read(now_ns) == before_ns
-        assert abs(clock.read(now_ns + 10**9) - before_ns - rate * 10**9) < 10
-
-
-def test_an_offset_is_relative_to_the_true_time():
+@given(TRUE_NS, OFFSET_MS, st.integers(1, 5000), st.integers(0, 10**12))
+def test_a_clock_is_off_by_its_offset_and_drifts_by_its_rate_exactly(since_ns, offset_ms, rate_permille, elapsed_ns):
     clock = NodeClock()
-    assert clock.read(123) == 123
-    clock.set(10**9, offset_ms=250, rate=2.0)
-    clock.set(2 * 10**9, offset_ms=-5, rate=1.0)
-    assert clock.read(3 * 10**9) == 3 * 10**9 - 5_000_000
+    assert clock.read(since_ns) == since_ns
+    clock.set(since_ns, offset_ms, rate_permille / 1000)
+    wanted_ns = since_ns + offset_ms * 10**6 + elapsed_ns * rate_permille // 1000
+    assert clock.read(since_ns + elapsed_ns) == wanted_ns
+    clock.set(since_ns + elapsed_ns)
+    assert clock.read(since_ns + elapsed_ns) == since_ns + elapsed_ns
+
+
+@settings(deadline=None)
+@given(TRUE_NS, OFFSET_MS, st.integers(1, 10_000), st.integers(0, 10**6), st.floats(0, 1, exclude_max=True))
+def test_a_strobe_is_wrong_and_true_by_turns(since_ns, offset_ms, strobe_ms, turn, part):
+    clock = NodeClock()
+    clock.set(since_ns, offset_ms, strobe_ms=strobe_ms)
+    now_ns = since_ns + turn * strobe_ms * 10**6 + int(part * strobe_ms * 10**6)
+    assert clock.read(now_ns) - now_ns == (0 if turn % 2 else offset_ms * 10**6)
+
+
+def test_a_strobe_neither_stops_a_node_nor_drives_it():
+    """Half a minute of a clock that leaps an hour ahead and back each 200 ms: at most a time-out's worth each leap."""
+    clock, ticker = NodeClock(), Ticker(10**7, limit=40)
+    clock.set(0, offset_ms=3_600_000, strobe_ms=200)
+    due = [ticker.due(clock.read(now_ns)) for now_ns in range(0, 30 * 10**9, 10**7)]
+    assert max(due) == 40
+    leaps, turns = due.count(40), 30_000 // 200
+    assert leaps == turns // 2 - 1, "each leap ahead but the first, from which it starts"
+    assert sum(due) - 40 * leaps == len(due) - turns
+
+
+@pytest.mark.parametrize("late_s", [0, 100])
+def test_a_clock_files_setting_holds_since_it_was_written(tmp_path, late_s):
+    """So a node that is started late, or again, reads what it would have read had it run all the time."""
+    path, true_ns = tmp_path / "clock", 10**15
+    path.write_text('{"offset_ms": -500, "rate": 3}')
+    written_ns = time.time_ns() - late_s * 10**9
+    os.utime(path, ns=(written_ns, written_ns))
+    readings = []
+    for _ in range(2):
+        clock = NodeClock()
+        assert "rate 3" in (ClockFile(path, clock).poll(true_ns) or "")
+        readings.append(clock.read(true_ns) - true_ns)
+    assert readings == [pytest.approx((2 * late_s - 0.5) * 1e9, abs=10**9)] * 2
+
+
+def test_a_senseless_clock_file_changes_nothing_and_no_file_is_a_right_clock(tmp_path):
+    path, clock = tmp_path / "clock", NodeClock()
+    file = ClockFile(path, clock)
+    assert file.poll(0) is None
+    path.write_text('{"offset_ms": 500}')
+    assert file.poll(0) == "offset_ms 500.0, rate 1.0, strobe_ms 0.0"
+    assert file.poll(0) is None
+    path.write_text('{"offset": 7, "padding": "so that the file is another"}')
+    assert str(path) in (file.poll(10**9) or "")
+    assert clock.read(10**9) == 10**9 + 500 * 10**6
+    path.unlink()
+    assert "right again" in (file.poll(10**9) or "")
+    assert clock.read(10**9) == 10**9
 
 
 def test_ticks_keep_the_rest_and_survive_leaps():

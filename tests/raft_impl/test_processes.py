@@ -256,8 +256,24 @@ def test_the_clock_file_moves_the_nodes_clock(servers, tmp_path):
         wait_for(lambda o=offset_ms: abs(asyncio.run(offset_s()) - o / 1000) < 5, f"the clock is off by {offset_ms} ms")
     clock.write_text(json.dumps({"offset_ms": 90_000}))
     wait_for(lambda: asyncio.run(offset_s()) > 50, "the clock is off again")
+    (tmp_path / "beside").write_text(json.dumps({"offset_ms": 60_000, "strobe_ms": 300}))
+    (tmp_path / "beside").rename(clock)
+    for wanted_s in (60, 0, 60, 0):
+        wait_for(lambda o=wanted_s: abs(asyncio.run(offset_s()) - o) < 5, f"the strobe shows {wanted_s} s")
     clock.unlink()
     wait_for(lambda: abs(asyncio.run(offset_s())) < 5, "no file, no fault")
+
+
+def test_a_drift_goes_on_over_a_restart(alone):
+    clock = alone.directory / "clock"
+    clock.write_text(json.dumps({"rate": 3.0}))
+    written_ns = time.time_ns() - 100 * 10**9
+    os.utime(clock, ns=(written_ns, written_ns))
+    for _ in range(2):
+        alone.start(extra=("--clock", str(clock)))
+        (status,) = asyncio.run(exchange(alone.addresses["n1"], {"type": "status", "id": 1}))
+        assert 190 < (status["clock_ns"] - time.monotonic_ns()) / 1e9 < 300
+        alone.stop("n1", signal.SIGKILL)
 
 
 def test_an_orderly_stop_exits_0_and_leaves_a_readable_trace(servers):
