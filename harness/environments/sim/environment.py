@@ -22,15 +22,20 @@ from harness.environments.base import (
     Node,
     UsageError,
 )
+from harness.environments.faults import DiskSetting, Traffic
 from harness.environments.sim.host import TICK_NS, Answer, Host
 from harness.environments.sim.loop import Loop, SimFuture
 from harness.environments.sim.network import Network
+from raft_impl.codec import encode
 from raft_impl.mutants import UnknownMutantError, find
 from raft_impl.node import NodeConfig
 from raft_impl.trace import TraceRecord
+from raft_impl.types import Message
 
 T = TypeVar("T")
 _MS_NS = 1_000_000
+_HEADER_BYTES = 56
+"""Of IPv4, of TCP with time stamps, and of the frame."""
 
 
 class SimEnvironment(Environment):
@@ -46,8 +51,9 @@ class SimEnvironment(Environment):
         self._seed = seed
         self._directory = directory
         self._loop = Loop()
-        self._network = Network(self._loop, seed)
-        self._hosts: dict[Node, Host] = {}
+        self.network = Network(self._loop, seed, _packet_bytes)
+        self.hosts: dict[Node, Host] = {}
+        """The servers, for their counters of what faults did (`disk.seen`, `disk_error`, `standstills`)."""
         self._traces: list[BinaryIO] = []
         self._next_connection = 0
 
@@ -84,10 +90,10 @@ class SimEnvironment(Environment):
             except UnknownMutantError as error:
                 raise UsageError(str(error)) from error
         for node in self.nodes:
-            self._hosts[node] = self._host(node)
-        for host in self._hosts.values():
-            host.introduce(self._hosts.values())
-        for host in self._hosts.values():
+            self.hosts[node] = self._host(node)
+        for host in self.hosts.values():
+            host.introduce(self.hosts.values())
+        for host in self.hosts.values():
             host.start()
 
     def _host(self, node: Node) -> Host:
@@ -98,7 +104,7 @@ class SimEnvironment(Environment):
             heartbeat_ticks=self._adapter.heartbeat_ms * _MS_NS // TICK_NS,
             mutant=self._adapter.mutant,
         )
-        return Host(config, self._loop, self._network, self._seed, self._trace_to(self._directory / node))
+        return Host(config, self._loop, self.network, self._seed, self._trace_to(self._directory / node))
 
     def _trace_to(self, directory: Path) -> Callable[[TraceRecord], None]:
         directory.mkdir(parents=True, exist_ok=True)
@@ -112,43 +118,63 @@ class SimEnvironment(Environment):
         return trace
 
     async def teardown(self) -> None:
-        for host in self._hosts.values():
+        for host in self.hosts.values():
             host.kill()
         for file in self._traces:
             file.close()
 
     async def start(self, node: Node) -> None:
-        self._hosts[node].start()
+        self.hosts[node].start()
 
     async def stop(self, node: Node) -> None:
-        self._hosts[node].stop()
+        self.hosts[node].stop()
 
     async def kill(self, node: Node) -> None:
-        self._hosts[node].kill()
+        self.hosts[node].kill()
 
     async def pause(self, node: Node) -> None:
-        self._hosts[node].pause()
+        self.hosts[node].pause()
 
     async def resume(self, node: Node) -> None:
-        self._hosts[node].resume()
+        self.hosts[node].resume()
 
     async def cut(self, grudge: Grudge) -> None:
-        self._network.cut(grudge)
+        self.network.cut(grudge)
 
     async def heal(self) -> None:
-        self._network.cut({})
+        self.network.cut({})
 
     async def set_clock(self, node: Node, setting: ClockSetting) -> None:
-        self._hosts[node].set_clock(setting)
+        self.hosts[node].set_clock(setting)
+
+    async def shape(self, node: Node, sources: frozenset[Node], traffic: Traffic) -> None:
+        """Let packets from these peers travel to the node like that; `Traffic()` lifts it."""
+        self.network.shape(node, sources, traffic)
+
+    async def cut_clients(self, nodes: frozenset[Node]) -> None:
+        """Let these nodes, and no others, hear no client: neither the workload's nor a question of the harness."""
+        self.network.cut_clients(nodes)
+
+    async def set_disk(self, node: Node, setting: DiskSetting) -> None:
+        """Make the node's disk faulty; `DiskSetting()` is sound. Outlives the node, which may die of it."""
+        self.hosts[node].disk.set(setting)
+
+    async def lose_power(self, node: Node) -> None:
+        """Kill the node and lose what it had not synced. A dead node loses what it had not synced when it died."""
+        self.hosts[node].lose_power()
+
+    async def slow(self, node: Node, factor: float) -> None:
+        """Let the node run that many times slower; 1 is full speed."""
+        self.hosts[node].slow(factor)
 
     async def running(self, node: Node) -> bool:
-        return self._hosts[node].running
+        return self.hosts[node].running
 
     async def fetch(self, directory: Path) -> None:
         for file in self._traces:
             file.flush()
         if directory.resolve() != self._directory.resolve():
-            for node in self._hosts:
+            for node in self.hosts:
                 copy = directory / node / "trace.jsonl"
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes((self._directory / node / "trace.jsonl").read_bytes())
@@ -156,14 +182,20 @@ class SimEnvironment(Environment):
     # -- clients -------------------------------------------------------------------------------------------------
 
     async def connect(self, node: Node, timeout_s: float) -> Connection:
-        answered = SimFuture()
-        host = self._hosts[node]
+        outcome = SimFuture()
+        host = self.hosts[node]
+
+        def settle(refusal: str | None) -> None:
+            if not outcome.done():
+                outcome.set_result(refusal)
+
         # A standing process still has a kernel that accepts connections for it.
-        self._network.call(node, lambda _: answered.set_result(host.running), None)
-        if not await answered:
-            raise ConnectFailed(f"{node}: connection refused")
+        self.network.ask(node, lambda _: settle(None if host.running else "connection refused"), None)
+        self._loop.after(int(timeout_s * 1e9), settle, "timed out")
+        if (refusal := await outcome) is not None:
+            raise ConnectFailed(f"{node}: {refusal}")
         self._next_connection += 1
-        return SimConnection(self._loop, self._network, host, f"client {self._next_connection}")
+        return SimConnection(self._loop, self.network, host, f"client {self._next_connection}")
 
 
 class SimConnection:
@@ -187,7 +219,7 @@ class SimConnection:
             if not outcome.done():
                 outcome.set_result(answer)
 
-        self._network.call(self._host.name, lambda _: self._arrive(frame, settle), None)
+        self._network.ask(self._host.name, lambda _: self._arrive(frame, settle), None)
         self._loop.after(int(timeout_s * 1e9), settle, "timed out")
         answer = await outcome
         if not isinstance(answer, bytes):
@@ -200,7 +232,11 @@ class SimConnection:
             self._host.request(self._name, frame, answer)
         else:
             # Started anew since: it knows nothing of this connection and resets it.
-            self._network.call(self._host.name, answer, None)
+            self._network.answer(self._host.name, answer, None)
 
     def close(self) -> None:
         self._closed = True
+
+
+def _packet_bytes(message: Message) -> int:
+    return len(encode(message)) + _HEADER_BYTES

@@ -11,21 +11,19 @@ from functools import partial
 from random import Random
 
 from harness.environments.base import ClockSetting, Node
+from harness.environments.sim.disk import Disk
 from harness.environments.sim.loop import Loop
 from harness.environments.sim.network import Network
 from raft_impl.clock import NodeClock, Ticker
 from raft_impl.codec import decode_incoming, encode
+from raft_impl.node import Effects, NodeConfig
 from raft_impl.node import Node as RaftNode
-from raft_impl.node import NodeConfig
-from raft_impl.storage.memory import MemoryFiles
 from raft_impl.trace import TraceRecord
 from raft_impl.types import Message, Request, StatusRequest
 
 TICK_NS = 10_000_000
-_SYNC_NS = 200_000
-_SYNC_JITTER_NS = 400_000
-_SLOW_SYNC = 0.01
-_SLOW_SYNC_NS = 20_000_000
+_DUTY_NS = 100_000_000
+"""How often a slow server stands still and goes on."""
 
 Answer = Callable[[bytes | None], None]
 """Takes the answer to one client frame; None if the connection was lost instead."""
@@ -39,18 +37,23 @@ class Host:
         self, config: NodeConfig, loop: Loop, network: Network, seed: int, trace: Callable[[TraceRecord], None]
     ) -> None:
         self.name: Node = config.node
-        self.paused = False
+        self.disk = Disk(loop, Random(f"{seed}/disk/{self.name}"))
+        self.disk_error: str | None = None
+        """Why the last life ended by itself (a real server's exit status 1), if it did."""
+        self.standstills = 0
+        """How often the server was made to stand still for being slow."""
+        self.boot = 0
         self._config = config
         self._loop = loop
         self._network = network
         self._seed = seed
         self._trace = trace
-        self._files = MemoryFiles()
-        self._disk = Random(f"{seed}/disk/{self.name}")
         self._scheduler = Random(f"{seed}/scheduler/{self.name}")
         self._clock = NodeClock()
         self._ticker = Ticker(TICK_NS, config.election_ticks)
-        self.boot = 0
+        self._paused = False
+        self._stalled = False
+        self._slowness = 0
         self._node: RaftNode | None = None
         self._mailboxes: dict[Node, Callable[[Message], None]] = {}
         self._answers: dict[int, Answer] = {}
@@ -61,6 +64,10 @@ class Host:
     def running(self) -> bool:
         return self._node is not None
 
+    @property
+    def _standing(self) -> bool:
+        return self._paused or self._stalled
+
     def introduce(self, hosts: Iterable[Host]) -> None:
         """Know where the mail for each of the others goes."""
         self._mailboxes = {host.name: partial(host.receive, self.name) for host in hosts if host is not self}
@@ -68,12 +75,17 @@ class Host:
     # -- life and death ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start on what the disk holds. A running server is left alone."""
+        """Start on what the disk holds; a disk that fails ends that too. A running server is left alone."""
         if self._node is not None:
             return
         self.boot += 1
+        self.disk_error = None
         timer = Random(f"{self._seed}/timer/{self.name}/{self.boot}")
-        self._node = RaftNode(self._config, self._files, timer, self._trace, self.boot)
+        try:
+            self._node = RaftNode(self._config, self.disk.files(), timer, self._trace, self.boot)
+        except OSError as error:
+            self.disk_error = str(error)
+            return
         self._ticker = Ticker(TICK_NS, self._config.election_ticks)
         self._loop.after(int(timer.random() * TICK_NS), self._tick, self.boot)
         self._pump()
@@ -84,32 +96,80 @@ class Host:
             return
         self._node.stop()
         self._pump()
+        if self._node is not None:
+            self._node.close()
         self.kill()
 
     def kill(self) -> None:
         """Die at once. What was written stays written; whoever waits for an answer sees the connection go."""
         self._node = None
-        self.paused = False
+        self._paused = False
         self._waiting.clear()
         answers, self._answers = self._answers, {}
         for answer in answers.values():
-            self._network.call(self.name, answer, None)
+            self._network.answer(self.name, answer, None)
+
+    def lose_power(self) -> None:
+        """Die at once, and lose what was not synced."""
+        self.kill()
+        self.disk.lose_power()
+
+    def _fail(self, error: OSError) -> None:
+        """End as a server does when its disk fails: nobody knows what is durable, so nothing more is said."""
+        node = self._node
+        self.kill()
+        self.disk_error = str(error)
+        if node is not None:
+            node.close()
 
     def pause(self) -> None:
         """Stand still. What arrives meanwhile waits in the sockets' buffers."""
-        self.paused = self._node is not None
+        self._paused = self._node is not None
 
     def resume(self) -> None:
-        """Go on. Each connection's data is in order, but nothing says which connection is read first."""
-        if not self.paused:
+        """Go on."""
+        self._paused = False
+        self._catch_up()
+
+    def slow(self, factor: float) -> None:
+        """Run `factor` times slower from now on, also after a restart; 1 is full speed.
+
+        By turns, as with SIGSTOP and SIGCONT: the server stands still for its share of each 100 ms.
+        """
+        if not factor >= 1:
+            raise ValueError(f"slow {factor}: must be 1 or more")
+        self._slowness += 1
+        self._stalled = False
+        self._catch_up()
+        run_ns = int(_DUTY_NS / factor)
+        if run_ns < _DUTY_NS:
+            self._loop.after(run_ns, self._stall, (self._slowness, run_ns))
+
+    def _stall(self, duty: tuple[int, int]) -> None:
+        slowness, run_ns = duty
+        if slowness == self._slowness:
+            self._stalled = True
+            self.standstills += self._node is not None
+            self._loop.after(_DUTY_NS - run_ns, self._go_on, duty)
+
+    def _go_on(self, duty: tuple[int, int]) -> None:
+        slowness, run_ns = duty
+        if slowness == self._slowness:
+            self._stalled = False
+            self._catch_up()
+            self._loop.after(run_ns, self._stall, duty)
+
+    def _catch_up(self) -> None:
+        """Do what has waited. Each connection's data is in order, but nothing says which connection is read first."""
+        if self._standing:
             return
-        self.paused = False
         waiting, self._waiting = self._waiting, []
         for task in _by_connection(waiting, self._scheduler):
             task()
 
-    def set_clock(self, setting: ClockSetting) -> None:
-        self._clock.set(self._loop.now_ns, setting.offset_ms, setting.rate)
+    def set_clock(self, setting: ClockSetting, strobe_ms: float = 0.0) -> None:
+        """Set the clock; with `strobe_ms`, to the setting and to the true time by turns, for so long each."""
+        self._clock.set(self._loop.now_ns, setting.offset_ms, setting.rate, strobe_ms)
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
@@ -118,7 +178,7 @@ class Host:
         node = self._node
         if node is None:
             return
-        if self.paused:
+        if self._standing:
             self._waiting.append((source, lambda: self.receive(source, message)))
             return
         node.receive(source, message)
@@ -128,15 +188,15 @@ class Host:
         """A client's frame has arrived on the named connection."""
         node = self._node
         if node is None:
-            self._network.call(self.name, answer, None)
+            self._network.answer(self.name, answer, None)
             return
-        if self.paused:
+        if self._standing:
             self._waiting.append((connection, lambda: self.request(connection, frame, answer)))
             return
         question = decode_incoming(frame)
         if isinstance(question, StatusRequest):
             status = node.status(question.id, self._clock.read(self._loop.now_ns), self.boot)
-            self._network.call(self.name, answer, encode(status))
+            self._network.answer(self.name, answer, encode(status))
             return
         assert isinstance(question, Request), f"a client says {question!r}"
         self._next_token += 1
@@ -150,7 +210,7 @@ class Host:
         if node is None or boot != self.boot:
             return
         self._loop.after(TICK_NS, self._tick, boot)
-        if self.paused:
+        if self._standing:
             return
         for _ in range(self._ticker.due(self._clock.read(self._loop.now_ns))):
             node.tick()
@@ -161,33 +221,37 @@ class Host:
         node = self._node
         if node is None or boot != self.boot:
             return
-        if self.paused:
+        if self._standing:
             self._waiting.append(("disk", lambda: self._synced(sync)))
             return
-        target()
+        try:
+            target()
+        except OSError as error:
+            self._fail(error)
+            return
         node.synced()
         self._pump()
 
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Do what the node says until it says nothing."""
+        """Do what the node says until it says nothing, or until its disk fails."""
         node = self._node
         assert node is not None
-        send, name, mailboxes = self._network.send, self.name, self._mailboxes
-        while (effects := node.poll()) is not None:
-            for peer, message in effects.messages:
-                send(name, peer, mailboxes[peer], message)
-            for token, reply in effects.replies:
-                self._network.call(name, self._answers.pop(token), encode(reply))
-            if effects.sync:
-                self._loop.after(self._sync_ns(), self._synced, (self.boot, node.sync_target()))
+        try:
+            while (effects := node.poll()) is not None:
+                self._perform(node, effects)
+        except OSError as error:
+            self._fail(error)
 
-    def _sync_ns(self) -> int:
-        chance = self._disk.random
-        if chance() < _SLOW_SYNC:
-            return int(chance() * _SLOW_SYNC_NS)
-        return _SYNC_NS + int(chance() * _SYNC_JITTER_NS)
+    def _perform(self, node: RaftNode, effects: Effects) -> None:
+        send, name, mailboxes = self._network.send, self.name, self._mailboxes
+        for peer, message in effects.messages:
+            send(name, peer, mailboxes[peer], message)
+        for token, reply in effects.replies:
+            self._network.answer(name, self._answers.pop(token), encode(reply))
+        if effects.sync:
+            self.disk.after_sync(self._synced, (self.boot, node.sync_target()))
 
 
 def _by_connection(waiting: Sequence[tuple[str, Task]], random: Random) -> list[Task]:

@@ -1,19 +1,24 @@
 """The simulated network: when a packet arrives, if it does.
 
-Lives here: delays, losses, duplicates and cuts. Must not live here: what packets carry, or who reads them.
+Lives here: which packets faults touch, and what an unbroken network does. Must not live here: what packets carry, who
+reads them, or the rules of shaped traffic.
 
-Each link draws from a random stream of its own, so that what happens on one link never changes another. Packets
-overtake each other: Raft must not depend on order, and a simulator that kept it would hide that.
+Each link draws from random streams of its own, so that what happens on one link never changes another, and a fault
+that is not there changes nothing. Packets overtake each other: Raft must not depend on order, and a simulator that
+kept it would hide that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
 from harness.environments.base import Grudge, Node
+from harness.environments.faults import Traffic
 from harness.environments.sim.loop import Loop
+from harness.environments.sim.shaping import PacketCounts, Shaper
 
 _LATENCY_NS = 150_000
 _JITTER_NS = 350_000
@@ -26,21 +31,49 @@ Delivery = Callable[[Any], None]
 
 
 class Network:
-    """Links between all nodes, and between the harness and each node (which no fault touches)."""
+    """Links between all nodes, and between the clients, which are one place, and each node.
 
-    def __init__(self, loop: Loop, seed: int) -> None:
+    Faults act where packets arrive, as a node's own firewall and queues would, on packets already on their way too.
+    """
+
+    def __init__(self, loop: Loop, seed: int, size_bytes: Callable[[Any], int]) -> None:
+        """`size_bytes` says how large a peer's packet is on the wire; it is asked on shaped links only."""
         self._loop = loop
         self._seed = seed
-        self._streams: dict[tuple[str, str], Random] = {}
+        self._size_bytes = size_bytes
+        self._streams: dict[tuple[str, str, str], Random] = {}
         self._grudge: Grudge = {}
+        self._deaf: frozenset[Node] = frozenset()
+        self._shapers: dict[tuple[Node, Node], Shaper] = {}
+        self.counts: defaultdict[Node, PacketCounts] = defaultdict(PacketCounts)
+        """What faults did to the packets that arrived at each node, since the beginning."""
+
+    # -- faults --------------------------------------------------------------------------------------------------
 
     def cut(self, grudge: Grudge) -> None:
-        """From now on packets that arrive against the grudge are dropped, also those already on their way."""
+        """From now on packets that arrive against the grudge are dropped."""
         self._grudge = grudge
+
+    def cut_clients(self, nodes: Iterable[Node]) -> None:
+        """From now on these nodes, and no others, hear no client; what they say still reaches the clients."""
+        self._deaf = frozenset(nodes)
+
+    def shape(self, node: Node, sources: Iterable[Node], traffic: Traffic) -> None:
+        """From now on packets from each of the peers travel to the node like that; sound traffic lifts the fault.
+
+        Each link has the whole rate for itself. What is on a slow link already stays as late as it is.
+        """
+        for source in sources:
+            if traffic.is_sound:
+                self._shapers.pop((source, node), None)
+            else:
+                self._shapers[source, node] = Shaper(traffic, self._stream("shape", source, node), self.counts[node])
+
+    # -- packets -------------------------------------------------------------------------------------------------
 
     def send(self, source: Node, destination: Node, deliver: Delivery, packet: object) -> None:
         """Let `deliver(packet)` happen at the destination: usually once, sometimes late, twice or never."""
-        chance = self._stream(source, destination).random
+        chance = self._stream("link", source, destination).random
         fate = chance()
         if fate < _LOSS:
             return
@@ -48,23 +81,41 @@ class Network:
         if fate < _LOSS + _DUPLICATE:
             self._loop.after(self._delay_ns(chance), self._arrive, (source, destination, deliver, packet))
 
-    def call(self, node: Node, deliver: Delivery, packet: object) -> None:
-        """Let `deliver(packet)` happen, surely and once, after the delay between the harness and a node."""
-        chance = self._stream("harness", node).random
-        self._loop.after(_LATENCY_NS + int(chance() * _JITTER_NS), deliver, packet)
+    def ask(self, node: Node, deliver: Delivery, packet: object) -> None:
+        """Let `deliver(packet)` happen at the node, once, unless the node is cut off from clients when it arrives."""
+        self._loop.after(self._client_delay_ns(node), self._arrive_from_client, (node, deliver, packet))
+
+    def answer(self, node: Node, deliver: Delivery, packet: object) -> None:
+        """Let `deliver(packet)` happen at a client of the node, surely and once."""
+        self._loop.after(self._client_delay_ns(node), deliver, packet)
 
     def _arrive(self, parcel: tuple[Node, Node, Delivery, object]) -> None:
         source, destination, deliver, packet = parcel
-        if source not in self._grudge.get(destination, ()):
+        if source in self._grudge.get(destination, ()):
+            self.counts[destination].dropped += 1
+        elif (shaper := self._shapers.get((source, destination))) is not None:
+            for delay_ns in shaper.delays_ns(self._loop.now_ns, self._size_bytes(packet)):
+                self._loop.after(delay_ns, deliver, packet)
+        else:
             deliver(packet)
+
+    def _arrive_from_client(self, parcel: tuple[Node, Delivery, object]) -> None:
+        node, deliver, packet = parcel
+        if node in self._deaf:
+            self.counts[node].dropped += 1
+        else:
+            deliver(packet)
+
+    def _client_delay_ns(self, node: Node) -> int:
+        return _LATENCY_NS + int(self._stream("link", "harness", node).random() * _JITTER_NS)
 
     def _delay_ns(self, chance: Callable[[], float]) -> int:
         if chance() < _SLOW:
             return int(chance() * _SLOW_NS)
         return _LATENCY_NS + int(chance() * _JITTER_NS)
 
-    def _stream(self, source: str, destination: str) -> Random:
-        stream = self._streams.get((source, destination))
+    def _stream(self, kind: str, source: str, destination: str) -> Random:
+        stream = self._streams.get((kind, source, destination))
         if stream is None:
-            stream = self._streams[source, destination] = Random(f"{self._seed}/link/{source}/{destination}")
+            stream = self._streams[kind, source, destination] = Random(f"{self._seed}/{kind}/{source}/{destination}")
         return stream
