@@ -73,7 +73,7 @@ class SimGround(Ground):
     async def heard(self) -> Heard:
         heard: dict[Node, set[Node]] = {node: set() for node in NODES}
         for source, destination in _pairs():
-            self._environment._network.send(source, destination, heard[destination].add, source)
+            self._environment.network.send(source, destination, heard[destination].add, source)
         await self._environment.sleep(1)
         return {node: frozenset(sources) for node, sources in heard.items()}
 
