@@ -177,10 +177,11 @@ class _FaultyFile:
 
     def write_down(self) -> File:
         """Let go all that is held; return the file below."""
-        self.appear()
-        assert self._file is not None
+        if self._file is None:
+            self.appear()
         if self._unsynced:
             self._pass_down(self._appended)
+        assert self._file is not None
         return self._file
 
     def close(self) -> None:
