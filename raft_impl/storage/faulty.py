@@ -82,15 +82,18 @@ class DiskFaults:
     def check_sync(self) -> None:
         """Wait if the disk is slow; then raise EIO if syncs fail."""
         with self.lock:
-            if self.current().sync_delay_ms > 0:
+            setting = self.current()
+            if setting.sync_delay_ms > 0:
                 self._seen.delayed += 1
                 self._report()
-        self._wait(self._delay_ms)
-        with self.lock:
-            if self.current().sync_error:
+        if setting.sync_delay_ms > 0:
+            self._wait(lambda: self._setting().sync_delay_ms)
+            setting = self._setting()
+        if setting.sync_error:
+            with self.lock:
                 self._seen.failed += 1
                 self._report()
-                raise OSError(errno.EIO, "input/output error (injected)")
+            raise OSError(errno.EIO, "input/output error (injected)")
 
     def hold(self, size: int) -> None:
         """Take note of an append that is held back."""
@@ -103,9 +106,9 @@ class DiskFaults:
         self._seen.held_bytes -= size
         self._report()
 
-    def _delay_ms(self) -> float:
+    def _setting(self) -> DiskSetting:
         with self.lock:
-            return self.current().sync_delay_ms
+            return self.current()
 
 
 class _FaultyFile:

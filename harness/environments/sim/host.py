@@ -51,8 +51,7 @@ class Host:
         self._scheduler = Random(f"{seed}/scheduler/{self.name}")
         self._clock = NodeClock()
         self._ticker = Ticker(TICK_NS, config.election_ticks)
-        self._paused = False
-        self._stalled = False
+        self._standing: set[str] = set()  # still, because it is "paused", "slow", or both
         self._slowness = 0
         self._node: RaftNode | None = None
         self._mailboxes: dict[Node, Callable[[Message], None]] = {}
@@ -63,10 +62,6 @@ class Host:
     @property
     def running(self) -> bool:
         return self._node is not None
-
-    @property
-    def _standing(self) -> bool:
-        return self._paused or self._stalled
 
     def introduce(self, hosts: Iterable[Host]) -> None:
         """Know where the mail for each of the others goes."""
@@ -103,7 +98,7 @@ class Host:
     def kill(self) -> None:
         """Die at once. What was written stays written; whoever waits for an answer sees the connection go."""
         self._node = None
-        self._paused = False
+        self._standing.discard("paused")
         self._waiting.clear()
         answers, self._answers = self._answers, {}
         for answer in answers.values():
@@ -124,11 +119,12 @@ class Host:
 
     def pause(self) -> None:
         """Stand still. What arrives meanwhile waits in the sockets' buffers."""
-        self._paused = self._node is not None
+        if self._node is not None:
+            self._standing.add("paused")
 
     def resume(self) -> None:
         """Go on."""
-        self._paused = False
+        self._standing.discard("paused")
         self._catch_up()
 
     def slow(self, factor: float) -> None:
@@ -139,7 +135,7 @@ class Host:
         if not factor >= 1:
             raise ValueError(f"slow {factor}: must be 1 or more")
         self._slowness += 1
-        self._stalled = False
+        self._standing.discard("slow")
         self._catch_up()
         run_ns = int(_DUTY_NS / factor)
         if run_ns < _DUTY_NS:
@@ -148,14 +144,14 @@ class Host:
     def _stall(self, duty: tuple[int, int]) -> None:
         slowness, run_ns = duty
         if slowness == self._slowness:
-            self._stalled = True
+            self._standing.add("slow")
             self.standstills += self._node is not None
             self._loop.after(_DUTY_NS - run_ns, self._go_on, duty)
 
     def _go_on(self, duty: tuple[int, int]) -> None:
         slowness, run_ns = duty
         if slowness == self._slowness:
-            self._stalled = False
+            self._standing.discard("slow")
             self._catch_up()
             self._loop.after(run_ns, self._stall, duty)
 
