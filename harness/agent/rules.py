@@ -1,0 +1,69 @@
+"""Rules that send packets into a packet queue, or drop some, as lines for iptables-restore.
+
+Lives here: pure text. Must not live here: running anything, or chains: the caller makes a chain of its own and jumps to
+it from INPUT of the filter table.
+
+A rule matches what comes FROM the addresses named TO the node's own address, and nothing else: whoever is not named,
+such as the harness, is never held up.
+
+The way of a packet through the rules of one queue:
+
+    INPUT ── chain ── NFQUEUE ── (held) ── verdict NF_REPEAT, marked RELEASED ── INPUT ── chain returns ── other rules
+                                           or marked TWICE: ── INPUT ── chain: TEE, returns ── other rules
+                                                                                └─ copy ── INPUT ── chain returns ── ...
+
+Released packets meet the whole of INPUT again. So other rules of the machine still judge them (a plain accept would
+pass them by), several queues work one after the other, and a cut made while packets are held drops them. It follows
+that a chain that counts on seeing each packet once, such as random loss, belongs behind the chains of queues.
+
+A verdict cannot send a packet twice; the copy is made by TEE (xt_TEE, in the kernel since 2.6.35). It needs NET_ADMIN
+alone, no raw socket. Its gateway is the node itself, so the copy comes in once more, through `lo` and untracked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_QUEUES_IN_MARK = 8
+_FIRST_BIT = 16
+
+
+class Marks(NamedTuple):
+    """The bits of the firewall mark that the packets of one queue get."""
+
+    released: int
+    twice: int
+
+
+def marks(number: int) -> Marks:
+    """The bits of queue `number`. Queues that the same packets go through must differ in the number modulo 8."""
+    released = 1 << (_FIRST_BIT + 2 * (number % _QUEUES_IN_MARK))
+    return Marks(released, released << 1)
+
+
+def queue_rules(chain: str, sources: Sequence[str], destination: str, number: int) -> list[str]:
+    """What sends packets from `sources` to `destination` through queue `number`; no rule where there is no source.
+
+    A queue that nobody owns lets them through.
+    """
+    if not sources:
+        return []
+    released, twice = (f"-m mark --mark {bit:#x}/{bit:#x}" for bit in marks(number))
+    to_us = f"-A {chain} -d {destination}"
+    return [
+        f"{to_us} {released} -j RETURN",
+        # The copy takes over the mark, and must be known as one when it comes in.
+        f"{to_us} {twice} -j MARK --set-xmark {marks(number).released:#x}/{marks(number).released:#x}",
+        f"{to_us} {twice} -j TEE --gateway {destination}",
+        f"{to_us} {twice} -j RETURN",
+        f"-A {chain} -s {','.join(sources)} -d {destination} -j NFQUEUE --queue-num {number} --queue-bypass",
+    ]
+
+
+def loss_rules(chain: str, sources: Sequence[str], destination: str, loss: float) -> list[str]:
+    """What drops that fraction of the packets from `sources` to `destination` (xt_statistic, no queue)."""
+    if not sources:
+        return []
+    which = f"-s {','.join(sources)} -d {destination} -m statistic --mode random --probability {loss:.9f}"
+    return [f"-A {chain} {which} -j DROP"]

@@ -1,0 +1,199 @@
+"""How a packet queue begins, ends and lives with other rules, between addresses of the private namespace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.agent.netlink import QueueSocket
+from harness.agent.queue import PacketQueue
+from harness.agent.rules import queue_rules
+from harness.agent.traffic import Traffic
+
+pytestmark = pytest.mark.local
+
+PEER, OTHER, OURS = "127.0.1.1", "127.0.1.3", "127.0.1.2"
+DEADLINE_S = 10.0
+WIRE = Path(__file__).with_name("wire.py")
+HARNESS = Path(__file__).parents[2] / "harness"
+
+
+def test_what_is_held_is_released_at_the_end() -> None:
+    with rules(queue_rules("SB-a", [PEER], OURS, 1)), Datagrams() as datagrams:
+        queue = PacketQueue(1, Traffic(delay_ms=60_000), seed=1)
+        datagrams.send(PEER, b"held")
+        wait_until(lambda: queue.counters().held == 1)
+        queue.close()
+        assert datagrams.receive() == b"held"
+        assert not queue.running
+        queue.close()
+
+
+def test_only_the_sources_named_are_held() -> None:
+    with rules(queue_rules("SB-a", [PEER], OURS, 1)), Datagrams() as datagrams, queueing(1, delay_ms=200):
+        datagrams.send(PEER, b"first")
+        datagrams.send(OTHER, b"second")
+        assert [datagrams.receive(), datagrams.receive()] == [b"second", b"first"]
+
+
+def test_two_queues_work_one_after_the_other() -> None:
+    both = [*queue_rules("SB-a", [PEER], OURS, 1), *queue_rules("SB-b", [PEER], OURS, 2)]
+    with rules(both), Datagrams() as datagrams, queueing(1, delay_ms=60) as one, queueing(2, delay_ms=40) as two:
+        begin = time.monotonic()
+        datagrams.send(PEER, b"slow")
+        assert datagrams.receive() == b"slow"
+        assert 0.1 <= time.monotonic() - begin < 0.2
+        assert one.counters().delayed == two.counters().delayed == 1
+
+
+def test_a_copy_is_one_packet_for_the_next_queue() -> None:
+    both = [*queue_rules("SB-a", [PEER], OURS, 1), *queue_rules("SB-b", [PEER], OURS, 2)]
+    with rules(both), Datagrams() as datagrams, queueing(1, duplicate=1), queueing(2, duplicate=1) as two:
+        datagrams.send(PEER, b"four times")
+        assert [datagrams.receive() for _ in range(4)] == [b"four times"] * 4
+        assert two.counters().received == 2
+
+
+def test_released_packets_meet_the_other_rules() -> None:
+    behind = ["-A SB-b -s 127.0.1.1 -d 127.0.1.2 -p udp -m length --length 31 -j DROP"]
+    with rules([*queue_rules("SB-a", [PEER], OURS, 1), *behind]), Datagrams() as datagrams, queueing(1, delay_ms=20):
+        datagrams.send(PEER, b"bad")  # 31 bytes with its headers
+        datagrams.send(PEER, b"good")
+        assert datagrams.receive() == b"good"
+
+
+def test_a_cut_drops_what_is_held() -> None:
+    with rules(queue_rules("SB-a", [PEER], OURS, 1)), Datagrams() as datagrams, queueing(1, delay_ms=100) as queue:
+        datagrams.send(PEER, b"held")
+        wait_until(lambda: queue.counters().held == 1)
+        with rules(["-A SB-b -s 127.0.1.1 -d 127.0.1.2 -j DROP"]):
+            wait_until(lambda: queue.counters().held == 0)
+        datagrams.send(PEER, b"later")
+        assert datagrams.receive() == b"later"
+
+
+def test_marks_of_others_stay() -> None:
+    marking = ["-A SB-a -s 127.0.1.1 -j MARK --set-xmark 0x5/0xff"]
+    seen = ["-A SB-b -s 127.0.1.1 -d 127.0.1.2 -m mark ! --mark 0x5/0xff -j DROP"]
+    with (
+        rules([*marking, *queue_rules("SB-a", [PEER], OURS, 1), *seen]),
+        Datagrams() as datagrams,
+        queueing(1, delay_ms=1),
+    ):
+        datagrams.send(PEER, b"marked")
+        assert datagrams.receive() == b"marked"
+
+
+def test_what_a_full_queue_cannot_take_passes() -> None:
+    with (
+        rules(queue_rules("SB-a", [PEER], OURS, 1)),
+        Datagrams() as datagrams,
+        closing(QueueSocket(1, max_length=10)) as queue,
+    ):
+        for number in range(30):
+            datagrams.send(PEER, bytes([number]))
+        assert [datagrams.receive()[0] for _ in range(20)] == list(range(10, 30))
+        assert len(list(queue.receive(100))) == 10
+
+
+def test_packets_that_came_too_fast_are_counted() -> None:
+    sent = 40_000
+    with rules(queue_rules("SB-a", [PEER], OURS, 1)), Datagrams() as datagrams, owner(1) as process:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        for _ in range(sent):
+            datagrams.send(PEER, b"")
+        process.send_signal(signal.SIGCONT)
+        wait_until(lambda: queued(1) == 0)
+        datagrams.send(PEER, b"")
+        wait_until(lambda: queued(1) == 0)
+        counters = json.loads(process.communicate(timeout=DEADLINE_S)[0])
+    assert counters["received"] + counters["missed"] == sent + 1
+    assert counters["missed"] > 0
+
+
+# -- means -------------------------------------------------------------------------------------------------------------
+
+
+class Datagrams:
+    """A socket of ours that receives, and one for each sender."""
+
+    def __enter__(self) -> Datagrams:
+        self._ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._ours.bind((OURS, 0))
+        self._ours.settimeout(DEADLINE_S)
+        self._senders = {address: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for address in (PEER, OTHER)}
+        for address, sender in self._senders.items():
+            sender.bind((address, 0))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in (self._ours, *self._senders.values()):
+            one.close()
+
+    def send(self, source: str, data: bytes) -> None:
+        self._senders[source].sendto(data, self._ours.getsockname())
+
+    def receive(self) -> bytes:
+        return self._ours.recv(65536)
+
+
+@contextmanager
+def rules(lines: Sequence[str]) -> Iterator[None]:
+    """The rules in their chains, which INPUT jumps to in the order of their names."""
+    chains = sorted({line.split()[1] for line in lines})
+    created = [f":{chain} - [0:0]" for chain in chains]
+    restore([*created, *(f"-A INPUT -j {chain}" for chain in chains), *lines])
+    try:
+        yield
+    finally:
+        restore([line for chain in chains for line in (f"-D INPUT -j {chain}", f"-F {chain}", f"-X {chain}")])
+
+
+def restore(lines: Sequence[str]) -> None:
+    text = "\n".join(["*filter", *lines, "COMMIT", ""])
+    subprocess.run(["iptables-restore", "--wait", "5", "--noflush"], input=text, text=True, check=True)
+
+
+@contextmanager
+def queueing(number: int, **traffic: float) -> Iterator[PacketQueue]:
+    with closing(PacketQueue(number, Traffic(**traffic), seed=1)) as queue:
+        yield queue
+
+
+@contextmanager
+def owner(number: int) -> Iterator[subprocess.Popen[str]]:
+    """A process that owns a queue with nothing to do."""
+    environment = {**os.environ, "PYTHONPATH": str(HARNESS)}
+    command = [sys.executable, str(WIRE), "own", str(number), "{}", "1"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def queued(number: int) -> int:
+    """How many packets the kernel holds in that queue (the third column)."""
+    lines = Path("/proc/net/netfilter/nfnetlink_queue").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[2]) for line in lines if int(line.split()[0]) == number)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.001)
