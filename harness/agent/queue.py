@@ -4,7 +4,8 @@ Lives here: the thread with its clock, and the counts that are the evidence. Mus
 packet (traffic), bytes (netlink), rules (rules).
 
 The thread sleeps in select until a packet comes or the next one is due. select and not poll: its time-out has
-microseconds. A thread is timely enough in a process that does little else (benchmarks/traffic.py measures both).
+microseconds. A thread is timely in a process that does nothing else. Where other threads compute, it waits for the
+interpreter's lock; `sys.setswitchinterval(1e-4)` keeps that short (benchmarks/traffic.py measures all three).
 
 However the process ends, the kernel drops the packets that are held, and lets all later ones through.
 """
@@ -42,7 +43,8 @@ class Counters:
     reordered: int = 0
     """Released before a packet that came before them."""
     missed: int = 0
-    """Passed unseen by the queue because they came faster than it read."""
+    """Passed unseen because they came faster than they were read. What passes because 65536 are held is not known here,
+    but the counter of the rule knows all that came."""
     held: int = 0
     """Waiting now."""
 
@@ -105,8 +107,10 @@ class PacketQueue:
 
     def _receive(self) -> int:
         """How many packets came, at most a batch."""
-        before, now_ns = self._counters.received, time.monotonic_ns()
-        verdicts = [verdict for packet in self._socket.receive(_BATCH) if (verdict := self._judge(packet, now_ns))]
+        before = self._counters.received
+        # The time is taken for each packet: while one waits for the interpreter's lock, others come.
+        arrivals = ((packet, time.monotonic_ns()) for packet in self._socket.receive(_BATCH))
+        verdicts = [verdict for packet, now_ns in arrivals if (verdict := self._judge(packet, now_ns))]
         if verdicts:
             self._socket.give(verdicts)
         return self._counters.received - before

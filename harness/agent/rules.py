@@ -42,22 +42,36 @@ def marks(number: int) -> Marks:
     return Marks(released, released << 1)
 
 
-def queue_rules(chain: str, sources: Sequence[str], destination: str, number: int) -> list[str]:
+def queue_rules(
+    chain: str, sources: Sequence[str], destination: str, number: int, duplicates: bool = True
+) -> list[str]:
     """What sends packets from `sources` to `destination` through queue `number`; no rule where there is no source.
 
-    A queue that nobody owns lets them through.
+    A queue that nobody owns lets them through. Without `duplicates` a packet is never sent twice, and the rules do
+    without xt_TEE.
     """
     if not sources:
         return []
-    released, twice = (f"-m mark --mark {bit:#x}/{bit:#x}" for bit in marks(number))
     to_us = f"-A {chain} -d {destination}"
+    back = _copying(to_us, destination, marks(number)) if duplicates else [_returning(to_us, marks(number))]
+    queue = f"-A {chain} -s {','.join(sources)} -d {destination} -j NFQUEUE --queue-num {number} --queue-bypass"
+    return [*back, queue]
+
+
+def _returning(to_us: str, bits: Marks) -> str:
+    """Let pass what has one of the marks, that is, has been released."""
+    return f"{to_us} -m mark ! --mark 0x0/{bits.released | bits.twice:#x} -j RETURN"
+
+
+def _copying(to_us: str, destination: str, bits: Marks) -> list[str]:
+    """The same, and send once more what is to be sent twice."""
+    released, twice = (f"{to_us} -m mark --mark {bit:#x}/{bit:#x}" for bit in bits)
     return [
-        f"{to_us} {released} -j RETURN",
+        f"{released} -j RETURN",
         # The copy takes over the mark, and must be known as one when it comes in.
-        f"{to_us} {twice} -j MARK --set-xmark {marks(number).released:#x}/{marks(number).released:#x}",
-        f"{to_us} {twice} -j TEE --gateway {destination}",
-        f"{to_us} {twice} -j RETURN",
-        f"-A {chain} -s {','.join(sources)} -d {destination} -j NFQUEUE --queue-num {number} --queue-bypass",
+        f"{twice} -j MARK --set-xmark {bits.released:#x}/{bits.released:#x}",
+        f"{twice} -j TEE --gateway {destination}",
+        f"{twice} -j RETURN",
     ]
 
 

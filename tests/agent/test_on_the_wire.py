@@ -93,7 +93,7 @@ class Measurement:
         """Of the probe's JSON, which must show no trace of the fault before and after it."""
         for phase in ("before", "after"):
             Observation(**result[phase]).assert_undisturbed()
-        assert result["queues"] == []
+        assert result["left"] == []
         killed = Observation(**result["killed"]) if "killed" in result else None
         return cls(Observation(**result["during"]), killed, result.get("counters", {}))
 

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import socket
 import subprocess
-import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
 
 from harness.agent.netlink import QueueSocket
 from harness.agent.queue import PacketQueue
 from harness.agent.rules import queue_rules
-from harness.agent.traffic import Traffic
+from harness.agent.traffic import Fate, Scheduler, Traffic
 
 pytestmark = pytest.mark.local
 
 PEER, OTHER, OURS = "127.0.1.1", "127.0.1.3", "127.0.1.2"
 DEADLINE_S = 10.0
-WIRE = Path(__file__).with_name("wire.py")
-HARNESS = Path(__file__).parents[2] / "harness"
 
 
 def test_what_is_held_is_released_at_the_end() -> None:
@@ -82,6 +76,16 @@ def test_a_cut_drops_what_is_held() -> None:
         assert datagrams.receive() == b"later"
 
 
+def test_a_packet_that_the_rules_cannot_copy_passes_once() -> None:
+    """Traffic that duplicates, behind rules that do not, must not send a packet round in circles."""
+    no_copies = queue_rules("SB-a", [PEER], OURS, 1, duplicates=False)
+    with rules(no_copies), Datagrams() as datagrams, queueing(1, duplicate=1) as queue:
+        datagrams.send(PEER, b"first")
+        datagrams.send(PEER, b"second")
+        assert [datagrams.receive(), datagrams.receive()] == [b"first", b"second"]
+        assert queue.counters().received == 2
+
+
 def test_marks_of_others_stay() -> None:
     marking = ["-A SB-a -s 127.0.1.1 -j MARK --set-xmark 0x5/0xff"]
     seen = ["-A SB-b -s 127.0.1.1 -d 127.0.1.2 -m mark ! --mark 0x5/0xff -j DROP"]
@@ -106,20 +110,29 @@ def test_what_a_full_queue_cannot_take_passes() -> None:
         assert len(list(queue.receive(100))) == 10
 
 
-def test_packets_that_came_too_fast_are_counted() -> None:
-    sent = 40_000
-    with rules(queue_rules("SB-a", [PEER], OURS, 1)), Datagrams() as datagrams, owner(1) as process:
-        process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-        for _ in range(sent):
+def test_packets_that_came_too_fast_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    decide, go = Scheduler.decide, threading.Event()
+
+    def decide_when_told(scheduler: Scheduler, now_ns: int, size: int) -> Fate:
+        go.wait(DEADLINE_S)
+        return decide(scheduler, now_ns, size)
+
+    monkeypatch.setattr(Scheduler, "decide", decide_when_told)
+    with rules(queue_rules("SB-a", [PEER], OURS, 1)), Datagrams() as datagrams, queueing(1) as queue:
+        for _ in range(40_000):
             datagrams.send(PEER, b"")
-        process.send_signal(signal.SIGCONT)
-        wait_until(lambda: queued(1) == 0)
-        datagrams.send(PEER, b"")
-        wait_until(lambda: queued(1) == 0)
-        counters = json.loads(process.communicate(timeout=DEADLINE_S)[0])
-    assert counters["received"] + counters["missed"] == sent + 1
-    assert counters["missed"] > 0
+        go.set()
+
+        def all_are_counted() -> bool:
+            """Gaps are seen by what comes after them, so send one more until there is none."""
+            counters = queue.counters()
+            if counters.received + counters.missed == datagrams.sent:
+                return True
+            datagrams.send(PEER, b"")
+            return False
+
+        wait_until(all_are_counted)
+        assert queue.counters().missed > 0
 
 
 # -- means -------------------------------------------------------------------------------------------------------------
@@ -132,6 +145,7 @@ class Datagrams:
         self._ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._ours.bind((OURS, 0))
         self._ours.settimeout(DEADLINE_S)
+        self.sent = 0
         self._senders = {address: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for address in (PEER, OTHER)}
         for address, sender in self._senders.items():
             sender.bind((address, 0))
@@ -143,6 +157,7 @@ class Datagrams:
 
     def send(self, source: str, data: bytes) -> None:
         self._senders[source].sendto(data, self._ours.getsockname())
+        self.sent += 1
 
     def receive(self) -> bytes:
         return self._ours.recv(65536)
@@ -169,27 +184,6 @@ def restore(lines: Sequence[str]) -> None:
 def queueing(number: int, **traffic: float) -> Iterator[PacketQueue]:
     with closing(PacketQueue(number, Traffic(**traffic), seed=1)) as queue:
         yield queue
-
-
-@contextmanager
-def owner(number: int) -> Iterator[subprocess.Popen[str]]:
-    """A process that owns a queue with nothing to do."""
-    environment = {**os.environ, "PYTHONPATH": str(HARNESS)}
-    command = [sys.executable, str(WIRE), "own", str(number), "{}", "1"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            yield process
-        finally:
-            process.kill()
-
-
-def queued(number: int) -> int:
-    """How many packets the kernel holds in that queue (the third column)."""
-    lines = Path("/proc/net/netfilter/nfnetlink_queue").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[2]) for line in lines if int(line.split()[0]) == number)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -23,6 +23,13 @@ def test_packets_of_the_peers_to_this_node_go_through_the_queue_once() -> None:
     ]
 
 
+def test_who_duplicates_nothing_needs_no_tee() -> None:
+    assert queue_rules("SB-n2-delay", PEERS, "10.0.0.2", 9, duplicates=False) == [
+        "-A SB-n2-delay -d 10.0.0.2 -m mark ! --mark 0x0/0xc0000 -j RETURN",
+        "-A SB-n2-delay -s 10.0.0.1,10.0.0.3 -d 10.0.0.2 -j NFQUEUE --queue-num 9 --queue-bypass",
+    ]
+
+
 def test_loss_is_a_rule() -> None:
     assert loss_rules("SB-n2-loss", PEERS, "10.0.0.2", 0.2) == [
         "-A SB-n2-loss -s 10.0.0.1,10.0.0.3 -d 10.0.0.2 -m statistic --mode random --probability 0.200000000 -j DROP"

@@ -23,10 +23,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from random import Random
 from typing import TypedDict
 
+from agent.netlink import QueueSocket
 from agent.queue import PacketQueue
 from agent.rules import loss_rules, queue_rules
 from agent.traffic import Traffic
@@ -116,9 +116,14 @@ def owner(traffic: dict[str, float]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def bound_queues() -> list[int]:
-    lines = Path("/proc/net/netfilter/nfnetlink_queue").read_text(encoding="ascii").splitlines()
-    return [int(line.split()[0]) for line in lines]
+def left() -> list[str]:
+    """What the fault left here: the queue if it cannot be had, and the chain."""
+    try:
+        QueueSocket(NUMBER, 1).close()
+    except OSError as error:
+        return [str(error)]
+    rules = subprocess.run(["iptables", "-w", "-S"], capture_output=True, text=True, check=True).stdout
+    return [rule for rule in rules.splitlines() if CHAIN in rule]
 
 
 # -- the probe ---------------------------------------------------------------------------------------------------------
@@ -203,13 +208,14 @@ def measure(ours: str, peer: str, plan: Plan) -> dict[str, object]:
             result["during"] = probe.observe()
     else:
         _measure_queue(ours, peer, plan["traffic"], plan["end"], probe, result)
-    return {**result, "after": probe.look(), "queues": bound_queues()}
+    return {**result, "after": probe.look(), "left": left()}
 
 
 def _measure_queue(
     ours: str, peer: str, traffic: dict[str, float], end: str, probe: Probe, result: dict[str, object]
 ) -> None:
-    with chain(queue_rules(CHAIN, [peer], ours, NUMBER)), owner(traffic) as process:
+    rules = queue_rules(CHAIN, [peer], ours, NUMBER, duplicates="duplicate" in traffic)
+    with chain(rules), owner(traffic) as process:
         result["during"] = probe.observe()
         if end == "kill":
             process.send_signal(signal.SIGKILL)
