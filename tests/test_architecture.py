@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("raft_impl", "checkers", "harness")
+AGENT = ROOT / "harness" / "agent"
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 PURE = [
@@ -29,6 +30,7 @@ PURE = [
     *(ROOT / "harness" / f"{name}.py" for name in ("generator", "interpreter")),
     *(ROOT / "harness" / "nemesis").glob("*.py"),
     *(ROOT / "harness" / "environments" / "sim").glob("*.py"),
+    *(AGENT / f"{name}.py" for name in ("traffic", "rules")),
     *(path for path in (ROOT / "checkers").rglob("*.py") if path.name != "budget.py"),
 ]
 """Files that neither wait, nor send, nor look at a clock; what happens in them follows from their arguments."""
@@ -58,19 +60,20 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
 
-def imports(nodes: Iterator[ast.AST]) -> Iterator[str]:
+def imports(nodes: Iterator[ast.AST], path: Path) -> Iterator[str]:
     """The names of imported modules, and of what is imported from them, which may be modules as well."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            assert node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            assert node.level <= (path.parent == AGENT), "imports are absolute, except in the agent"
+            home = path.relative_to(ROOT).parts[:-1] if node.level else ()
+            module = ".".join([*home, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def imported(path: Path) -> list[str]:
-    return list(imports(ast.walk(tree_of(path))))
+    return list(imports(ast.walk(tree_of(path)), path))
 
 
 def packages_imported(path: Path) -> set[str]:
@@ -93,13 +96,22 @@ def test_imports_go_in_one_direction(path):
     assert not packages_imported(path) & forbidden
 
 
+def test_the_agent_needs_the_standard_library_alone():
+    """It is copied to machines that have nothing else, and there it has another name."""
+    for path in AGENT.glob("*.py"):
+        for name in imported(path):
+            assert name.startswith("harness.agent.") or name.split(".")[0] in sys.stdlib_module_names
+        absolute = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom) and not node.level]
+        assert not [node.module for node in absolute if str(node.module).startswith("harness")]
+
+
 def module_graph() -> nx.DiGraph:
     """Which module imports which when it is loaded itself; what is imported inside of functions comes later."""
     modules = {module_of(path): path for path in FILES}
     graph = nx.DiGraph()
     for module, path in modules.items():
         graph.add_node(module)
-        for name in imports(iter(tree_of(path).body)):
+        for name in imports(iter(tree_of(path).body), path):
             target = name if name in modules else name.rpartition(".")[0]
             if target in modules and target != module:
                 graph.add_edge(module, target)
