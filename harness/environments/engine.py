@@ -1,29 +1,25 @@
 """The Docker Engine, asked with a deadline.
 
-Lives here: clients, threads, deadlines, and the translation of the SDK's exceptions. Must not live here: what is asked.
-
-The SDK blocks, and some of its reads have no time-out at all. So each call has a thread and a client of its own, the
-thread is a daemon (an engine that hangs must not keep the harness from exiting), and the caller waits only so long.
+Lives here: clients, and the translation of the SDK's exceptions. Must not live here: what is asked, or threads. Each
+call has a client of its own, as it has a thread of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import Future
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.environments.base import EnvironmentFailure
+from harness.environments.blocking import in_thread
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 T = TypeVar("T")
 _DEADLINE_S = 15.0
-_SETTLE_S = 10.0
 _PROBE_TIMEOUT_S = 3
 
 
@@ -40,33 +36,16 @@ class Engine:
         """
         from docker.errors import DockerException
 
-        future = asyncio.wrap_future(self._in_thread(work, deadline_s))
+        def ask() -> T:
+            with closing(self._client(deadline_s)) as client:
+                return work(client)
+
         try:
-            async with asyncio.timeout(deadline_s):
-                return await asyncio.shield(future)
+            return await in_thread("docker", ask, deadline_s)
         except TimeoutError as error:
             raise EnvironmentFailure(f"docker: {what}: no answer within {deadline_s:.0f} s") from error
         except (DockerException, OSError) as error:
             raise EnvironmentFailure(f"docker: {what}: {first_line(error)}") from error
-        except asyncio.CancelledError:
-            done, _ = await asyncio.wait([future], timeout=_SETTLE_S)
-            for late in done:
-                late.exception()  # nobody waits for it any more, and asyncio would complain that nobody looked
-            raise
-
-    def _in_thread(self, work: Callable[[DockerClient], T], deadline_s: float) -> Future[T]:
-        promise: Future[T] = Future()
-        promise.set_running_or_notify_cancel()  # from now on it cannot be cancelled from outside
-
-        def run() -> None:
-            try:
-                with closing(self._client(deadline_s)) as client:
-                    promise.set_result(work(client))
-            except BaseException as error:  # noqa: BLE001 - handed to the caller
-                promise.set_exception(error)
-
-        threading.Thread(target=run, name="docker", daemon=True).start()
-        return promise
 
     def _client(self, timeout_s: float) -> DockerClient:
         import docker
