@@ -235,4 +235,4 @@ def test_the_command_line_loads_no_engine_before_it_needs_one():
     program = "import sys, harness.cli; print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     loaded = set(done.stdout.split())
-    assert not loaded & {"numba", "numpy", "docker", "requests", "uvloop", "pytest"}
+    assert not loaded & {"numba", "numpy", "docker", "requests", "paramiko", "uvloop", "pytest"}

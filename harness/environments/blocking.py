@@ -25,13 +25,13 @@ async def in_thread(name: str, work: Callable[[], T], deadline_s: float) -> T:
     When the caller is cancelled, what was begun ends first: a container made after the teardown would stay.
     """
     future = asyncio.wrap_future(_started(name, work))
+    # Perhaps nobody waits for it any more when it ends, and asyncio would complain that nobody looked.
+    future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
         async with asyncio.timeout(deadline_s):
             return await asyncio.shield(future)
     except asyncio.CancelledError:
-        done, _ = await asyncio.wait([future], timeout=_SETTLE_S)
-        for late in done:
-            late.exception()  # nobody waits for it any more, and asyncio would complain that nobody looked
+        await asyncio.wait([future], timeout=_SETTLE_S)
         raise
 
 

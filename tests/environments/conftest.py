@@ -1,15 +1,18 @@
-"""A stand-in for a system under test, so that environments are tested without one."""
+"""A stand-in for a system under test, so that environments are tested without one; and machines with ssh servers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 from harness.adapters.base import Place
+from harness.environments import namespace
 from harness.environments.base import CallFailed, ConnectFailed, Node
 from harness.environments.realtime import RealTimeEnvironment
+from sshd import Keys, Machine, container_machines, namespace_machines, no_namespaces
 
 _ECHO = """
 import asyncio, json, os, pathlib, signal, struct, sys, time
@@ -129,3 +132,33 @@ def session() -> Session:
         environment.run(main)
 
     return run
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param("namespaces", marks=pytest.mark.local), pytest.param("containers", marks=pytest.mark.docker)],
+)
+def machines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Node, Machine]]:
+    """Two machines with ssh servers."""
+    directory = tmp_path_factory.mktemp("machines")
+    if request.param == "containers":
+        with container_machines(("n1", "n2"), directory) as made:
+            yield made
+        return
+    if (reason := no_namespaces()) is not None:
+        pytest.skip(reason)
+    if not namespace.inside():  # tests are called in the session inside, which makes the machines
+        yield {node: Machine(node, "nowhere", Keys(directory), "admin") for node in ("n1", "n2")}
+        return
+    with namespace_machines(("n1", "n2"), directory) as made:
+        yield made
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home directory without keys, known hosts and configuration, and no agent."""
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return home
