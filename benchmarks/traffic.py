@@ -24,7 +24,7 @@ from dataclasses import asdict
 from harness.agent.queue import PacketQueue
 from harness.agent.rules import queue_rules
 from harness.agent.traffic import Traffic
-from harness.environments import iptables, namespace
+from harness.environments import namespace
 
 OURS, PEER = "127.0.1.2", "127.0.1.1"
 CHAIN = "SB-benchmark"
@@ -85,7 +85,7 @@ def queue(company: str = "idle", **traffic: float) -> Iterator[Owner]:
 
 def _restore(*lines: str) -> None:
     text = "\n".join(["*filter", *lines, "COMMIT", ""])
-    subprocess.run(iptables.COMMAND, input=text, text=True, check=True, timeout=DEADLINE_S)
+    subprocess.run(["iptables-restore", "--noflush"], input=text, text=True, check=True, timeout=DEADLINE_S)
 
 
 # -- measurements ------------------------------------------------------------------------------------------------------

@@ -16,9 +16,12 @@ from checkers.history import HistoryError
 from harness.commands.check import check_command
 from harness.commands.demo import demo_command
 from harness.commands.doctor import doctor_command
+from harness.commands.heal import heal_command
+from harness.commands.nemesis import nemesis_command
 from harness.commands.run import run_command
-from harness.environments.base import UsageError
+from harness.environments.base import EnvironmentFailure, UsageError
 
+UNKNOWN = 2
 BAD_INPUT = 254
 CRASH = 255
 INTERRUPTED = 130
@@ -35,6 +38,8 @@ app = typer.Typer(
 app.command("run")(run_command)
 app.command("check")(check_command)
 app.command("doctor")(doctor_command)
+app.command("nemesis")(nemesis_command)
+app.command("heal")(heal_command)
 app.command("demo")(demo_command)
 
 
@@ -52,6 +57,9 @@ def call(arguments: list[str]) -> int:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"splitbrain: {message}", file=sys.stderr)
         return BAD_INPUT
+    except EnvironmentFailure as failure:
+        print(f"splitbrain: {failure}; nothing is proven", file=sys.stderr)
+        return UNKNOWN
     except (KeyboardInterrupt, typer.Abort):
         print("splitbrain: interrupted; what was started has been stopped", file=sys.stderr)
         return INTERRUPTED

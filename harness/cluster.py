@@ -5,10 +5,12 @@ Lives here: questions put to all nodes. Must not live here: faults, or operation
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.adapters.base import Adapter, Status
-from harness.environments.base import Environment, Node
+from harness.environments.base import Environment, Node, Sight
+from harness.nemesis.fault import Observation
 
 _STATUS_TIMEOUT_S = 0.5
 _POLL_S = 0.1
@@ -21,21 +23,28 @@ class Cluster:
     environment: Environment
     adapter: Adapter
 
-    async def statuses(self) -> dict[Node, Status]:
-        """What each node that answers says of itself, in the cluster's order. All are asked at once."""
+    async def statuses(self, nodes: Sequence[Node] | None = None) -> dict[Node, Status]:
+        """What each of the nodes (all, if not given) that answers says of itself. All are asked at once."""
+
+        async def ask(node: Node) -> Status | None:
+            return await self.adapter.status(self.environment, node, _STATUS_TIMEOUT_S)
+
+        answers = await self.environment.on_all(self.environment.nodes if nodes is None else nodes, ask)
+        return {node: status for node, status in answers.items() if isinstance(status, Status)}
+
+    async def observe(self, asked: Sequence[Node] | None = None) -> Observation:
+        """What can be seen of all nodes now, and what those say that are `asked` (all, if not given) and run.
+
+        From outside a node is looked at quickly; one that does not answer keeps everybody waiting.
+
+        Raises `EnvironmentFailure` if a node cannot be looked at from outside.
+        """
         environment = self.environment
-        answers: dict[Node, Status | None] = {}
-        asked = environment.future()
-
-        async def ask(node: Node) -> None:
-            answers[node] = await self.adapter.status(environment, node, _STATUS_TIMEOUT_S)
-            if len(answers) == len(environment.nodes):
-                asked.set_result(None)
-
-        for node in environment.nodes:
-            environment.spawn(ask(node))
-        await asked
-        return {node: status for node in environment.nodes if (status := answers[node]) is not None}
+        seen = await environment.on_all(environment.nodes, environment.observe)
+        sights = {node: sight for node, sight in seen.items() if isinstance(sight, Sight)}
+        running = [node for node, sight in sights.items() if sight.pid is not None and not sight.paused]
+        statuses = await self.statuses([node for node in running if asked is None or node in asked])
+        return Observation(environment.now_ns(), sights, statuses)
 
     async def primaries(self) -> tuple[Node, ...]:
         """The nodes that say they lead. After a cut there may be two: the old one does not know yet."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -17,7 +17,7 @@ from checkers.budget import Budget
 from checkers.history import Event, History
 from checkers.result import Result, Verdict, merge
 from harness.generator import NEMESIS
-from harness.nemesis.base import count_faults, unhealed
+from harness.nemesis.windows import FaultRow, fault_rows, troubles_at_the_end
 from harness.test import Test
 from harness.workloads import WORKLOADS
 
@@ -27,12 +27,14 @@ class Evidence:
     """What a session learned besides the history.
 
     `failure` is what broke the run off; `unrecovered` what kept the healed cluster from being healthy; `unserved` the
-    keys that it would not serve, None if the run never got so far.
+    keys that it would not serve, None if the run never got so far; `skipped` the faults that could not be done here,
+    with the reason.
     """
 
     failure: str | None = None
     unrecovered: str | None = None
     unserved: Sequence[int] | None = None
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -44,13 +46,14 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Results(msgspec.Struct, frozen=True):
-    """Everything there is to say of a run; `results.json` holds just this."""
+    """Everything there is to say of a run; `results.json` holds just this. One row a window in `faults`."""
 
     verdict: Verdict
     reason: str
     checks: Mapping[str, Check]
     operations: Mapping[str, int]
-    faults: Mapping[str, int]
+    faults: Sequence[FaultRow]
+    skipped: Mapping[str, str]
     leader_changes: int | None
     seed: int
     version: str
@@ -59,11 +62,12 @@ class Results(msgspec.Struct, frozen=True):
 
 def judge(test: Test, evidence: Evidence, events: Sequence[Event], leader_changes: int | None) -> Results:
     """The results of a run from everything that is known of it."""
-    faults = count_faults([spec.name for spec in test.nemesis], events)
+    names = [spec.name for spec in test.nemesis]
+    faults = fault_rows(names, events)
     checks = {
         "linearizable": _linearizable(test, events),
         "recovery": _recovery(test, evidence, events),
-        "nemesis": _nemesis(faults),
+        "nemesis": _nemesis([name for name in names if name not in evidence.skipped], faults),
     }
     verdict = merge(check.verdict for check in checks.values())
     # The first check that has the merged verdict names the reason: the history comes before all else.
@@ -74,6 +78,7 @@ def judge(test: Test, evidence: Evidence, events: Sequence[Event], leader_change
         checks=checks,
         operations=count_operations(events),
         faults=faults,
+        skipped=evidence.skipped,
         leader_changes=leader_changes,
         seed=test.seed,
         version=test.version,
@@ -101,7 +106,7 @@ def _recovery(test: Test, evidence: Evidence, events: Sequence[Event]) -> Check:
     """Did the healed cluster come back and serve: liveness, as opposed to safety."""
     if evidence.failure is not None:
         return Check(Verdict.UNKNOWN, f"the run broke off: {evidence.failure}")
-    for fault, error in unhealed([spec.name for spec in test.nemesis], events).items():
+    for fault, error in troubles_at_the_end([spec.name for spec in test.nemesis], events).items():
         return Check(Verdict.UNKNOWN, f"whether the cluster recovers is not known: {fault} was not healed: {error}")
     if evidence.unserved is None:
         return Check(Verdict.UNKNOWN, "the run ended before its final phase")
@@ -114,10 +119,30 @@ def _recovery(test: Test, evidence: Evidence, events: Sequence[Event]) -> Check:
     return Check(Verdict.VALID, "the healed cluster served every register")
 
 
-def _nemesis(faults: Mapping[str, int]) -> Check:
-    idle = [name for name, count in faults.items() if count == 0]
+def count_faults(names: Sequence[str], faults: Sequence[FaultRow]) -> dict[str, int]:
+    """How many windows of each fault there were."""
+    counts = Counter(row.fault for row in faults)
+    return {name: counts[name] for name in names}
+
+
+def _nemesis(names: Sequence[str], faults: Sequence[FaultRow]) -> Check:
+    """Did the faults take place, and was each of them seen: else the run is inconclusive, which is unknown."""
+    counts = count_faults(names, faults)
+    idle = [name for name, count in counts.items() if count == 0]
     if idle:
-        return Check(Verdict.UNKNOWN, f"the nemesis never acted: no {' and no '.join(idle)} took place")
-    if not faults:
+        return Check(Verdict.UNKNOWN, f"inconclusive: the nemesis never acted: no {' and no '.join(idle)} took place")
+    unseen = [row for row in faults if row.evidence is None]
+    if unseen:
+        detail = "\n".join(f"inconclusive: {_without_effect(row)}" for row in unseen)
+        return Check(Verdict.UNKNOWN, f"inconclusive: {_without_effect(unseen[0])}", detail)
+    if not counts:
         return Check(Verdict.VALID, "no faults were asked for")
-    return Check(Verdict.VALID, "every kind of fault took place: " + ", ".join(f"{n} x {f}" for f, n in faults.items()))
+    took_place = ", ".join(f"{count} x {name}" for name, count in counts.items())
+    return Check(Verdict.VALID, f"every fault took place and was seen: {took_place}")
+
+
+def _without_effect(row: FaultRow) -> str:
+    what = f"{row.fault} at {row.begin:.1f} s"
+    if row.trouble is not None:
+        return f"{what} could not be made: {row.trouble}"
+    return f"{what} had no effect: of {row.asked} ({row.resolved}) nothing was seen"

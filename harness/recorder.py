@@ -1,15 +1,19 @@
 """The recorder: events become lines of `history.jsonl`, at once and for good.
 
-Lives here: appending and flushing. Must not live here: what the events mean (that is `checkers.history`).
+Lives here: appending, flushing, and reading back. Must not live here: what the events mean (that is
+`checkers.history`). Nothing is kept in memory: a run may last for hours.
 """
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from checkers.history import Event
+from harness.environments.base import EnvironmentFailure
 
 
 class Recorder:
@@ -19,13 +23,36 @@ class Recorder:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = path.open("ab", buffering=0)
         self._encode = msgspec.json.Encoder().encode
-        self.events: list[Event] = []
+        self._size = 0
 
     def record(self, event: Event) -> None:
-        self._file.write(self._encode(event) + b"\n")
-        self.events.append(event)
+        """Append it. Raises `EnvironmentFailure` if it cannot be written whole; what there is of it is taken back."""
+        line = self._encode(event) + b"\n"
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                raise OSError(0, "no more space for it")
+        except OSError as error:
+            with suppress(OSError):  # then the last line is cut off, as after SIGKILL
+                os.ftruncate(self._file.fileno(), self._size)
+            raise EnvironmentFailure(f"{self._path} cannot be written: {error.strerror}") from error
+        self._size += len(line)
+
+    def mark(self) -> int:
+        """A place to read from: the events that are recorded from now on."""
+        return self._size
+
+    def events(self, mark: int = 0) -> list[Event]:
+        """The events that were recorded since the mark, or all of them, from the file."""
+        with self._path.open("rb") as file:
+            file.seek(mark)
+            return [_decode(line) for line in file]
 
     def close(self) -> None:
         self._file.close()
+
+
+_decode = msgspec.json.Decoder(Event).decode

@@ -19,14 +19,23 @@ from harness.environments.base import Environment, EnvironmentFailure
 from harness.generator import NEMESIS, AnyOf, Thread, TimeLimit, nemesis
 from harness.interpreter import Interpreter
 from harness.judge import Evidence, Results, judge
-from harness.nemesis import PACKAGES
-from harness.nemesis.base import Nemesis, Scene
+from harness.ledger import FileLedger, NoLedger, Run
+from harness.nemesis import schedule
+from harness.nemesis.life import Life
+from harness.nemesis.specs import possible
+from harness.nemesis.windows import troubles_at_the_end
 from harness.recorder import Recorder
 from harness.store import RunDirectory
 from harness.test import Test
 from harness.worker import Worker
 from harness.workloads import WORKLOADS
 from harness.workloads.base import Pace
+
+_UNHEALED_LIMIT_S = 10.0
+"""How long a cluster may take to come back whose last faults could not be undone: it cannot be blamed for that."""
+
+_LAST_FAULT_S = 2.0
+"""So long before the clients end no fault begins any more: one that nobody feels could not be seen."""
 
 STREAMS = ("generator", "clients", NEMESIS, "targets")
 """The random streams of a test, each derived from its seed by name: what one draws never changes what another draws."""
@@ -40,12 +49,17 @@ def run(test: Test, environment: Environment, adapter: Adapter, directory: RunDi
     """
     directory.save(directory.definition, test)
     recorder = Recorder(directory.history)
-    session = Session(test, environment, adapter, directory, recorder)
+    remains = environment.remains()
+    ledger = NoLedger() if remains is None else FileLedger(Run(environment.name, str(directory.path), remains))
+    session = Session(test, environment, adapter, directory, recorder, ledger)
     try:
         environment.run(session.execute)
+    except EnvironmentFailure as failure:
+        session.evidence.failure = str(failure)
     finally:
         recorder.close()
-    results = judge(test, session.evidence, recorder.events, adapter.leader_changes(directory.path))
+        ledger.close(session.clean)
+    results = judge(test, session.evidence, recorder.events(), adapter.leader_changes(directory.path))
     directory.save(directory.results, results)
     directory.finish()
     return results
@@ -60,7 +74,9 @@ class Session:
     adapter: Adapter
     directory: RunDirectory
     recorder: Recorder
+    ledger: FileLedger | NoLedger
     evidence: Evidence = field(default_factory=Evidence)
+    clean: bool = False
 
     async def execute(self) -> None:
         """Set up, run all phases, tear down. An environment that breaks on the way is evidence, not an error."""
@@ -73,40 +89,44 @@ class Session:
             try:
                 await self.environment.fetch(self.directory.path)
             finally:
-                await self.environment.teardown()
+                self.clean = await self.environment.teardown()
 
     async def _phases(self) -> None:
         test, environment = self.test, self.environment
         cluster = Cluster(environment, self.adapter)
         workload, pace = WORKLOADS[test.workload], Pace(test.concurrency, len(test.nodes), test.rate)
-        faults = Nemesis(tuple((PACKAGES[spec.name], spec.interval_s) for spec in test.nemesis))
+        aims, self.evidence.skipped = possible(test.nemesis, environment.capabilities, environment.name)
         streams = {name: Random(f"{test.seed}/{name}") for name in STREAMS}
         workers = [self._worker(thread) for thread in range(test.concurrency)]
         handlers: dict[Thread, Handler] = {thread: worker.handle for thread, worker in enumerate(workers)}
-        handlers[NEMESIS] = faults.handler(Scene(environment, cluster, streams["targets"]))
+        handlers[NEMESIS] = schedule.handler(aims, Life(environment, cluster, self.ledger, streams["targets"]))
         driver = Driver(environment, Interpreter(test.concurrency, streams), handlers, self.recorder)
 
         if complaint := await cluster.wait_healthy(test.recovery_limit_s):
             raise EnvironmentFailure(f"the cluster did not form within {test.recovery_limit_s:g} s: {complaint}")
-        operations = AnyOf((workload.generator(pace), nemesis(faults.generator())))
+        faults = TimeLimit(test.time_limit_s - min(_LAST_FAULT_S, test.time_limit_s / 10), schedule.generator(aims))
+        operations = AnyOf((workload.generator(pace), nemesis(faults)))
         await driver.drive(TimeLimit(test.time_limit_s, operations))
-        await driver.drive(nemesis(faults.final_generator()))
-        await self._final_phase(cluster, driver, pace)
+        mark = self.recorder.mark()
+        await driver.drive(nemesis(schedule.final_generator(aims)))
+        unhealed = troubles_at_the_end([aim.fault.name for aim in aims], self.recorder.events(mark))
+        limit_s = min(test.recovery_limit_s, _UNHEALED_LIMIT_S) if unhealed else test.recovery_limit_s
+        await self._final_phase(cluster, driver, pace, limit_s)
         for worker in workers:
             worker.close()
 
-    async def _final_phase(self, cluster: Cluster, driver: Driver, pace: Pace) -> None:
+    async def _final_phase(self, cluster: Cluster, driver: Driver, pace: Pace, limit_s: float) -> None:
         """On the healed cluster every node must become healthy and every key be served, both within the limit.
 
         An operation may still fail, since leaders may change for reasons of their own; then it is tried again.
         """
-        test, events, workload = self.test, self.recorder.events, WORKLOADS[self.test.workload]
-        begin, deadline_ns = len(events), self.environment.now_ns() + int(test.recovery_limit_s * 1e9)
-        self.evidence.unrecovered = await cluster.wait_healthy(test.recovery_limit_s)
-        unserved = workload.unserved(events, [])
+        recorder, workload = self.recorder, WORKLOADS[self.test.workload]
+        mark, deadline_ns = recorder.mark(), self.environment.now_ns() + int(limit_s * 1e9)
+        self.evidence.unrecovered = await cluster.wait_healthy(limit_s)
+        keys = unserved = workload.keys(recorder.events())
         while unserved and self.environment.now_ns() < deadline_ns:
             await driver.drive(workload.final_generator(unserved, pace))
-            unserved = workload.unserved(events, events[begin:])
+            unserved = workload.unserved(keys, recorder.events(mark))
         self.evidence.unserved = unserved
 
     def _worker(self, thread: int) -> Worker:

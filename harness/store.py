@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.environments.base import UsageError
+from harness.environments.base import EnvironmentFailure, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,17 @@ class RunDirectory:
         return self.path / "report.txt"
 
     def save(self, path: Path, content: object) -> None:
-        """Write a JSON file such that it is there whole or not at all, also after SIGKILL."""
+        """Write a JSON file such that it is there whole or not at all, also after SIGKILL.
+
+        Raises `EnvironmentFailure` if the disk will not take it.
+        """
         text = msgspec.json.format(msgspec.json.encode(content), indent=2)
         temporary = path.with_name(path.name + ".new")
-        temporary.write_bytes(text + b"\n")
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(text + b"\n")
+            temporary.replace(path)
+        except OSError as error:
+            raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}; what was kept stays") from error
 
     def finish(self) -> None:
         """Let the `latest` links point here."""

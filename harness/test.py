@@ -8,21 +8,13 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Sequence
 
 import msgspec
 
 import harness
 from harness.environments.base import UsageError
-from harness.nemesis import PACKAGES
+from harness.nemesis.specs import NemesisSpec, format_nemesis
 from harness.workloads import WORKLOADS
-
-
-class NemesisSpec(msgspec.Struct, frozen=True):
-    """One kind of fault, and the seconds from one to the next, about (partitions are more frequent, kills less)."""
-
-    name: str
-    interval_s: float
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +34,10 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
     clock: str = "node"
     base_image: str | None = None
     subnet: str | None = None
+    hosts: str | None = None
+    identity: str | None = None
+    known_hosts: str | None = None
+    accept_unknown_hosts: bool = False
     operation_timeout_s: float = 1.0
     recovery_limit_s: float = 60.0
     check_limit_s: float = 120.0
@@ -60,6 +56,7 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
         words += ["--concurrency", str(self.concurrency), "--seed", str(self.seed)]
         words += ["--mutant", self.mutant] if self.mutant else []
         words += [word for option, value in self.docker_options().items() for word in (option, value)]
+        words += [word for option, value in self.ssh_options().items() for word in (option, value) if word]
         return shlex.join(words)
 
     def docker_options(self) -> dict[str, str]:
@@ -67,6 +64,12 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
         clock = None if self.clock == "node" else self.clock
         given = {"--clock": clock, "--base-image": self.base_image, "--subnet": self.subnet}
         return {option: value for option, value in given.items() if value is not None}
+
+    def ssh_options(self) -> dict[str, str]:
+        """The options that only machines reached by SSH understand; a flag has no value."""
+        given = {"--hosts": self.hosts, "--identity": self.identity, "--known-hosts": self.known_hosts}
+        flags = {"--accept-unknown-hosts": ""} if self.accept_unknown_hosts else {}
+        return {option: value for option, value in given.items() if value is not None} | flags
 
 
 def node_names(count: int) -> tuple[str, ...]:
@@ -80,29 +83,6 @@ def parse_concurrency(text: str, nodes: int) -> int:
     if match is None:
         raise UsageError(f"--concurrency {text}: give a number of workers such as 10, or of workers a node such as 2n")
     return int(match[1]) * (nodes if match[2] else 1)
-
-
-def parse_nemesis(text: str, interval_s: float) -> tuple[NemesisSpec, ...]:
-    """The packages of a list such as `partition,kill:interval=2`; `none` is no nemesis. Raises `UsageError`."""
-    items = [item.strip() for item in text.split(",")]
-    return tuple(_parse_package(item, interval_s) for item in items if item not in ("", "none"))
-
-
-def _parse_package(item: str, interval_s: float) -> NemesisSpec:
-    name, _, parameter = item.partition(":")
-    if name not in PACKAGES:
-        raise UsageError(f"--nemesis {name}: there is no such nemesis; choose from {', '.join(PACKAGES)}, none")
-    if not parameter:
-        return NemesisSpec(name, interval_s)
-    match = re.fullmatch(r"interval=(\d+(?:\.\d+)?)", parameter)
-    if match is None or float(match[1]) <= 0:
-        raise UsageError(f"--nemesis {item}: the one parameter is interval=SECONDS, greater than 0")
-    return NemesisSpec(name, float(match[1]))
-
-
-def format_nemesis(specs: Sequence[NemesisSpec]) -> str:
-    """The list that `parse_nemesis` reads back."""
-    return ",".join(f"{spec.name}:interval={spec.interval_s:g}" for spec in specs) or "none"
 
 
 def validated(test: Test) -> Test:
@@ -123,8 +103,8 @@ def validated(test: Test) -> Test:
         problems.append(f"--workload {test.workload}: there is no such workload; choose from {', '.join(WORKLOADS)}")
     if test.environment != "docker":
         problems += [f"{option} {value}: only --env docker has it" for option, value in test.docker_options().items()]
-    names = [spec.name for spec in test.nemesis]
-    problems += [f"--nemesis {name}: named twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    if test.environment != "ssh":
+        problems += [f"{option} {value}: only --env ssh has it" for option, value in test.ssh_options().items()]
     if problems:
         raise UsageError("; ".join(problems))
     return test

@@ -25,7 +25,7 @@ class SettingFile(Generic[_T]):
         """When the file was last written, by CLOCK_REALTIME; None while there is none."""
         self._decoder = msgspec.json.Decoder(kind)
         self._default = kind()
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, int] | None = None
 
     def poll(self) -> _T | None:
         """Return the setting if the file has changed since the last call, else None.
@@ -36,7 +36,7 @@ class SettingFile(Generic[_T]):
         if seen == self._seen:
             return None
         self._seen = seen
-        self.written_ns = seen[0] if seen is not None else None
+        self.written_ns = seen[1] if seen is not None else None
         if seen is None:
             return self._default
         try:
@@ -44,9 +44,9 @@ class SettingFile(Generic[_T]):
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SenselessSettingError(f"{self.path}: {error}") from error
 
-    def _signature(self) -> tuple[int, int, int] | None:
+    def _signature(self) -> tuple[int, int] | None:
         try:
             status = os.stat(self.path)
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_ino, status.st_size
+        return status.st_ino, status.st_mtime_ns

@@ -8,6 +8,7 @@ needs no profile from us: it takes its own, without randomness, wherever CI is s
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Ledgers of the tests' own: what a developer's dead runs left is none of their business.
+    state = tempfile.TemporaryDirectory(prefix="splitbrain-state-")
+    os.environ["SPLITBRAIN_STATE"] = state.name
+    config.add_cleanup(state.cleanup)
     if (file := config.getoption("--reports-to")) is not None:
         config.pluginmanager.register(_ReportWriter(config, file))
 

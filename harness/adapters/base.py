@@ -23,6 +23,11 @@ class Place:
     directory: str
 
     @property
+    def probe_port(self) -> int:
+        """Where the node's agent hears whose packets reach the node."""
+        return self.port + 1
+
+    @property
     def data(self) -> str:
         """The directory that must survive a restart of the node."""
         return f"{self.directory}/data"
@@ -39,6 +44,11 @@ class Place:
     def clock(self) -> str:
         """A JSON file, `{"offset_ms": 0, "rate": 1.0}`, that is replaced by rename when the node's clock is set."""
         return f"{self.directory}/clock.json"
+
+    @property
+    def disk(self) -> str:
+        """A JSON file, `{"sync_error": true}` for instance, that is replaced when the node's disk is set."""
+        return f"{self.directory}/disk.json"
 
 
 class Definite(Exception):  # noqa: N818 - an outcome, not a malfunction
@@ -76,12 +86,17 @@ class RegisterClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a node says of itself: does it lead, in which term, who it thinks leads, and what its clock shows."""
+    """What a node says of itself: does it lead, in which term, who it thinks leads, how much of the log it has, and
+    what its clock showed when the harness' showed `time_ns`, within `error_ns` either way.
+    """
 
     leads: bool
     term: int
     leader: Node | None
+    last: int
     clock_ns: int
+    time_ns: int
+    error_ns: int
 
 
 class Adapter(Protocol):

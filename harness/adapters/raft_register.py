@@ -44,6 +44,7 @@ class _Reply(msgspec.Struct):
     leader: str | None = None
     role: str = ""
     term: int = 0
+    last: int = 0
     clock_ns: int = 0
 
 
@@ -74,7 +75,18 @@ class RaftRegister:
         return [
             *(python, "-m", "raft_impl", "--id", node, "--listen", f"{here.address}:{here.port}"),
             *(word for peer in peers for word in ("--peer", peer)),
-            *("--data", here.data, "--trace", here.trace, "--clock", here.clock, "--log", here.log),
+            *(
+                "--data",
+                here.data,
+                "--trace",
+                here.trace,
+                "--clock",
+                here.clock,
+                "--disk",
+                here.disk,
+                "--log",
+                here.log,
+            ),
             *("--heartbeat-ms", str(self.heartbeat_ms), "--election-ms", str(self.election_ms)),
             *("--clock-base", self.clock_base),
             *(("--mutant", self.mutant) if self.mutant else ()),
@@ -88,19 +100,29 @@ class RaftRegister:
             connection = await environment.connect(node, timeout_s)
         except ConnectFailed:
             return None
+        asked_ns = environment.now_ns()
         try:
             reply = _reply(node, await connection.call(_encode({"type": "status", "id": 0}), timeout_s))
         except CallFailed:
             return None
         finally:
             connection.close()
-        return Status(reply.role == "leader", reply.term, reply.leader, reply.clock_ns)
+        # The clock was read somewhere between question and answer.
+        half_ns = (environment.now_ns() - asked_ns) // 2
+        leads = reply.role == "leader"
+        return Status(leads, reply.term, reply.leader, reply.last, reply.clock_ns, asked_ns + half_ns, half_ns)
 
     def leader_changes(self, directory: Path) -> int | None:
         traces = sorted(directory.glob("*/trace.jsonl"))
         if not traces:
             return None
-        return sum(trace.read_bytes().count(b'"kind":"become_leader"') for trace in traces)
+        return sum(_count_lines(trace, b'"kind":"become_leader"') for trace in traces)
+
+
+def _count_lines(path: Path, wanted: bytes) -> int:
+    """How many lines hold the bytes; a trace may be too large to be read at once."""
+    with path.open("rb") as file:
+        return sum(wanted in line for line in file)
 
 
 class _Client:
@@ -163,6 +185,8 @@ class _Client:
                 reply = await self._attempt(target, request, min(left_s, patience_s))
             except ConnectFailed:
                 problem, target = "unreachable", self._other_than(target)
+                # A refusal is quick: without a pause, followers that still name a dead leader are asked in circles.
+                await environment.sleep(min(left_s, _PAUSE_S))
                 continue
             except CallFailed as failure:
                 problem, target, uncertain = str(failure), self._other_than(target), True

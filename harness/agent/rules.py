@@ -1,4 +1,4 @@
-"""Rules that send packets into a packet queue, or drop some, as lines for iptables-restore.
+"""Rules that drop packets, some of them, or send them into a packet queue, as lines for iptables-restore.
 
 Lives here: pure text. Must not live here: running anything, or chains: the caller makes a chain of its own and jumps to
 it from INPUT of the filter table.
@@ -40,6 +40,16 @@ def marks(number: int) -> Marks:
     """The bits of queue `number`. Queues that the same packets go through must differ in the number modulo 8."""
     released = 1 << (_FIRST_BIT + 2 * (number % _QUEUES_IN_MARK))
     return Marks(released, released << 1)
+
+
+def drop_rules(chain: str, sources: Sequence[str], destination: str) -> list[str]:
+    """What drops all packets from `sources`: one rule a destination, as in Jepsen (`-s a,b -j DROP`)."""
+    return [f"-A {chain} -s {','.join(sources)} -d {destination} -j DROP"] if sources else []
+
+
+def client_rules(chain: str, peers: Sequence[str], destination: str, port: int) -> list[str]:
+    """What drops whatever comes to the service from anybody but the peers. No other port is cut."""
+    return [f"-A {chain} -s {','.join(peers)} -j RETURN", f"-A {chain} -d {destination} -p tcp --dport {port} -j DROP"]
 
 
 def queue_rules(

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from checkers.result import Verdict
-from harness.commands.run import ALL_FAULTS, enter_namespace, execute, print_results
+from harness.commands.run import ALL_FAULTS, enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments.choose import choose
+from harness.nemesis.specs import parse_nemesis
 from harness.store import create
-from harness.test import Test, node_names, parse_nemesis, validated
+from harness.test import Test, node_names, validated
 
 NODES = 5
 INTERVAL_S = 5.0
@@ -32,6 +33,7 @@ def demo_command(
     terminal = Terminal()
     environment, why = choose(env)
     terminal.say(f"environment {environment}: {why}")
+    heal_before(terminal)
     enter_namespace(environment)
     found = []
     for mutant, title in (

@@ -140,26 +140,27 @@ def _output(*command: str) -> str:
 
 
 def _user_namespaces() -> str:
-    _program("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "true")
+    _program("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc", "true")
     return "allowed" if os.geteuid() else "allowed (asked as root)"
 
 
+_PRIVATE = ("--user", "--map-root-user", "--net")
+
+LOSS = ("-s", "192.0.2.1", "-m", "statistic", "--mode", "random", "--probability", "0.5", "-j", "DROP")
+QUEUE = ("-s", "192.0.2.1", "-j", "NFQUEUE", "--queue-num", "1", "--queue-bypass")
+COPY = ("-s", "192.0.2.1", "-j", "TEE", "--gateway", "127.0.0.1")
+
+
+def _accepts(rule: tuple[str, ...]) -> str:
+    """Whether the kernel knows such a rule, in a namespace that is gone at once."""
+    iptables = _program("iptables")
+    lock = "XTABLES_LOCKFILE=/dev/null"
+    _program("unshare", *_PRIVATE, "env", lock, iptables, "-w", "-A", "INPUT", *rule)
+    return "in the kernel"
+
+
 def _netem() -> str:
-    private = (
-        "--user",
-        "--map-root-user",
-        "--net",
-        _program("tc"),
-        "qdisc",
-        "add",
-        "dev",
-        "lo",
-        "root",
-        "netem",
-        "delay",
-        "1ms",
-    )
-    _program("unshare", *private)
+    _program("unshare", *_PRIVATE, _program("tc"), *["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
     return "in the kernel"
 
 
@@ -244,8 +245,17 @@ CHECKS = (
     Check("ip", "looking at networks by hand", f"{_DEBIAN} iproute2", partial(_program, "ip", "-V")),
     Check("debootstrap", "a base image where no registry answers", f"{_DEBIAN} debootstrap", _debootstrap),
     Check("libfaketime", "faked wall clocks (images bring their own)", f"{_DEBIAN} libfaketime", _faketime),
-    Check("netem", "slow and lossy networks (no fault needs it yet)", "a kernel with sch_netem", _netem),
-    Check("FUSE", "lost disk writes (no fault needs it yet)", "a kernel with FUSE", _fuse),
+    Check("packet loss", "--nemesis packets:loss", "a kernel with xt_statistic", partial(_accepts, LOSS)),
+    Check(
+        "packet queue", "--nemesis packets:delay, reorder, rate", "a kernel with xt_NFQUEUE", partial(_accepts, QUEUE)
+    ),
+    Check("packet copies", "--nemesis packets:duplicate", "a kernel with xt_TEE", partial(_accepts, COPY)),
+    Check("netem", "nothing: packets are held by a queue of our own", "a kernel with sch_netem", _netem),
+    Check("FUSE", "LazyFS, for disks of programs other than ours", "a kernel with FUSE", _fuse),
+    Check("LazyFS", "disks of programs other than ours", "build it from its sources", partial(_program, "lazyfs")),
+    Check(
+        "ssh", "the agent and configuration for --env ssh", f"{_DEBIAN} openssh-client", partial(_program, "ssh", "-V")
+    ),
     Check("free disk", "images and run directories, 2 GB", "remove something from /var", _disk),
     Check("numba", "fast checking of long histories", "pip install 'splitbrain[fast]'", partial(_package, "numba")),
 )

@@ -13,22 +13,27 @@ import typer
 from harness.adapters.raft_register import RaftRegister
 from harness.commands.terminal import Terminal
 from harness.environments import choose, namespace
+from harness.environments.base import UsageError
 from harness.environments.local import LocalEnvironment
+from harness.environments.ssh import SshEnvironment
+from harness.environments.ssh_hosts import EXAMPLE, ssh_hosts
+from harness.heal import heal
 from harness.judge import Results
+from harness.nemesis.specs import parse_nemesis
 from harness.report.text import render, sentence
 from harness.runner import run
 from harness.store import RunDirectory, create
-from harness.test import Test, node_names, parse_concurrency, parse_nemesis, validated
+from harness.test import Test, node_names, parse_concurrency, validated
 
 ALL_FAULTS = "partition,clock,kill,pause"
 
 
 def run_command(
-    env: Annotated[str, typer.Option(help="Where nodes run: auto, docker, local or sim.")] = "auto",
-    nodes: Annotated[int, typer.Option(help="How many nodes.")] = 5,
+    env: Annotated[str, typer.Option(help="Where nodes run: auto, docker, local, sim or ssh.")] = "auto",
+    nodes: Annotated[int, typer.Option(help="How many nodes; with ssh, one on each of --hosts.")] = 5,
     workload: Annotated[str, typer.Option(help="What clients do.")] = "register",
     nemesis: Annotated[
-        str, typer.Option(help="Faults to inject, or none; NAME:interval=S gives one its own pace.")
+        str, typer.Option(help="Faults such as partition:one-way,clock:offset=2s,kill:leader:interval=9; all; none.")
     ] = ALL_FAULTS,
     time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults.")] = 30.0,
     rate: Annotated[float, typer.Option(help="Operations a second, over all workers.")] = 200.0,
@@ -39,6 +44,12 @@ def run_command(
     clock: Annotated[str, typer.Option(help="Whose clocks are faulty: node, or libfaketime (docker only).")] = "node",
     base_image: Annotated[str | None, typer.Option(help="What a node's image is built on (docker only).")] = None,
     subnet: Annotated[str | None, typer.Option(help="The nodes' network, such as 10.213.7.0/24 (docker only).")] = None,
+    hosts: Annotated[str | None, typer.Option(help="FILE, or n1=user@host:port,... (ssh only).")] = None,
+    identity: Annotated[str | None, typer.Option(help="A private key to log in with (ssh only).")] = None,
+    known_hosts: Annotated[str | None, typer.Option(help="A file of host keys, beside your own (ssh only).")] = None,
+    accept_unknown_hosts: Annotated[
+        bool, typer.Option("--accept-unknown-hosts", help="Take unknown host keys unseen (ssh only).")
+    ] = False,
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
     json: Annotated[bool, typer.Option("--json", help="Print the results as one JSON object, nothing else.")] = False,
 ) -> None:
@@ -46,8 +57,8 @@ def run_command(
 
     Exits with 0 if that is linearizable (valid), 1 if not (invalid), 2 if it is not known.
     """
-    names = node_names(nodes)
     environment, why = choose.choose(env)
+    names = _names(environment, nodes, hosts)
     test = validated(
         Test(
             environment=environment,
@@ -56,22 +67,44 @@ def run_command(
             nemesis=parse_nemesis(nemesis, interval),
             time_limit_s=time_limit,
             rate=rate,
-            concurrency=parse_concurrency(concurrency, max(nodes, 1)),
+            concurrency=parse_concurrency(concurrency, max(len(names), 1)),
             seed=random.SystemRandom().randrange(1 << 31) if seed is None else seed,
             mutant=mutant,
             clock=clock,
             base_image=base_image,
             subnet=subnet,
+            hosts=hosts,
+            identity=identity,
+            known_hosts=known_hosts,
+            accept_unknown_hosts=accept_unknown_hosts,
         )
     )
+    if environment == SshEnvironment.name:
+        choose.ssh_access(test)  # what is wrong with it is told before anything is made
     terminal = Terminal(json)
     if env == "auto":
         terminal.say(f"environment {environment}: {why}")
+    heal_before(terminal)
     enter_namespace(environment)
     directory = create(store, test.name)
     results = execute(test, directory, terminal)
     print_results(results, directory, terminal)
     raise typer.Exit(results.verdict.exit_code)
+
+
+def _names(environment: str, nodes: int, hosts: str | None) -> tuple[str, ...]:
+    """The nodes' names: machines that exist already have theirs."""
+    if environment != SshEnvironment.name:
+        return node_names(nodes)
+    if hosts is None:
+        raise UsageError(f"--env ssh: name the machines, such as --hosts {EXAMPLE},n2=...")
+    return tuple(host.node for host in ssh_hosts(hosts))
+
+
+def heal_before(terminal: Terminal) -> None:
+    """Put right what dead harnesses left, unless this is the inner half of a command that has done so."""
+    if not namespace.inside():
+        heal(terminal.say)
 
 
 def enter_namespace(environment: str) -> None:

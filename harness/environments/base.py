@@ -13,11 +13,13 @@ One suite, tests/conformance, is run on every implementation.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
+
+from harness.environments.faults import ClockSetting, DiskSetting, Traffic
 
 Node = str
 Grudge = Mapping[Node, frozenset[Node]]
@@ -31,19 +33,43 @@ class Capability(StrEnum):
     """A kind of fault that an environment may be able to inject."""
 
     PARTITION = "partition"
+    CLIENTS = "clients"
+    """Nodes can be cut off from their clients."""
+    PACKET_LOSS = "packet-loss"
+    PACKET_QUEUE = "packet-queue"
+    """Packets can be held up: delayed, reordered, throttled."""
+    PACKET_DUPLICATE = "packet-duplicate"
     CLOCK = "clock"
     CLOCK_RATE = "clock-rate"
-    """A clock can be made to run fast or slow, not only be shifted."""
+    """A clock can be made to run fast or slow, and to jump to and fro, not only be shifted."""
     KILL = "kill"
     PAUSE = "pause"
+    SLOW = "slow"
+    MEMORY = "memory"
+    DISK = "disk"
 
 
 @dataclass(frozen=True, slots=True)
-class ClockSetting:
-    """How a node's clock departs from the true one: an offset in milliseconds now, and a rate from now on."""
+class Sight:
+    """What can be seen of a node from outside, without asking its service.
 
-    offset_ms: float = 0.0
-    rate: float = 1.0
+    `pid` is None if it does not live (in the simulator, the number of its life). `stopped_share` is the part of the
+    time that it stands still since it was made slow, `memory_megabytes` what was taken of its machine's memory.
+    `caught`: packets dropped or queued, by kind of fault that is in force; `packets`: what a queue did to them, and
+    `disk`: what its disk did to writes, by kind of deed.
+    """
+
+    pid: int | None = None
+    paused: bool = False
+    stopped_share: float = 0.0
+    memory_megabytes: int = 0
+    caught: Mapping[str, int] = field(default_factory=dict)
+    packets: Mapping[str, int] = field(default_factory=dict)
+    disk: Mapping[str, int] = field(default_factory=dict)
+
+
+Pair = tuple[Node, Node]
+"""A direction of the network: (source, destination)."""
 
 
 class UsageError(Exception):
@@ -52,6 +78,14 @@ class UsageError(Exception):
 
 class EnvironmentFailure(Exception):  # noqa: N818 - a failure of the environment, not of its user
     """The environment itself broke (the engine died, a command failed, a deadline passed): no verdict follows."""
+
+
+class NotAllRemoved(EnvironmentFailure):
+    """Some of what a dead run left could not be removed; `removed` has a line for each thing that was."""
+
+    def __init__(self, message: str, removed: list[str]) -> None:
+        super().__init__(message)
+        self.removed = removed
 
 
 class ConnectFailed(Exception):  # noqa: N818
@@ -85,7 +119,7 @@ class Environment(ABC):
 
     name: ClassVar[str]
     capabilities: frozenset[Capability] = frozenset(Capability)
-    """What can be injected here."""
+    """What can be injected here. Known in full after `setup`, which takes away what this machine turns out to lack."""
 
     def __init__(self, nodes: tuple[Node, ...], say: Callable[[str], None]) -> None:
         """`say` receives one-line notices for a person (what is being built, what was cleaned up)."""
@@ -123,6 +157,31 @@ class Environment(ABC):
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait that long, in this environment's time."""
 
+    async def on_all(self, nodes: Sequence[Node], action: Callable[[Node], Awaitable[T]]) -> dict[Node, T]:
+        """What the action returned for each of the nodes, done to all at once.
+
+        The first `EnvironmentFailure` is raised when all have ended.
+        """
+        outcomes: dict[Node, T] = {}
+        failures: list[EnvironmentFailure] = []
+        ended = self.future()
+
+        async def act(node: Node) -> None:
+            try:
+                outcomes[node] = await action(node)
+            except EnvironmentFailure as failure:
+                failures.append(failure)
+            if len(outcomes) + len(failures) == len(nodes):
+                ended.set_result(None)
+
+        for node in nodes:
+            self.spawn(act(node))
+        if nodes:
+            await ended
+        if failures:
+            raise failures[0]
+        return {node: outcomes[node] for node in nodes}
+
     # -- the cluster ---------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -133,8 +192,15 @@ class Environment(ABC):
         """
 
     @abstractmethod
-    async def teardown(self) -> None:
-        """Stop and remove everything that `setup` made. Safe after a failed `setup`, and twice."""
+    async def teardown(self) -> bool:
+        """Stop and remove everything that `setup` made. Safe after a failed `setup`, and twice.
+
+        Whether all of it is gone: what resists is said, not raised.
+        """
+
+    @abstractmethod
+    def remains(self) -> Mapping[str, object] | None:
+        """What `harness.heal` needs, as JSON, to find what this process leaves if it dies; None if that is nothing."""
 
     @abstractmethod
     async def start(self, node: Node) -> None:
@@ -145,32 +211,62 @@ class Environment(ABC):
         """Ask a node to end in order and wait until it has."""
 
     @abstractmethod
-    async def kill(self, node: Node) -> None:
-        """SIGKILL: the process is gone, what it had written is kept. A dead node is left alone."""
+    async def kill(self, node: Node) -> bool:
+        """SIGKILL: the process is gone, what it had written is kept. Whether there was one to kill."""
 
     @abstractmethod
-    async def pause(self, node: Node) -> None:
-        """SIGSTOP: the process holds its memory and sockets but does not run."""
+    async def pause(self, node: Node) -> bool:
+        """SIGSTOP: the process holds its memory and sockets but does not run. Whether there was one to pause."""
 
     @abstractmethod
     async def resume(self, node: Node) -> None:
         """SIGCONT. A node that is not paused is left alone."""
 
     @abstractmethod
+    async def slow(self, node: Node, share: float) -> None:
+        """Let the node stand still for that share of the time, a hundred milliseconds at a time; 0 lifts that."""
+
+    @abstractmethod
+    async def hog(self, node: Node, megabytes: int) -> None:
+        """Take so much of the memory of the node's machine; 0 gives it back."""
+
+    @abstractmethod
     async def cut(self, grudge: Grudge) -> None:
         """From now on each destination drops the packets of its sources; replaces the grudge that was in force."""
 
-    @abstractmethod
     async def heal(self) -> None:
         """Lift the grudge: every node hears every other."""
+        await self.cut({})
+
+    @abstractmethod
+    async def cut_clients(self, nodes: Iterable[Node]) -> None:
+        """From now on just these nodes drop what comes from anybody but their peers."""
+
+    @abstractmethod
+    async def shape(self, traffic: Mapping[Node, Traffic]) -> None:
+        """From now on this is done to packets that come to these nodes from their peers; nothing to others'."""
 
     @abstractmethod
     async def set_clock(self, node: Node, setting: ClockSetting) -> None:
         """Set the node's clock; works on a paused or dead node too, and outlives a restart, as real clocks do."""
 
     @abstractmethod
+    async def set_disk(self, node: Node, setting: DiskSetting) -> None:
+        """Set how the node's disk behaves from the next write on; works on a dead node too."""
+
+    # -- evidence ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def observe(self, node: Node) -> Sight:
+        """What can be seen of the node now."""
+
+    @abstractmethod
+    async def heard(self, pairs: Iterable[Pair]) -> frozenset[Pair]:
+        """Those of the pairs whose destination hears its source now, found out by sending packets."""
+
     async def running(self, node: Node) -> bool:
         """Whether the node's process exists (a paused one does)."""
+        return (await self.observe(node)).pid is not None
 
     @abstractmethod
     async def fetch(self, directory: Path) -> None:

@@ -13,12 +13,17 @@ from harness.environments.base import Environment, UsageError
 from harness.environments.docker import DockerEnvironment
 from harness.environments.local import LocalEnvironment
 from harness.environments.sim.environment import SimEnvironment
+from harness.environments.ssh import SshEnvironment
+from harness.environments.ssh_access import SshAccess
+from harness.environments.ssh_hosts import ssh_hosts
 from harness.test import Test
 
-ENVIRONMENTS: dict[str, type[Environment]] = {
-    environment.name: environment for environment in (DockerEnvironment, LocalEnvironment, SimEnvironment)
-}
-"""By name, the most real one first."""
+_AUTOMATIC: tuple[type[Environment], ...] = (DockerEnvironment, LocalEnvironment, SimEnvironment)
+"""What `auto` may take, the most real one first: machines of somebody's are used only if they are named."""
+
+_ALL: tuple[type[Environment], ...] = (*_AUTOMATIC, SshEnvironment)
+ENVIRONMENTS: dict[str, type[Environment]] = {environment.name: environment for environment in _ALL}
+"""By name."""
 
 
 def choose(name: str) -> tuple[str, str]:
@@ -31,11 +36,11 @@ def choose(name: str) -> tuple[str, str]:
             raise UsageError(f"--env {name}: {reason}")
         return name, "it was asked for"
     passed_over: list[str] = []
-    for candidate, environment in ENVIRONMENTS.items():
+    for environment in _AUTOMATIC:
         reason = environment.unavailable()
         if reason is None:
-            return candidate, "; ".join(passed_over) or "it is the most real one"
-        passed_over.append(f"no {candidate}: {reason}")
+            return environment.name, "; ".join(passed_over) or "it is the most real one"
+        passed_over.append(f"no {environment.name}: {reason}")
     raise AssertionError("the simulator needs nothing")
 
 
@@ -47,4 +52,15 @@ def make(test: Test, adapter: RaftRegister, directory: Path, say: Callable[[str]
         )
     if test.environment == LocalEnvironment.name:
         return LocalEnvironment(test.nodes, say, adapter, directory)
+    if test.environment == SshEnvironment.name:
+        return SshEnvironment(ssh_hosts(test.hosts or ""), say, adapter, ssh_access(test))
     return SimEnvironment(test.nodes, say, adapter, test.seed, directory)
+
+
+def ssh_access(test: Test) -> SshAccess:
+    """How the test's machines are logged in to. Raises `UsageError` for a file that is not there."""
+    return SshAccess(_path(test.identity), _path(test.known_hosts), test.accept_unknown_hosts)
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

@@ -8,15 +8,15 @@ Everything made here carries the run's label and its owner's, and is found by la
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import Iterable, Mapping
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.environments.base import EnvironmentFailure, UsageError
+from harness.environments.base import UsageError
 from harness.environments.owner import RUN, Owner
 from harness.environments.subnet import free_subnets, routed_networks
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 VOLUME = "/var/lib/splitbrain"
 """Where a container's volume is mounted. Node data is on it: a container's own file system may be slow to sync."""
 
-_COMMAND_TIMEOUT_S = 10
+_STDOUT = 1
 _SUBNET_ATTEMPTS = 8
 
 
@@ -102,27 +102,40 @@ def published_port(client: DockerClient, container: str, port: int) -> int:
     return int(client.containers.get(container).attrs["NetworkSettings"]["Ports"][f"{port}/tcp"][0]["HostPort"])
 
 
-def execute(client: DockerClient, container: str, command: Iterable[str]) -> str:
-    """What the command printed inside the container; raises `EnvironmentFailure` if it failed."""
-    limited = ["timeout", "--signal=KILL", str(_COMMAND_TIMEOUT_S), *command]
-    execution = client.api.exec_create(container, limited)["Id"]
-    output = client.api.exec_start(execution).decode(errors="replace").strip()
-    code = client.api.exec_inspect(execution)["ExitCode"]
-    if code != 0:
-        said = output or "it says nothing"
-        raise EnvironmentFailure(f"{container}: {' '.join(limited[3:5])} ended with {code}: {said}")
-    return output
+class ExecChannel:
+    """A program started beside a container's main process, reached through its standard input and output."""
 
+    def __init__(self, client: DockerClient, container: str, command: Iterable[str]) -> None:
+        from docker.utils.socket import frames_iter
 
-def read_file(client: DockerClient, container: str, path: str) -> bytes:
-    """The content of one file of the container. Raises the SDK's `NotFound`."""
-    chunks, _ = client.api.get_archive(container, path)
-    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-        member = archive.next()
-        content = archive.extractfile(member) if member else None
-        if content is None:
-            raise EnvironmentFailure(f"{container}: {path} is not a file")
-        return content.read()
+        execution = client.api.exec_create(container, list(command), stdin=True)["Id"]
+        self._client = client
+        self._stream = client.api.exec_start(execution, socket=True)
+        self._socket: socket.socket = getattr(self._stream, "_sock", None) or self._stream  # type: ignore[assignment]
+        self._socket.settimeout(None)
+        self._frames: Iterator[tuple[int, bytes]] = frames_iter(self._stream, tty=False)  # type: ignore[no-untyped-call]
+        self._said = b""
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def receive(self) -> bytes:
+        try:
+            for stream, data in self._frames:
+                if stream == _STDOUT:
+                    return bytes(data)
+                self._said = bytes(data)
+        except ValueError as error:  # closed meanwhile
+            raise ConnectionResetError(str(error)) from error
+        if self._said:
+            raise ConnectionResetError(self._said.decode(errors="replace").strip().splitlines()[-1])
+        return b""
+
+    def close(self) -> None:
+        with suppress(OSError):  # the other end is gone already
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._stream.close()
+        self._client.close()
 
 
 def containers_of(client: DockerClient, run: str) -> list[str]:

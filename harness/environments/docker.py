@@ -1,59 +1,52 @@
 """One container a node, on a private network.
 
-Lives here: the run's life on Docker, and how each fault is done there. Must not live here: SDK calls, threads, images.
+Lives here: the run's life on Docker, and what is done differently to a container. Must not live here: SDK calls,
+threads, images, or what an agent does.
 
-A container's main process is idle, and the node's process is started and killed beside it: a container that is
-restarted gets a new network namespace, which would silently lift a partition. Packets are dropped inside the container
-of the node that refuses them. Clocks are the node's own by default; with `clock="libfaketime"` the library answers for
-the system's wall clock, which works for any program but shifts only: a rate needs a faked monotonic clock, on which
-programs hang.
+A container's main process is idle, and the node's process is started and killed beside it, by an agent that is reached
+through an exec: a container that is restarted gets a new network namespace, which would silently lift a partition.
+Clocks are the node's own by default; with `clock="libfaketime"` the library answers for the system's wall clock, which
+works for any program but shifts only: a rate needs a faked monotonic clock, on which programs hang.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import secrets
 import socket
-import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import ClassVar
 
 from harness.adapters.base import Adapter, Place
-from harness.environments import containers, engine, iptables
-from harness.environments.base import Capability, ClockSetting, EnvironmentFailure, Grudge, Node, UsageError
+from harness.environments import containers, engine
+from harness.environments.agent_link import Channel
+from harness.environments.agents import AgentEnvironment
+from harness.environments.base import Capability, EnvironmentFailure, Node, UsageError
 from harness.environments.base_image import VARIABLE
 from harness.environments.engine import Engine, all_of
+from harness.environments.faults import ClockSetting
 from harness.environments.node_image import node_image
-from harness.environments.realtime import RealTimeEnvironment
 
 CLOCKS = ("node", "libfaketime")
 
 _PORT = 7000
 _FIRST_HOST = 11  # of the subnet; the gateway, which is this machine, is the first
-_PYTHON = "python3"
 _REACH_TIMEOUT_S = 1.0
 _CREATE_DEADLINE_S = 60.0
-_CUT_LEAD_NS = 500_000_000
-"""How far ahead the moment of a cut is set: long enough for every container to have been told of it."""
-
-_FAKETIME = (
-    "env",
-    "LD_PRELOAD=/usr/local/lib/libfaketimeMT.so.1",
-    "FAKETIME_NO_CACHE=1",
-    "FAKETIME_DONT_FAKE_MONOTONIC=1",
+_FAKETIME = {
+    "LD_PRELOAD": "/usr/local/lib/libfaketimeMT.so.1",
+    "FAKETIME_NO_CACHE": "1",
+    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     # Else timed waits on the monotonic clock are prolonged, and a Python with two threads stalls for up to a second.
-    "FAKETIME_FORCE_MONOTONIC_FIX=0",
-    "FAKETIME_DISABLE_SHM=1",
-)
+    "FAKETIME_FORCE_MONOTONIC_FIX": "0",
+    "FAKETIME_DISABLE_SHM": "1",
+}
+_FAKETIME_FILE = "faketime"
 
 
-class DockerEnvironment(RealTimeEnvironment):
+class DockerEnvironment(AgentEnvironment):
     """Real processes in containers, behind real packet filters."""
 
     name: ClassVar[str] = "docker"
@@ -72,20 +65,17 @@ class DockerEnvironment(RealTimeEnvironment):
 
         `subnet`: the nodes' network, such as 10.213.7.0/24; by default one that nothing here uses.
         """
-        super().__init__(nodes, say)
+        super().__init__(nodes, say, adapter)
         if clock not in CLOCKS:
             raise UsageError(f"clock {clock}: there is no such kind; choose from {', '.join(CLOCKS)}")
-        self._adapter = adapter
         self._base_image = base_image or os.environ.get(VARIABLE)
         self._subnet = _network(subnet)
         self._faketime = clock == "libfaketime"
         if self._faketime:
             self.capabilities = self.capabilities - {Capability.CLOCK_RATE}
-        self._run = f"splitbrain-{secrets.token_hex(4)}"
+        self._run = f"splitbrain-{self._token}"
         self._engine = Engine()
-        self._places: dict[Node, Place] = {}
         self._reached: dict[Node, tuple[str, int]] = {}
-        self._dropped: dict[Node, frozenset[Node]] = {}
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -100,20 +90,16 @@ class DockerEnvironment(RealTimeEnvironment):
         reason = await asyncio.to_thread(self.unavailable)
         if reason is not None:
             raise UsageError(reason)
-        await self._clean_up()
+        for removed in await reclaim(self._engine):
+            self.say(removed)
         image = await node_image(self._engine, self.say, self._base_image)
         await self._create(image, published=False)
         if not await asyncio.to_thread(_reachable, self._reached[self.nodes[0]]):
             self.say("the containers' addresses cannot be reached from here: publishing their ports on 127.0.0.1")
-            await self._remove(self._run)
+            await remove_run(self._engine, self._run)
             await self._create(image, published=True)
+        await self._attach()
         await all_of(self._prepare(node) for node in self.nodes)
-
-    async def _clean_up(self) -> None:
-        """Remove what harnesses that were killed left behind."""
-        for run, owner in (await self._engine.call("look for leftovers", containers.abandoned_runs)).items():
-            count = await self._remove(run)
-            self.say(f"removed {run} ({count} containers), left by a harness that is gone (process {owner.pid})")
 
     async def _create(self, image: str, published: bool) -> None:
         """The network and the containers, and where each is reached."""
@@ -142,102 +128,59 @@ class DockerEnvironment(RealTimeEnvironment):
             find = partial(containers.published_port, container=wanted.name, port=_PORT)
             self._reached[node] = ("127.0.0.1", await self._engine.call(f"find the port of {node}", find))
 
-    async def _prepare(self, node: Node) -> None:
-        await self._control(node, "prepare", self._places[node].directory, iptables.installation())
-        await self.set_clock(node, ClockSetting())
-        await self.start(node)
-
-    async def teardown(self) -> None:
+    async def teardown(self) -> bool:
+        self._detach()
         try:
-            await self._remove(self._run)
+            await remove_run(self._engine, self._run)
         except EnvironmentFailure as error:
             self.say(f"teardown: {error}; the next run removes what is left of {self._run}")
+            return False
+        return True
 
-    async def _remove(self, run: str) -> int:
-        """The number of containers removed."""
-        found = await self._engine.call("list containers", partial(containers.containers_of, run=run))
-        await all_of(
-            self._engine.call("remove a container", partial(containers.remove_container, container=container))
-            for container in found
-        )
-        await self._engine.call("remove the network", partial(containers.remove_networks, run=run))
-        return len(found)
+    def remains(self) -> Mapping[str, object]:
+        return {"run": self._run}
 
-    # -- processes -----------------------------------------------------------------------------------------------------
-
-    async def start(self, node: Node) -> None:
-        place = self._places[node]
-        command = self._adapter.command(_PYTHON, node, self._places)
-        if self._faketime:
-            command = [*_FAKETIME, f"FAKETIME_TIMESTAMP_FILE={_faketime_file(place)}", *command]
-        await self._control(node, "start", place.directory, *command)
-
-    async def stop(self, node: Node) -> None:
-        await self._control(node, "stop", self._places[node].directory)
-
-    async def kill(self, node: Node) -> None:
-        await self._control(node, "kill", self._places[node].directory)
-
-    async def pause(self, node: Node) -> None:
-        await self._control(node, "pause", self._places[node].directory)
-
-    async def resume(self, node: Node) -> None:
-        await self._control(node, "resume", self._places[node].directory)
-
-    async def running(self, node: Node) -> bool:
-        return await self._control(node, "running", self._places[node].directory) == "yes"
+    # -- nodes ---------------------------------------------------------------------------------------------------------
 
     def _container(self, node: Node) -> str:
         return f"{self._run}-{node}"
 
-    async def _control(self, node: Node, *arguments: str) -> str:
-        """What the control script inside the node's container printed."""
-        execute = partial(containers.execute, container=self._container(node), command=("node", *arguments))
-        return await self._engine.call(f"{arguments[0]} {node}", execute)
+    async def _open_channel(self, node: Node, command: list[str]) -> Channel:
+        open_channel = partial(containers.ExecChannel, container=self._container(node), command=command)
+        return await self._engine.open(f"reach the agent of {node}", open_channel)
 
-    # -- network, clocks, files ----------------------------------------------------------------------------------------
-
-    async def cut(self, grudge: Grudge) -> None:
-        none: frozenset[Node] = frozenset()
-        wanted = {node: grudge.get(node, none) for node in self.nodes}
-        moment_ns = time.time_ns() + _CUT_LEAD_NS
-        await all_of(
-            self._drop(node, sources, moment_ns)
-            for node, sources in wanted.items()
-            if sources != self._dropped.get(node, none)
-        )
-
-    async def _drop(self, node: Node, sources: frozenset[Node], moment_ns: int) -> None:
-        addresses = {other: place.address for other, place in self._places.items()}
-        await self._control(node, "filter", iptables.replacement({node: sources}, addresses), str(moment_ns))
-        self._dropped[node] = sources
-
-    async def heal(self) -> None:
-        await self.cut({})
+    def _variables(self, node: Node) -> dict[str, str]:
+        if not self._faketime:
+            return {}
+        return {**_FAKETIME, "FAKETIME_TIMESTAMP_FILE": f"{self._places[node].directory}/{_FAKETIME_FILE}"}
 
     async def set_clock(self, node: Node, setting: ClockSetting) -> None:
-        place = self._places[node]
         if not self._faketime:
-            await self._control(node, "write", place.clock, json.dumps(asdict(setting)))
-        elif setting.rate != 1:
+            await super().set_clock(node, setting)
+        elif setting.rate != 1 or setting.strobe_ms:
             raise UsageError("libfaketime can shift a clock but not change its rate: leave the clock to the node")
         else:
-            await self._control(node, "write", _faketime_file(place), f"{setting.offset_ms / 1000:+.3f}")
-
-    async def fetch(self, directory: Path) -> None:
-        for node, place in self._places.items():
-            (directory / node).mkdir(parents=True, exist_ok=True)
-            for source in (place.log, place.trace):
-                read = partial(containers.read_file, container=self._container(node), path=source)
-                try:
-                    content = await self._engine.call(f"fetch {source}", read)
-                    (directory / node / Path(source).name).write_bytes(content)
-                except (EnvironmentFailure, OSError) as error:
-                    self.say(f"{node}: {error}")
+            await self._write(node, _FAKETIME_FILE, f"{setting.offset_ms / 1000:+.3f}")
 
 
-def _faketime_file(place: Place) -> str:
-    return f"{place.directory}/faketime"
+async def reclaim(engine: Engine) -> list[str]:
+    """Remove what harnesses that were killed left behind; a line for each."""
+    removed = []
+    for run, owner in (await engine.call("look for leftovers", containers.abandoned_runs)).items():
+        count = await remove_run(engine, run)
+        removed.append(f"removed {run} ({count} containers), left by a harness that is gone (process {owner.pid})")
+    return removed
+
+
+async def remove_run(engine: Engine, run: str) -> int:
+    """Remove all that belongs to the run; the number of containers removed."""
+    found = await engine.call("list containers", partial(containers.containers_of, run=run))
+    await all_of(
+        engine.call("remove a container", partial(containers.remove_container, container=container))
+        for container in found
+    )
+    await engine.call("remove the network", partial(containers.remove_networks, run=run))
+    return len(found)
 
 
 def _network(subnet: str | None) -> IPv4Network | None:

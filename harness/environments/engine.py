@@ -34,14 +34,19 @@ class Engine:
 
         When the caller is cancelled, what was begun ends first: a container made after the teardown would stay.
         """
-        from docker.errors import DockerException
 
-        def ask() -> T:
-            with closing(self._client(deadline_s)) as client:
+        def ask(client: DockerClient) -> T:
+            with closing(client):
                 return work(client)
 
+        return await self.open(what, ask, deadline_s)
+
+    async def open(self, what: str, make: Callable[[DockerClient], T], deadline_s: float = _DEADLINE_S) -> T:
+        """What `make` returns, which keeps its client, and closes it in the end. Raises as `call` does."""
+        from docker.errors import DockerException
+
         try:
-            return await in_thread("docker", ask, deadline_s)
+            return await in_thread("docker", lambda: make(self._client(deadline_s)), deadline_s)
         except TimeoutError as error:
             raise EnvironmentFailure(f"docker: {what}: no answer within {deadline_s:.0f} s") from error
         except (DockerException, OSError) as error:

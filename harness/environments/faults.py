@@ -1,4 +1,4 @@
-"""The settings of faults that are set rather than done: how packets travel, and how a disk fails.
+"""The settings of faults that are set rather than done: how packets travel, what a clock shows, how a disk fails.
 
 Lives here: plain values, the same for every environment. Must not live here: how an environment brings them about.
 The value without arguments is the sound one; setting it undoes the fault.
@@ -22,7 +22,7 @@ class Traffic:
     duplicate: float = 0.0
     """The share that arrives twice."""
     reorder: float = 0.0
-    """The share that is held back until others, sent within the next milliseconds, have overtaken it."""
+    """The share that comes out of order: not delayed while others are or, in the simulator, held back behind others."""
     rate_kbit: float = 0.0
     """Kilobits (1000 bits) a second, packet headers included; 0 is without limit."""
 
@@ -37,6 +37,16 @@ class Traffic:
     def is_sound(self) -> bool:
         """Whether packets travel as they would without it."""
         return self == Traffic()
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSetting:
+    """How a node's clock departs from the true one: an offset in milliseconds now, and a rate from now on."""
+
+    offset_ms: float = 0.0
+    rate: float = 1.0
+    strobe_ms: float = 0.0
+    """If not 0, the clock is wrong and right by turns, for so long each (Jepsen's strobe)."""
 
 
 @dataclass(frozen=True, slots=True)

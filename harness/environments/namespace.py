@@ -28,7 +28,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 _MARK = "SPLITBRAIN_NAMESPACE"
-_UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork")
+_UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc")
 _FORWARDED = (signal.SIGINT, signal.SIGTERM)
 _PROBE_TIMEOUT_S = 5.0
 

@@ -20,7 +20,7 @@ from harness.environments.base_image import base_image, image_id
 from harness.environments.command import patience
 from harness.environments.engine import Engine
 from harness.environments.owner import RUN, Owner
-from harness.environments.site_packages import installed_sources, library, library_version
+from harness.environments.site_packages import agent_sources, installed_sources, library, library_version
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -46,8 +46,8 @@ async def node_image(engine: Engine, say: Callable[[str], None], wanted_base: st
     base_id = await image_id(engine, base)
     own = {
         _DOCKERFILE: _recipe(_DOCKERFILE),
-        **_under("root/usr/local/bin", {name: _recipe(name) for name in ("init", "node")}),
-        **_under(_SITE, installed_sources("raft_impl")),
+        **_under("root/usr/local/bin", {"init": _recipe("init")}),
+        **_under(_SITE, {**installed_sources("raft_impl"), **agent_sources()}),
     }
     tag = f"{NAME}:{digest(own, f'{base_id} {library_version()}')}"
     if not await image_id(engine, tag):

@@ -34,6 +34,12 @@ def installed_sources(package: str) -> Mapping[str, bytes]:
     return _contents(root.parent, root.rglob("*.py"))
 
 
+def agent_sources() -> Mapping[str, bytes]:
+    """The source files of the agent, which needs nothing else of the harness: path -> content."""
+    wanted = ("harness/__init__.py", "harness/agent/")
+    return {path: content for path, content in installed_sources("harness").items() if path.startswith(wanted)}
+
+
 def library_version() -> str:
     """The requirement that `library` fulfils, such as msgspec==0.20.0."""
     return f"{_LIBRARY}=={version(_LIBRARY)}"
@@ -61,8 +67,8 @@ def _download(abi: str, directory: str) -> list[str]:
     if shutil.which("uv"):
         return ["uv", "pip", *common, "--python-platform", f"{machine}-manylinux_2_28", library_version()]
     raise UsageError(
-        f"the base image has Python {python}, and neither pip nor uv is here to fetch {library_version()} for it: "
-        f"set {VARIABLE} to an image with Python {sys.version_info.major}.{sys.version_info.minor}"
+        f"Python {python} is there, and neither pip nor uv is here to fetch {library_version()} for it: install one, "
+        f"or take a machine, or an image ({VARIABLE}), with Python {sys.version_info.major}.{sys.version_info.minor}"
     )
 
 

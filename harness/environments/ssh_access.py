@@ -10,6 +10,7 @@ known is refused unless the user gave a file that has it, or said that it may be
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -89,6 +90,9 @@ def node_address(host: SshHost, reached: Endpoint) -> str:
 def new_client(host: SshHost, access: SshAccess, say: Callable[[str], None]) -> SSHClient:
     """A client that knows the host keys. It may connect more than once; a key once accepted must stay the same."""
     from paramiko import MissingHostKeyPolicy, PKey, SSHClient
+
+    # What goes wrong is an exception, which is told once; paramiko would print a traceback of it besides.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
     class Unknown(MissingHostKeyPolicy):
         def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:

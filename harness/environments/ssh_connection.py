@@ -14,6 +14,7 @@ import math
 import shlex
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -31,12 +32,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAUSES_S = (0.2, 0.4, 0.8, 1.6, 3.2)
-"""Before each of the five attempts that follow a first one that failed."""
+"""Before each of the five attempts that follow a first one that failed (five, as in Jepsen)."""
 
-_CONNECT_TIMEOUT_S = 10.0
-_CONNECT_DEADLINE_S = 40.0  # three stages: the connection, the handshake, the keys
+_TRYING_S = 30.0
+"""How long a machine is looked for: no attempt begins later. One at which all is silent takes five seconds."""
+
+_DIAL_TIMEOUT_S = 5.0
+_LOGIN_TIMEOUT_S = 10.0
+_CONNECT_DEADLINE_S = 30.0  # three stages: the connection, the handshake, the keys
 _DEADLINE_S = 15.0
 _FILES_DEADLINE_S = 120.0
+_AUTHENTICATION_TIMEOUT = "Authentication timeout."
+"""What paramiko says then; it has no exception of its own for it."""
+
 _GRACE_S = 1
 _KEEPALIVE_S = 5
 _SILENCE_MS = 20_000
@@ -113,6 +121,7 @@ class SshConnection:
         self._search = access.identity is None
         self._sleep = sleep
         self._connecting = asyncio.Lock()
+        self._given_up = False
         self._as_root: tuple[str, ...] = ()
 
     # -- the connection ------------------------------------------------------------------------------------------------
@@ -121,51 +130,79 @@ class SshConnection:
     def connected(self) -> bool:
         """Whether a connection is there, as far as is known."""
         transport = self._client.get_transport()
-        return transport is not None and transport.is_active()
+        return transport is not None and transport.is_authenticated()
 
     async def connect(self) -> None:
-        """Have a connection: the one that is there, else a new one, which is tried six times.
+        """Have a connection: the one that is there, else a new one, which is tried six times in half a minute at most.
 
-        Raises `UsageError` if the machine or we refuse the other's key, `EnvironmentFailure` if there is no way to it.
+        Once all of that was in vain, it is tried only once each time, until somebody answers there: whoever asks again
+        knows that there was nobody. Raises `UsageError` if the machine or we refuse the other's key,
+        `EnvironmentFailure` if there is no way to it.
         """
         async with self._connecting:
-            if self.connected:
+            if not self.connected:
+                await self._try(() if self._given_up else PAUSES_S)
+
+    async def _try(self, pauses_s: Sequence[float]) -> None:
+        """Connect, with so many more attempts as there are pauses."""
+        end_s = time.monotonic() + _TRYING_S
+        attempts = 0
+        for pause_s in (*pauses_s, None):
+            attempts += 1
+            try:
+                await self._in_thread("connect", self._connect, _CONNECT_DEADLINE_S)
+            except _Unreachable as error:
+                trouble = error
+            else:
+                self._given_up = False
                 return
-            trouble = _Unreachable()
-            for pause_s in (0.0, *PAUSES_S):
-                if pause_s:
-                    await self._sleep(pause_s)
-                try:
-                    await self._in_thread("connect", self._connect, _CONNECT_DEADLINE_S)
-                except _Unreachable as error:
-                    trouble = error
-                else:
-                    return
-            tried = f"tried {len(PAUSES_S) + 1} times"
-            raise self._failure(f"no connection to {self.endpoint}, {tried}: {trouble}") from trouble
+            if pause_s is None or time.monotonic() + pause_s > end_s:
+                break
+            await self._sleep(pause_s)
+        self._given_up = True
+        tried = f"tried {attempts} times" if attempts > 1 else "tried once"
+        raise self._failure(f"no connection to {self.endpoint}, {tried}: {trouble}") from trouble
 
     def _connect(self) -> None:
-        from paramiko import AuthenticationException, BadHostKeyException, SSHException
-
         try:
             self._log_in(self._dial())
+        except BaseException:
+            self._client.close()  # else half a connection stays open
+            raise
+
+    def _log_in(self, dialled: socket.socket) -> None:
+        from paramiko import BadHostKeyException, SSHException
+
+        try:
+            self._authenticate(dialled)
         except BadHostKeyException as error:
             raise UsageError(self._changed(error)) from error
-        except AuthenticationException as error:
-            raise UsageError(self._refused(error)) from error
         except (SSHException, EOFError) as error:
-            if self.connected:  # the other side is well, so it is the key that could not be used
-                raise UsageError(self._refused(error)) from error
-            raise _Unreachable(str(error) or "it closed the connection") from error
+            if (trouble := self._trouble(error)) is not None:
+                raise _Unreachable(trouble) from error
+            raise UsageError(self._refused(error)) from error
         except OSError as error:
             raise _Unreachable(error.strerror or str(error)) from error
 
+    def _trouble(self, error: Exception) -> str | None:
+        """What the network or the server did; None if the server is well, and it is the key that it does not want."""
+        transport = self._client.get_transport()
+        if transport is not None and transport.is_active():
+            silent = not transport.initial_kex_done or str(error) == _AUTHENTICATION_TIMEOUT
+            return "it accepts the connection and keeps silent" if silent else None
+        if transport is not None and transport.initial_kex_done:
+            return "it hung up while keys were tried; if those were too many, name the right one, --identity FILE"
+        return str(error) or "it closed the connection"
+
     def _dial(self) -> socket.socket:
-        dialled = socket.create_connection((self.endpoint.host, self.endpoint.port), _CONNECT_TIMEOUT_S)
+        try:
+            dialled = socket.create_connection((self.endpoint.host, self.endpoint.port), _DIAL_TIMEOUT_S)
+        except OSError as error:
+            raise _Unreachable(error.strerror or str(error)) from error
         dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MS)
         return dialled
 
-    def _log_in(self, dialled: socket.socket) -> None:
+    def _authenticate(self, dialled: socket.socket) -> None:
         where = self.endpoint
         self._client.connect(
             where.host,
@@ -174,9 +211,9 @@ class SshConnection:
             sock=dialled,
             key_filename=list(where.identities),  # type: ignore[arg-type]  # its documentation allows a list
             look_for_keys=self._search,
-            timeout=_CONNECT_TIMEOUT_S,
-            banner_timeout=_CONNECT_TIMEOUT_S,
-            auth_timeout=_CONNECT_TIMEOUT_S,
+            timeout=_LOGIN_TIMEOUT_S,
+            banner_timeout=_LOGIN_TIMEOUT_S,
+            auth_timeout=_LOGIN_TIMEOUT_S,
         )
         transport = self._client.get_transport()
         assert transport is not None

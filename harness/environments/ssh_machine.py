@@ -20,7 +20,7 @@ from harness.environments.base import Node, UsageError
 from harness.environments.site_packages import installed_sources, library
 from harness.environments.ssh_connection import SshConnection
 
-PACKAGES = ("raft_impl",)
+PACKAGES = ("raft_impl", "harness.agent")
 """Ours, of which the sources go there; the libraries that they need go with them."""
 
 _OLDEST_PYTHON = (3, 11)

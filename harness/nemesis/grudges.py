@@ -80,35 +80,58 @@ def one_way(components: Components) -> Grudge:
     return {node: frozenset(mute) for node in others if mute}
 
 
-def _one(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+def _one(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) -> Grudge:
     return complete_grudge(split_one(nodes, random.choice(nodes)))
 
 
-def _halves(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+def _halves(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) -> Grudge:
     return complete_grudge(bisect(random.sample(nodes, len(nodes))))
 
 
-def _minority_third(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+def _minority_third(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) -> Grudge:
     shuffled = random.sample(nodes, len(nodes))
     third = max(1, (len(nodes) - 1) // 3)
     return complete_grudge((shuffled[:third], shuffled[third:]))
 
 
-def _bridge(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+def _bridge(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) -> Grudge:
     return bridge(random.sample(nodes, len(nodes)))
 
 
-def _ring(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+def _ring(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) -> Grudge:
     return majorities_ring(nodes, random)
 
 
-def _primaries(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
-    alone = list(primaries) or [random.choice(nodes)]
+def _leader(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) -> Grudge:
+    alone = list(leaders) or [random.choice(nodes)]
     return complete_grudge([*([node] for node in alone), [node for node in nodes if node not in alone]])
 
 
-def _one_way(nodes: Sequence[Node], primaries: Sequence[Node], random: Random) -> Grudge:
+def _one_way(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) -> Grudge:
     return one_way(split_one(nodes, random.choice(nodes)))
+
+
+def _around_leader(nodes: Sequence[Node], leaders: Sequence[Node], random: Random, size: int) -> Grudge:
+    """The leaders with as many others as make `size` together, against the rest."""
+    others = [node for node in nodes if node not in leaders]
+    ranked = [*leaders, *random.sample(others, len(others))]
+    return complete_grudge((ranked[:size], ranked[size:]))
+
+
+def _minority(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) -> Grudge:
+    return _around_leader(nodes, leaders, random, max(1, (len(nodes) - 1) // 2))
+
+
+def _majority(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) -> Grudge:
+    return _around_leader(nodes, leaders, random, len(nodes) // 2 + 1)
+
+
+def _one_link(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) -> Grudge:
+    """Two nodes do not hear each other; everybody else hears both."""
+    if len(nodes) < 2:
+        return {}
+    left, right = random.sample(nodes, 2)
+    return {left: frozenset({right}), right: frozenset({left})}
 
 
 SHAPES: Mapping[str, Callable[[Sequence[Node], Sequence[Node], Random], Grudge]] = {
@@ -117,7 +140,10 @@ SHAPES: Mapping[str, Callable[[Sequence[Node], Sequence[Node], Random], Grudge]]
     "minority-third": _minority_third,
     "bridge": _bridge,
     "majorities-ring": _ring,
-    "primaries": _primaries,
+    "leader": _leader,
     "one-way": _one_way,
+    "one-link": _one_link,
+    "leader-in-minority": _minority,
+    "leader-in-majority": _majority,
 }
 """A grudge for (nodes, who leads now, randomness), by the name that users and histories call it."""

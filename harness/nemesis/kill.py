@@ -4,31 +4,40 @@ from __future__ import annotations
 
 from random import Random
 
-from checkers.history import Event
-from harness.environments.base import Capability
-from harness.generator import Template
-from harness.nemesis.base import Package, Scene
-from harness.nemesis.targets import PRIMARIES, WEIGHTS, draw, resolve
-
-_WEIGHTS = {**WEIGHTS, "primaries": 5, "one": 6}
-"""Less often the leader: a dead one tells nothing, and its death ends what the other faults do to it."""
+from harness.environments.base import Capability, Environment
+from harness.nemesis.fault import Asked, Course, Evidence, Fault, Resolved, View, nodes_of
+from harness.nemesis.targets import WEIGHTS, choose
 
 
-def _begin(random: Random) -> Template:
-    return Template("start-kill", value=draw(_WEIGHTS, random))
+class Kill(Fault):
+    name = "kill"
+    about = "the node's process dies by SIGKILL, and is started again on the data it left"
+    proof = "the process that was seen before is gone; afterwards there is another"
+    capability = Capability.KILL
+    # Less often the leader: a dead one tells nothing, and its death ends what the other faults do to it.
+    choices = {"target": {**WEIGHTS, "leader": 5, "one": 6}}
+    holds_nodes = True
+    # Seldom: a dead node tells nothing, and while several are dead there is little for other faults to show.
+    window = (0.5, 1.5)
 
+    def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
+        return {"nodes": choose(str(asked["target"]), view, random)}
 
-async def _start(scene: Scene, event: Event) -> object:
-    primaries = await scene.primaries(event.value == PRIMARIES)
-    targets = resolve(str(event.value), scene.environment.nodes, primaries, scene.random)
-    await scene.on_all(targets, scene.environment.kill)
-    return {"target": event.value, "nodes": targets, "primaries": primaries}
+    def told(self, resolved: Resolved) -> str:
+        return ", ".join(nodes_of(resolved))
 
+    async def apply(self, environment: Environment, resolved: Resolved) -> object:
+        return await environment.on_all(nodes_of(resolved), environment.kill)
 
-async def _stop(scene: Scene, event: Event) -> object:
-    await scene.on_all(scene.environment.nodes, scene.environment.start)
-    return "restarted"
+    async def undo(self, environment: Environment, resolved: Resolved) -> None:
+        await environment.on_all(nodes_of(resolved), environment.start)
 
+    def seen(self, resolved: Resolved, course: Course) -> Evidence | None:
+        killed = course.facts if isinstance(course.facts, dict) else dict.fromkeys(nodes_of(resolved), False)
+        pids = {node: course.before.sights[node].pid for node in nodes_of(resolved) if killed[node]}
+        gone = {node: pid for node, pid in pids.items() if pid and course.now.sights[node].pid is None}
+        return {"killed": gone} if len(gone) == len(nodes_of(resolved)) else None
 
-# Seldom: a dead node tells nothing, and while several are dead there is little for other faults to show.
-KILL = Package("kill", Capability.KILL, _begin, Template("stop-kill"), _start, _stop, closed=1.5)
+    def standing(self, resolved: Resolved, course: Course) -> str | None:
+        dead = [node for node in nodes_of(resolved) if course.now.sights[node].pid is None]
+        return f"{', '.join(dead)} did not start again" if dead else None

@@ -1,40 +1,69 @@
-"""Partitions: the network is cut along a grudge, and healed."""
+"""Partitions: the network between nodes is cut along a grudge."""
 
 from __future__ import annotations
 
 from random import Random
 
-from checkers.history import Event
-from harness.environments.base import Capability, EnvironmentFailure
-from harness.generator import Template
-from harness.nemesis.base import Package, Scene
-from harness.nemesis.grudges import SHAPES
-from harness.nemesis.targets import PRIMARIES, draw
-
-_WEIGHTS = {shape: 20 if shape == "primaries" else 1 for shape in SHAPES}
-"""Mostly a leader is cut off from everybody, for that is where stale reads and lost writes come from."""
-
-
-def _begin(random: Random) -> Template:
-    return Template("start-partition", value=draw(_WEIGHTS, random))
-
-
-async def _start(scene: Scene, event: Event) -> object:
-    primaries = await scene.primaries(event.value == PRIMARIES)
-    shape = str(event.value)
-    grudge = SHAPES[shape](scene.environment.nodes, primaries, scene.random)
-    if not grudge:
-        raise EnvironmentFailure(f"{shape} cuts nothing between {len(scene.environment.nodes)} nodes")
-    await scene.environment.cut(grudge)
-    return {"shape": shape, "drops": {node: sorted(grudge[node]) for node in sorted(grudge)}, "primaries": primaries}
-
-
-async def _stop(scene: Scene, event: Event) -> object:
-    await scene.environment.heal()
-    return "healed"
-
-
-# Short and often: a cut shows what it can show soon after it was made, while the old leader does not know yet.
-PARTITION = Package(
-    "partition", Capability.PARTITION, _begin, Template("stop-partition"), _start, _stop, open=1 / 3, closed=1 / 6
+from harness.environments.base import Capability, Environment, Grudge, Pair
+from harness.nemesis.fault import (
+    Asked,
+    Course,
+    Evidence,
+    Fault,
+    NothingToHit,
+    Resolved,
+    View,
+    caught,
+    nodes_of,
+    still_catching,
 )
+from harness.nemesis.grudges import SHAPES
+
+
+class Partition(Fault):
+    name = "partition"
+    about = "nodes drop what certain others send"
+    requires = "iptables and NET_ADMIN, or a private namespace"
+    proof = "packets caught by each node's filter; a probe that is no longer heard"
+    capability = Capability.PARTITION
+    # Mostly a leader is cut off from everybody, for that is where stale reads and lost writes come from.
+    choices = {"shape": {shape: 20 if shape == "leader" else 1 for shape in SHAPES}}
+    # Short and often: a cut shows what it can show soon after it was made, while the old leader does not know yet.
+    window = (1 / 3, 1 / 6)
+
+    def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
+        grudge = SHAPES[str(asked["shape"])](view.nodes, view.now.leaders, random)
+        if not grudge:
+            raise NothingToHit(f"{asked['shape']} cuts nothing between {len(view.nodes)} nodes")
+        return {"nodes": sorted(grudge), "drops": {node: sorted(grudge[node]) for node in sorted(grudge)}}
+
+    def told(self, resolved: Resolved) -> str:
+        return "; ".join(f"{node} from {', '.join(sources)}" for node, sources in _drops(resolved).items())
+
+    async def apply(self, environment: Environment, resolved: Resolved) -> None:
+        grudge: Grudge = {node: frozenset(sources) for node, sources in _drops(resolved).items()}
+        await environment.cut(grudge)
+
+    async def undo(self, environment: Environment, resolved: Resolved) -> None:
+        await environment.heal()
+
+    def pairs(self, resolved: Resolved) -> frozenset[Pair]:
+        return frozenset((source, node) for node, sources in _drops(resolved).items() for source in sources)
+
+    def seen(self, resolved: Resolved, course: Course) -> Evidence | None:
+        pairs = self.pairs(resolved)
+        if course.now.heard & pairs:
+            return None
+        dropped = caught(course, resolved, self.name)
+        if len(dropped) < len(nodes_of(resolved)):
+            return None
+        return {"packets_dropped": dropped, "probes": {"heard_before": len(course.before.heard & pairs), "heard": 0}}
+
+    def standing(self, resolved: Resolved, course: Course) -> str | None:
+        return still_catching(course.now, self.name)
+
+
+def _drops(resolved: Resolved) -> dict[str, list[str]]:
+    drops = resolved["drops"]
+    assert isinstance(drops, dict)
+    return drops

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from random import Random
 
-from checkers.history import Event
-from harness.environments.base import Capability
-from harness.generator import Template
-from harness.nemesis.base import Package, Scene
-from harness.nemesis.targets import PRIMARIES, WEIGHTS, draw, resolve
+from harness.environments.base import Capability, Environment
+from harness.nemesis.fault import Asked, Course, Evidence, Fault, Resolved, View, nodes_of
+from harness.nemesis.targets import WEIGHTS, choose
 
 
-def _begin(random: Random) -> Template:
-    return Template("start-pause", value=draw(WEIGHTS, random))
+class Pause(Fault):
+    name = "pause"
+    about = "the node's process stands still (SIGSTOP), and goes on later"
+    proof = "the kernel says that the process that was seen before is stopped"
+    capability = Capability.PAUSE
+    choices = {"target": WEIGHTS}
+    holds_nodes = True
 
+    def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
+        return {"nodes": choose(str(asked["target"]), view, random)}
 
-async def _start(scene: Scene, event: Event) -> object:
-    primaries = await scene.primaries(event.value == PRIMARIES)
-    targets = resolve(str(event.value), scene.environment.nodes, primaries, scene.random)
-    await scene.on_all(targets, scene.environment.pause)
-    return {"target": event.value, "nodes": targets, "primaries": primaries}
+    def told(self, resolved: Resolved) -> str:
+        return ", ".join(nodes_of(resolved))
 
+    async def apply(self, environment: Environment, resolved: Resolved) -> object:
+        return await environment.on_all(nodes_of(resolved), environment.pause)
 
-async def _stop(scene: Scene, event: Event) -> object:
-    await scene.on_all(scene.environment.nodes, scene.environment.resume)
-    return "resumed"
+    async def undo(self, environment: Environment, resolved: Resolved) -> None:
+        await environment.on_all(nodes_of(resolved), environment.resume)
 
+    def seen(self, resolved: Resolved, course: Course) -> Evidence | None:
+        now = course.now.sights
+        stopped = {node: now[node].pid for node in nodes_of(resolved) if now[node].paused}
+        return {"stopped": stopped} if len(stopped) == len(nodes_of(resolved)) else None
 
-PAUSE = Package("pause", Capability.PAUSE, _begin, Template("stop-pause"), _start, _stop)
+    def standing(self, resolved: Resolved, course: Course) -> str | None:
+        still = [node for node in nodes_of(resolved) if course.now.sights[node].paused]
+        return f"{', '.join(still)} still stand still" if still else None

@@ -5,6 +5,7 @@ Lives here: wording and order. Must not live here: judging, or colours (the comm
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from checkers.result import Verdict
@@ -35,11 +36,13 @@ def sentence(results: Results) -> str:
 
 def _numbers(results: Results) -> list[str]:
     operations = results.operations
-    faults = ", ".join(f"{count} {name}" for name, count in results.faults.items()) or "none"
+    counts = Counter(row.fault for row in results.faults)
+    faults = ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
     changes = "unknown" if results.leader_changes is None else str(results.leader_changes)
     return [
         "operations     {total}: {ok} ok, {fail} fail, {info} info".format(**operations),
         f"faults         {faults}",
+        *(f"skipped        {name}: {reason}" for name, reason in results.skipped.items()),
         f"elections won  {changes}",
         *(f"{name:<14} {check.verdict}: {check.reason}" for name, check in results.checks.items()),
     ]

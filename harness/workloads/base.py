@@ -49,8 +49,11 @@ class Workload(Protocol):
     def final_generator(self, unserved: Sequence[int], pace: Pace) -> Generator:
         """The operations of the final phase, on a healed cluster, for those keys; clients only."""
 
-    def unserved(self, events: Sequence[Event], final: Sequence[Event]) -> list[int]:
-        """The keys of all events that the healed cluster has not served yet, given the events of the final phase."""
+    def keys(self, events: Sequence[Event]) -> list[int]:
+        """The keys that a history is about."""
+
+    def unserved(self, keys: Sequence[int], final: Sequence[Event]) -> list[int]:
+        """Those of the keys that the healed cluster has not served yet, given the events of the final phase."""
 
     def client(self, adapter: Adapter, environment: Environment, node: Node, timeout_s: float) -> Client: ...
 

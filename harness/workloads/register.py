@@ -88,9 +88,12 @@ class Register:
     def final_generator(self, unserved: Sequence[int], pace: Pace) -> Generator:
         return clients(Stagger(1 / pace.rate, operations(Template("read", key) for key in unserved)))
 
-    def unserved(self, events: Sequence[Event], final: Sequence[Event]) -> list[int]:
+    def keys(self, events: Sequence[Event]) -> list[int]:
+        return sorted({event.key for event in events if isinstance(event.key, int)})
+
+    def unserved(self, keys: Sequence[int], final: Sequence[Event]) -> list[int]:
         served = {event.key for event in final if event.type == "ok"}
-        return sorted({event.key for event in events if isinstance(event.key, int) and event.key not in served})
+        return [key for key in keys if key not in served]
 
     def client(self, adapter: Adapter, environment: Environment, node: Node, timeout_s: float) -> Client:
         return _RegisterClient(adapter.client(environment, node, timeout_s))

@@ -82,18 +82,15 @@ class DiskFaults:
     def check_sync(self) -> None:
         """Wait if the disk is slow; then raise EIO if syncs fail."""
         with self.lock:
-            setting = self.current()
-            if setting.sync_delay_ms > 0:
+            if self.current().sync_delay_ms > 0:
                 self._seen.delayed += 1
                 self._report()
-        if setting.sync_delay_ms > 0:
-            self._wait(lambda: self._setting().sync_delay_ms)
-            setting = self._setting()
-        if setting.sync_error:
-            with self.lock:
+        self._wait(self._delay_ms)
+        with self.lock:
+            if self.current().sync_error:
                 self._seen.failed += 1
                 self._report()
-            raise OSError(errno.EIO, "input/output error (injected)")
+                raise OSError(errno.EIO, "input/output error (injected)")
 
     def hold(self, size: int) -> None:
         """Take note of an append that is held back."""
@@ -106,9 +103,9 @@ class DiskFaults:
         self._seen.held_bytes -= size
         self._report()
 
-    def _setting(self) -> DiskSetting:
+    def _delay_ms(self) -> float:
         with self.lock:
-            return self.current()
+            return self.current().sync_delay_ms
 
 
 class _FaultyFile:
@@ -180,11 +177,10 @@ class _FaultyFile:
 
     def write_down(self) -> File:
         """Let go all that is held; return the file below."""
-        if self._file is None:
-            self.appear()
+        self.appear()
+        assert self._file is not None
         if self._unsynced:
             self._pass_down(self._appended)
-        assert self._file is not None
         return self._file
 
     def close(self) -> None:

@@ -7,6 +7,8 @@ here: what an environment should do (the tests).
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 from abc import ABC, abstractmethod
@@ -19,13 +21,13 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from harness.adapters.raft_register import RaftRegister
+from harness.environments.agents import PREFIX
 from harness.environments.base import Environment, Node
 from harness.environments.docker import DockerEnvironment
-from harness.environments.iptables import CHAIN
 from harness.environments.local import LocalEnvironment
 from harness.environments.owner import Owner
 from harness.environments.sim.environment import SimEnvironment
-from leftovers import on_engine, processes_naming, things_labelled
+from leftovers import on_engine, pids_of, processes_naming, things_labelled
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 NODES = ("n1", "n2", "n3")
+_PORT = 7979
+"""For datagrams of our own, which are neither the service's nor an agent's."""
+
 Heard = Mapping[Node, frozenset[Node]]
 """Whose packets each node receives: destination -> sources. What a grudge forbids is missing."""
 
@@ -61,6 +66,10 @@ class Ground(ABC):
     @abstractmethod
     def left(self) -> list[str]:
         """What is there although the environment has been torn down."""
+
+    async def kill_agent(self, node: Node) -> None:
+        """End the process through which the environment does things to the node; the node's own lives on."""
+        pytest.skip("its nodes have no agents")
 
 
 class SimGround(Ground):
@@ -98,25 +107,41 @@ class LocalGround(Ground):
 
     def left(self) -> list[str]:
         chains = subprocess.run(["iptables", "-w", "-S"], check=True, capture_output=True, text=True).stdout
-        return processes_naming(str(self.directory)) + [line for line in chains.splitlines() if CHAIN in line]
+        return processes_naming(str(self.directory)) + [line for line in chains.splitlines() if PREFIX in line]
+
+    async def kill_agent(self, node: Node) -> None:
+        command = f"harness.agent --directory {self.directory / node} "
+        for pid in await asyncio.to_thread(pids_of, command):
+            os.kill(pid, signal.SIGKILL)
 
 
-_EXCHANGE = """
+EXCHANGE = (
+    f"PORT = {_PORT}"
+    + """
 import socket, sys, time
 own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-own.bind(("", 7001))
+own.bind(("", PORT))
 own.settimeout(0.02)
 heard, end = set(), time.monotonic() + 1.5
 while time.monotonic() < end and len(heard) < len(sys.argv) - 1:
     for other in sys.argv[1:]:
-        own.sendto(b"?", (other, 7001))
+        own.sendto(b"?", (other, PORT))
     try:
         heard.add(own.recvfrom(1)[1][0])
     except (TimeoutError, ConnectionRefusedError):
         pass
 for other in sys.argv[1:] * 5:
-    own.sendto(b"?", (other, 7001))
+    own.sendto(b"?", (other, PORT))
 print(*heard)
+"""
+)
+
+
+KILL_AGENT = """
+import os, pathlib, signal
+commands = {file: file.read_bytes().split(b"\\0") for file in pathlib.Path("/proc").glob("[0-9]*/cmdline")}
+(agent,) = (int(file.parent.name) for file, command in commands.items() if b"harness.agent" in command)
+os.kill(agent, signal.SIGKILL)
 """
 
 
@@ -132,7 +157,7 @@ class DockerGround(Ground):
 
         async def exchange(node: Node) -> frozenset[Node]:
             others = [address for address, name in names.items() if name != node]
-            command = ["python3", "-c", _EXCHANGE, *others]
+            command = ["python3", "-c", EXCHANGE, *others]
             _, output = await asyncio.to_thread(partial(containers[node].exec_run, command, stderr=False))
             return frozenset(names[address] for address in output.decode().split())
 
@@ -140,6 +165,14 @@ class DockerGround(Ground):
 
     def left(self) -> list[str]:
         return things_labelled(Owner.current().labels())
+
+    async def kill_agent(self, node: Node) -> None:
+        def kill(client: DockerClient) -> None:
+            (container,) = (it for it in _containers(client) if it.attrs["Config"]["Hostname"] == node)
+            code, output = container.exec_run(["python3", "-c", KILL_AGENT])
+            assert (code, output) == (0, b""), output.decode()
+
+        await asyncio.to_thread(on_engine, kill)
 
 
 class FaketimeGround(DockerGround):
@@ -157,7 +190,7 @@ def _pairs() -> list[tuple[Node, Node]]:
 
 def _datagrams(address: str) -> socket.socket:
     own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    own.bind((address, 7001))
+    own.bind((address, _PORT))
     own.setblocking(False)
     return own
 
@@ -193,5 +226,7 @@ EVERYWHERE = [
     "sim",
     pytest.param("local", marks=pytest.mark.local),
     pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("ssh-namespaces", marks=pytest.mark.local),
+    pytest.param("ssh-containers", marks=pytest.mark.docker),
 ]
 """The environments as parameters of the fixture `ground`."""

@@ -5,7 +5,7 @@ Lives here: looking. Must not live here: the project's own way to find and remov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,17 +16,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def pids_of(text: str) -> list[int]:
+    """The processes whose command line holds the text."""
+    return [pid for pid, command, _ in _processes() if text in command]
+
+
 def processes_naming(text: str) -> list[str]:
-    """The command lines that hold the text."""
-    found = []
+    """The command lines of the processes that name the text there, or that work in a directory which does."""
+    return [command for _, command, directory in _processes() if text in command or text in directory]
+
+
+def _processes() -> Iterator[tuple[int, str, str]]:
+    """Each process of this machine: its number, its command line, and where it works."""
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            command = file.read_bytes()
-        except OSError:  # it has just ended
+            command = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            directory = str((file.parent / "cwd").readlink())
+        except OSError:  # it has just ended, or is somebody else's
             continue
-        if text.encode() in command:
-            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
-    return found
+        yield int(file.parent.name), command, directory
 
 
 def on_engine(ask: Callable[[DockerClient], T]) -> T:

@@ -51,20 +51,23 @@ _CONTAINER_KEYS = "/etc/ssh/keys"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """A user's key, which may log in, and a server's key, which is known to the file `known_hosts`."""
+    """A user's key, which may log in to all machines of one test, and a server's own, which `known_hosts` has."""
 
     directory: Path
 
     @classmethod
     def made(cls, directory: Path) -> Keys:
         directory.mkdir(parents=True)
-        for name in ("user", "host"):
-            generate_key(directory / name)
-        return cls(directory)
+        keys = cls(directory)
+        if not keys.identity.exists():
+            generate_key(keys.identity)
+        shutil.copy(keys.identity.with_suffix(".pub"), directory)
+        generate_key(keys.host)
+        return keys
 
     @property
     def identity(self) -> Path:
-        return self.directory / "user"
+        return self.directory.parent / "user"
 
     @property
     def host(self) -> Path:
@@ -72,7 +75,7 @@ class Keys:
 
     @property
     def known_hosts(self) -> Path:
-        return self.directory / "known_hosts"
+        return self.directory.parent / "known_hosts"
 
     def know(self, address: str) -> None:
         with self.known_hosts.open("a") as file:
@@ -92,6 +95,8 @@ class Machine:
     keys: Keys
     root: str
     """A user who is root, or who may use sudo without a password."""
+    container: str = ""
+    """The container that it is; a machine in a namespace is none."""
 
     def host(self, user: str | None = None) -> SshHost:
         return SshHost(self.node, self.address, user or self.root)
@@ -104,6 +109,15 @@ class Machine:
         options = ("-o", f"UserKnownHostsFile={self.keys.known_hosts}", "-o", "BatchMode=yes", "-F", "none")
         command = ["ssh", *options, "-i", str(self.keys.identity), f"{self.root}@{self.address}", script]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=DEADLINE_S).stdout
+
+    def options(self) -> list[str]:
+        """What the command needs to reach it, beside --hosts."""
+        return ["--identity", str(self.keys.identity), "--known-hosts", str(self.keys.known_hosts)]
+
+
+def hosts_option(machines: Mapping[Node, Machine], user: str | None = None) -> str:
+    """The machines as --hosts names them."""
+    return ",".join(f"{node}={user or machine.root}@{machine.address}" for node, machine in machines.items())
 
 
 def _configuration(keys: str, variables: Mapping[str, str]) -> str:
@@ -241,6 +255,17 @@ RUN apt-get update \\
  && useradd -m -s /bin/sh -p '*' admin && useradd -m -s /bin/sh -p '*' guest \\
  && echo 'admin ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/admin
 """
+_SERVER_COMMAND = f"/usr/sbin/sshd -D -e -f {_CONTAINER_KEYS}/sshd_config"
+_FIRST_PROCESS = f"""
+trap 'exit 0' TERM
+{_SERVER_COMMAND} &
+while :; do
+    sleep 3600 &
+    wait $!
+done
+"""
+"""Reaps what loses its parent, and outlives the server."""
+
 _CAPABILITIES = ["NET_ADMIN", "SYS_CHROOT", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"]
 """NET_ADMIN for packet filters; the others for sshd and sudo."""
 
@@ -257,7 +282,8 @@ def container_machines(nodes: tuple[Node, ...], directory: Path) -> Iterator[dic
             subnet = containers.create_network(client, run, None, internal=True)
             machines = {}
             for index, node in enumerate(nodes, _FIRST_HOST):
-                machines[node] = machine = Machine(node, str(subnet[index]), Keys.made(directory / node), "root")
+                keys = Keys.made(directory / node)
+                machines[node] = machine = Machine(node, str(subnet[index]), keys, "root", f"{run}-{node}")
                 machine.keys.know(machine.address)
                 _start_container(client, run, image, machine)
             for machine in machines.values():
@@ -272,8 +298,8 @@ def container_machines(nodes: tuple[Node, ...], directory: Path) -> Iterator[dic
 def _start_container(client: DockerClient, run: str, image: str, machine: Machine) -> None:
     container = client.containers.create(
         image,
-        ["/usr/sbin/sshd", "-D", "-e", "-f", f"{_CONTAINER_KEYS}/sshd_config"],
-        name=f"{run}-{machine.node}",
+        ["sh", "-c", _FIRST_PROCESS],
+        name=machine.container,
         hostname=machine.node,
         labels=containers.labels(run),
         cap_drop=["ALL"],
@@ -310,6 +336,72 @@ async def _image() -> str:
 
         await engine.call(f"build {tag}", build, _BUILD_DEADLINE_S)
     return tag
+
+
+_RULES = """
+PATH=$PATH:/usr/sbin:/sbin
+iptables -N KEEP
+iptables -A INPUT -s 192.0.2.7/32 -j KEEP
+iptables -A KEEP -m comment --comment "not ours -j SB-00000000-partition" -j DROP
+iptables -A INPUT -s 192.0.2.8/32 -j DROP
+"""
+
+
+def have_rules(machines: Mapping[Node, Machine]) -> None:
+    """Give each machine packet filters of its keeper's own, which are no business of ours."""
+    for machine in machines.values():
+        machine.execute(_RULES)
+
+
+# -- what befalls a machine --------------------------------------------------------------------------------------------
+
+_KILL_SERVERS = """
+for file in /proc/[0-9]*/cmdline; do
+    case $(tr '\\0' ' ' <"$file" 2>/dev/null) in
+    PATTERN) pid=${file#/proc/} && kill -9 "${pid%/cmdline}" ;;
+    esac
+done
+"""
+_LISTENER = "sshd*listener*"
+_SESSIONS = "sshd*@* | sshd*\\[priv\\]*"
+_DROP = "INPUT -p tcp --dport 22 -j DROP"
+
+
+def from_outside(machine: Machine, script: str) -> str:
+    """What the shell script prints, brought into the container by the engine: it needs no server there."""
+    import docker
+
+    with closing(docker.from_env()) as client:
+        code, output = client.containers.get(machine.container).exec_run(["sh", "-euc", script])
+    assert code == 0, output.decode()
+    return str(output.decode())
+
+
+def cut_sessions(machine: Machine) -> None:
+    """Kill the server's processes of every session; the server itself lives on."""
+    from_outside(machine, _KILL_SERVERS.replace("PATTERN", _SESSIONS))
+
+
+def stop_server(machine: Machine) -> None:
+    """Kill the server and all its sessions, for good."""
+    from_outside(machine, _KILL_SERVERS.replace("PATTERN", f"{_LISTENER} | {_SESSIONS}"))
+    assert not answers(machine.address)
+
+
+def start_server(machine: Machine) -> None:
+    """Have a server again."""
+    from_outside(machine, f"{_SERVER_COMMAND} >/dev/null 2>&1 &")
+    _eventually("sshd listens", partial(answers, machine.address))
+
+
+@contextmanager
+def unreachable(machine: Machine) -> Iterator[None]:
+    """Meanwhile, whatever comes to its server is dropped on the way, and nobody is told."""
+    from_outside(machine, f"iptables -I {_DROP}")
+    try:
+        yield
+    finally:
+        from_outside(machine, f"iptables -D {_DROP}")
 
 
 # -- waiting -----------------------------------------------------------------------------------------------------------

@@ -11,12 +11,22 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+import pytest
 
 from ground import NODES, Ground
 from harness.adapters.base import Definite, Indefinite, RegisterClient
 from harness.adapters.raft_register import RaftRegister
 from harness.cluster import Cluster
-from harness.environments.base import CallFailed, ConnectFailed, Connection, Environment, Grudge, Node
+from harness.environments.base import (
+    CallFailed,
+    Capability,
+    ConnectFailed,
+    Connection,
+    Environment,
+    Grudge,
+    Node,
+    Sight,
+)
 
 T = TypeVar("T")
 Fields = dict[str, Any]
@@ -41,6 +51,21 @@ class Stage:
             assert self.environment.now_ns() < deadline_ns, f"not within {_LIMIT_S:.0f} s: {what}"
             await self.environment.sleep(_POLL_S)
         return answer
+
+    def need(self, *capabilities: Capability) -> None:
+        """Skip the test where the environment says that it cannot do that here. Known after `setup`."""
+        lacking = [need for need in capabilities if need not in self.environment.capabilities]
+        if lacking:
+            pytest.skip(f"{self.environment.name} lacks {', '.join(lacking)} here")
+
+    async def sight(self, node: Node, what: str, condition: Callable[[Sight], object]) -> Sight:
+        """What is seen of the node, once that is so."""
+
+        async def seen() -> Sight | None:
+            sight = await self.environment.observe(node)
+            return sight if condition(sight) else None
+
+        return await self.eventually(f"of {node} is seen: {what}", seen)
 
     async def leader(self) -> Node:
         """Who leads, once every node answers and agrees."""

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ground import EVERYWHERE, NODES
-from harness.environments.base import ClockSetting, Node
+from harness.environments.base import Node
+from harness.environments.faults import ClockSetting
 from stage import Stage
 
 Play = Callable[[Callable[[Stage], Awaitable[None]]], None]

@@ -77,7 +77,8 @@ def test_a_sound_cluster_passes_and_nothing_is_left_of_it(environment: str, tmp_
     assert {check["verdict"] for check in results["checks"].values()} == {"valid"}
     assert results["operations"]["ok"] > 100
     assert sum(results["operations"][end] for end in ("ok", "fail", "info")) == results["operations"]["total"]
-    assert min(results["faults"]["partition"], results["faults"]["kill"]) >= 1
+    assert {row["fault"] for row in results["faults"]} == {"partition", "kill"}
+    assert all(row["evidence"] and row["end"] > row["begin"] for row in results["faults"])
     assert results["leader_changes"] >= 1
     assert results["seed"] == 5
     assert f"--env {environment} " in results["command"]
@@ -124,5 +125,6 @@ def test_what_a_run_that_was_killed_leaves_is_readable_and_the_next_run_removes_
         with started(command(environment, tmp_path, 1, nemesis="none")) as following:
             _, notices = following.communicate(timeout=DEADLINE_S)
         assert following.returncode == 0, notices
-        assert f"(3 containers), left by a harness that is gone (process {harness.pid})" in notices
+        assert f"docker run {run}, whose harness is gone: undone: partition, " in notices
+        assert "(3 containers and their network)" in notices
         assert things_of(harness) == []

@@ -73,6 +73,7 @@ def test_the_wheel_holds_the_packages_and_all_that_an_image_needs(tmp_path: Path
         sources = {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
         assert sources <= names
     assert {f"harness/environments/image/{name}" for name in ("Dockerfile", "init", "node")} <= names
+    assert "harness/environments/ssh_clean.sh" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

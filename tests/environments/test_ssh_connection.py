@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.environments import ssh_connection
 from harness.environments.base import EnvironmentFailure, UsageError
 from harness.environments.ssh_access import SshAccess
 from harness.environments.ssh_connection import PAUSES_S, SshConnection
@@ -177,6 +179,39 @@ def test_a_server_that_hangs_up_is_tried_again(hanging_up: int) -> None:
     pauses, said = paused(hanging_up)
     assert pauses == list(PAUSES_S)
     assert "tried 6 times" in said
+
+
+def test_a_machine_that_was_given_up_is_tried_once_until_it_is_found_again(machine: Machine) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def main() -> None:
+        connection = SshConnection(machine.host(), machine.access(), print, sleep)
+        right, wrong = connection.endpoint, replace(connection.endpoint, port=1)
+        connection.endpoint = wrong
+        for said in ("tried 6 times", "tried once", "tried once"):
+            with pytest.raises(EnvironmentFailure, match=said):
+                await connection.connect()
+        assert pauses == list(PAUSES_S)
+        connection.endpoint = right
+        await connection.connect()
+        await connection.close()
+        connection.endpoint = wrong
+        with pytest.raises(EnvironmentFailure, match="tried 6 times"):
+            await connection.connect()
+
+    asyncio.run(main())
+
+
+def test_a_machine_that_keeps_silent_is_not_waited_for_six_times_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh_connection, "_LOGIN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(ssh_connection, "_TRYING_S", 0.0)
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        pauses, said = paused(silent.getsockname()[1])
+    assert pauses == []
+    assert re.fullmatch(r"n1: no connection to admin@127.0.0.1:\d+, tried once: .*(silent|banner)", said)
 
 
 def test_a_connection_comes_about_as_soon_as_the_network_allows(machine: Machine) -> None:

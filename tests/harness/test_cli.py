@@ -16,6 +16,10 @@ from checkers import formats
 from harness.cli import call
 from harness.environments.docker import DockerEnvironment
 from harness.environments.local import LocalEnvironment
+from harness.ledger import FileLedger, Run
+from harness.nemesis import FAULTS
+from harness.nemesis.specs import parse_nemesis
+from harness.nemesis.targets import MEANING
 
 SIM = ("run", "--env", "sim", "--time-limit", "2", "--nodes", "3", "--interval", "1", "--seed", "1")
 DEADLINE_S = 60.0
@@ -182,6 +186,57 @@ def test_the_help_of_every_command_reads_well(splitbrain):
         code, out, _ = splitbrain(command, "--help")
         assert code == 0
         assert out.startswith(f"Usage: splitbrain {command} ")
+
+
+# -- faults
+
+
+def test_the_faults_are_listed_with_all_that_can_be_asked_of_them(splitbrain):
+    code, out, err = splitbrain("nemesis", "--json")
+    listed = {row["fault"]: row for row in json.loads(out)["faults"]}
+    assert (code, err) == (0, "")
+    assert list(listed) == list(FAULTS)
+    for name, fault in FAULTS.items():
+        assert all(listed[name][what] for what in ("does", "proof", "may_break", "environments", "choices"))
+        for words in fault.choices.values():
+            assert any(all(word in choice for word in words) for choice in listed[name]["choices"])
+        for example in listed[name]["parameters"]:
+            assert parse_nemesis(f"{name}:{example}", 5.0)
+    code, table, _ = splitbrain("nemesis")
+    assert code == 0
+    assert all(word in table for word in (*FAULTS, *MEANING))
+    assert "\x1b" not in table
+
+
+def test_a_fault_that_cannot_be_done_is_refused_by_name_and_skipped_with_all(splitbrain):
+    code, out, err = splitbrain(*SIM, "--nemesis", "memory")
+    assert (code, out) == (254, "")
+    assert "--nemesis memory:interval=1: sim cannot do that here: it lacks memory" in err
+    code, out, _ = splitbrain(*SIM, "--nemesis", "all", "--time-limit", "20", "--json")
+    results = json.loads(out)
+    assert results["skipped"] == {"memory": "sim lacks memory here"}
+    assert code in (0, 2), results["reason"]
+
+
+def test_where_nothing_is_left_there_is_nothing_to_heal(splitbrain, monkeypatch, tmp_path):
+    monkeypatch.setenv("SPLITBRAIN_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    assert splitbrain("heal") == (0, "nothing to heal\n", "")
+
+
+def test_what_cannot_be_healed_now_is_said_and_tried_again_by_the_next_run(splitbrain, monkeypatch, tmp_path):
+    monkeypatch.setenv("SPLITBRAIN_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    ledger = FileLedger(Run("docker", "/store/run", {"run": "splitbrain-none"}))
+    ledger.enter("kill", {"nodes": ["n1"]}, "n1")
+    ledger.close(clean=False)
+    code, out, _ = splitbrain("heal")
+    assert code == 2
+    assert out.startswith("docker run /store/run: not put right: no Docker Engine answers at ")
+    code, _, err = splitbrain(*SIM)
+    assert code == 0
+    assert "docker run /store/run: not put right: " in err
+    assert ledger.path.exists()
 
 
 # -- interruptions

@@ -69,7 +69,7 @@ class Bench:
 
         self.environment.loop.run(main)
         self.recorder.close()
-        return self.recorder.events
+        return self.recorder.events()
 
 
 @pytest.fixture

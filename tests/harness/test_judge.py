@@ -11,9 +11,10 @@ from checkers.history import Event
 from checkers.result import Verdict
 from harness.generator import NEMESIS
 from harness.judge import Evidence, count_operations, judge
-from harness.nemesis import PACKAGES
+from harness.nemesis import FAULTS
+from harness.nemesis.specs import NemesisSpec
 from harness.report.text import render, sentence
-from harness.test import NemesisSpec, Test, node_names
+from harness.test import Test, node_names
 
 
 def a_test(*nemesis):
@@ -21,7 +22,7 @@ def a_test(*nemesis):
         environment="sim",
         nodes=node_names(3),
         workload="register",
-        nemesis=tuple(NemesisSpec(name, 5.0) for name in nemesis),
+        nemesis=tuple(NemesisSpec(name, {}, 5.0) for name in nemesis),
         time_limit_s=10.0,
         rate=10.0,
         concurrency=2,
@@ -43,7 +44,13 @@ def events(*steps):
 WRITE = [(0, "invoke", "write", 1, 5), (0, "ok", "write", 1, 5, 1)]
 READ = [(1, "invoke", "read", 1, None), (1, "ok", "read", 1, 5, 1)]
 STALE = [(1, "invoke", "read", 1, None), (1, "ok", "read", 1, None, 0)]
-KILL = [(NEMESIS, "info", "start-kill", None, "one"), (NEMESIS, "info", "start-kill", None, {"nodes": ["n1"]})]
+KILLED = {"nodes": ["n1"], "told": "n1", "resolved": {"nodes": ["n1"]}, "evidence": {"killed": {"n1": 7}}}
+ASKED = {"target": "one"}
+KILL = [(NEMESIS, "info", "start-kill", None, ASKED), (NEMESIS, "info", "start-kill", None, KILLED)]
+UNSEEN = [
+    (NEMESIS, "info", "start-kill", None, ASKED),
+    (NEMESIS, "info", "start-kill", None, {**KILLED, "evidence": None}),
+]
 SERVED = Evidence(unserved=[])
 
 
@@ -55,14 +62,15 @@ def test_a_linearizable_history_of_a_cluster_that_recovered_is_valid():
     results = judge(a_test("kill"), SERVED, events(*WRITE, *KILL, *READ), 2)
     assert results.verdict == Verdict.VALID
     assert results.operations == {"total": 2, "ok": 2, "fail": 0, "info": 0}
-    assert results.faults == {"kill": 1}
+    assert [(row.fault, row.asked, row.resolved) for row in results.faults] == [("kill", "kill:one", "n1")]
+    assert results.checks["nemesis"].reason == "every fault took place and was seen: 1 x kill"
     assert (results.leader_changes, results.seed) == (2, 3)
 
 
-@pytest.mark.parametrize("faults", [(), ("kill",)])
-def test_a_stale_read_is_invalid_whatever_else_is(faults):
-    assert verdict(a_test(*faults), SERVED, *WRITE, *KILL, *STALE) == Verdict.INVALID
-    assert verdict(a_test(*faults), Evidence(failure="the engine died"), *WRITE, *STALE) == Verdict.INVALID
+@pytest.mark.parametrize("fault", [[], KILL, UNSEEN], ids=["never acted", "seen", "not seen"])
+def test_a_stale_read_is_invalid_whatever_else_is(fault):
+    assert verdict(a_test("kill"), SERVED, *WRITE, *fault, *STALE) == Verdict.INVALID
+    assert verdict(a_test("kill"), Evidence(failure="the engine died"), *WRITE, *fault, *STALE) == Verdict.INVALID
 
 
 @pytest.mark.parametrize(
@@ -82,13 +90,40 @@ def test_where_no_operation_completed_nothing_is_known(steps):
 def test_a_nemesis_that_never_acted_proves_nothing():
     results = judge(a_test("kill", "pause"), SERVED, events(*WRITE, *KILL), 1)
     assert results.verdict == Verdict.UNKNOWN
-    assert results.reason == "the nemesis never acted: no pause took place"
+    assert results.reason == "inconclusive: the nemesis never acted: no pause took place"
 
 
-def test_a_fault_that_failed_did_not_take_place():
+def test_a_fault_that_could_not_be_made_makes_the_run_inconclusive_and_says_why():
     failed = events(*WRITE, *KILL)
-    failed[-1] = Event(index=3, time=3, type="info", process=NEMESIS, f="start-kill", error="no such node")
-    assert judge(a_test("kill"), SERVED, failed, 1).verdict == Verdict.UNKNOWN
+    failed[-1] = Event(index=3, time=3_000_000_000, type="info", process=NEMESIS, f="start-kill", error="no such node")
+    results = judge(a_test("kill"), SERVED, failed, 1)
+    assert results.verdict == Verdict.UNKNOWN
+    assert results.reason == "inconclusive: kill at 3.0 s could not be made: no such node"
+
+
+def test_a_window_without_evidence_makes_the_run_inconclusive_whatever_else_was_seen():
+    stop = [(NEMESIS, "info", "stop-kill", None, None), (NEMESIS, "info", "stop-kill", None, {"undone": True})]
+    recorded = events(*WRITE, *KILL, *stop, *UNSEEN)
+    recorded[-2:] = [structs.replace(event, time=12_000_000_000) for event in recorded[-2:]]
+    results = judge(a_test("kill"), SERVED, recorded, 1)
+    assert results.verdict == Verdict.UNKNOWN
+    assert results.reason == "inconclusive: kill at 12.0 s had no effect: of kill:one (n1) nothing was seen"
+    assert results.verdict.exit_code == 2
+    assert [row.evidence for row in results.faults] == [KILLED["evidence"], None]
+
+
+def test_every_window_without_evidence_is_told_in_full():
+    results = judge(a_test("kill"), SERVED, events(*WRITE, *UNSEEN, *UNSEEN), 1)
+    assert results.checks["nemesis"].detail.count("inconclusive: kill at ") == 2
+    assert results.checks["nemesis"].detail in render(results, Path("store/run"))
+
+
+def test_what_cannot_be_done_here_is_reported_as_skipped_and_proves_and_spoils_nothing():
+    skipped = {"memory": "sim lacks memory here", "packets:rate": "sim lacks packet-queue here"}
+    results = judge(a_test("kill", "memory"), Evidence(unserved=[], skipped=skipped), events(*WRITE, *KILL), 1)
+    assert results.verdict == Verdict.VALID
+    assert results.skipped == skipped
+    assert "memory: sim lacks memory here" in render(results, Path("store/run"))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +167,7 @@ def test_operations_are_counted_by_how_they_ended_and_the_nemesis_is_not():
 
 @pytest.mark.parametrize("reading", [READ, STALE])
 def test_the_report_ends_with_the_verdict_in_one_sentence(reading):
-    results = judge(a_test(*PACKAGES), SERVED, events(*WRITE, *reading), None)
+    results = judge(a_test(*FAULTS), SERVED, events(*WRITE, *reading), None)
     text = render(results, Path("store/run"))
     assert text.splitlines()[-1] == sentence(results)
     assert text.splitlines()[-1].startswith(f"{results.verdict}: ")

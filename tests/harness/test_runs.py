@@ -13,12 +13,13 @@ from checkers import formats
 from checkers.result import Verdict
 from harness.adapters.raft_register import RaftRegister
 from harness.environments.base import EnvironmentFailure
+from harness.environments.faults import Traffic
 from harness.environments.sim.environment import SimEnvironment
 from harness.generator import NEMESIS
-from harness.nemesis.grudges import complete_grudge, split_one
+from harness.nemesis.specs import parse_nemesis
 from harness.runner import run
 from harness.store import create
-from harness.test import Test, node_names, parse_nemesis
+from harness.test import Test, node_names
 
 ALL = "partition,clock,kill,pause"
 
@@ -89,7 +90,8 @@ def test_a_sound_cluster_under_every_fault_is_valid(run_test, seed):
     results, directory = run_test(definition(seed))
     assert results.verdict == Verdict.VALID, results.reason
     assert results.operations["ok"] > 100
-    assert all(results.faults.values())
+    assert {row.fault for row in results.faults} == set(ALL.split(","))
+    assert all(row.evidence and row.end for row in results.faults)
     assert results.leader_changes >= 1
     assert json.loads(directory.results.read_text())["verdict"] == "valid"
 
@@ -167,7 +169,7 @@ class Breaking(SimEnvironment):
 
     async def teardown(self):
         type(self).torn_down += 1
-        await super().teardown()
+        return await super().teardown()
 
 
 def test_an_environment_that_breaks_is_evidence_and_is_torn_down(run_test):
@@ -187,6 +189,28 @@ def test_a_bug_is_raised_after_the_environment_was_torn_down_and_leaves_the_hist
     assert len(formats.read(tmp_path / "store" / "current" / "history.jsonl")) > 50
 
 
+class Unreachable(SimEnvironment):
+    """A cluster whose last partition cannot be lifted, since a machine is lost."""
+
+    ended_ns = 0
+
+    async def cut(self, grudge):
+        if self.now_ns() > 9_000_000_000 and not any(grudge.values()):
+            raise EnvironmentFailure("n2: no connection")
+        await super().cut(grudge)
+
+    async def teardown(self):
+        type(self).ended_ns = self.now_ns()
+        return await super().teardown()
+
+
+def test_a_cluster_that_cannot_be_healed_is_not_waited_for_as_long_as_one_that_can(run_test):
+    results, _ = run_test(definition(1, nemesis="partition:bisect"), Unreachable)
+    assert results.verdict == Verdict.UNKNOWN
+    assert "partition was not healed: n2: no connection" in results.checks["recovery"].reason
+    assert Unreachable.ended_ns < 30e9
+
+
 class Formless(SimEnvironment):
     """A cluster that never forms: each node hears nobody."""
 
@@ -202,13 +226,11 @@ def test_a_cluster_that_never_forms_is_unknown_and_says_why(run_test):
 
 
 class Unhealing(SimEnvironment):
-    """A network that any cut splits for good: the first node is heard by nobody any more, and hears nobody."""
-
-    async def cut(self, grudge):
-        await super().cut(complete_grudge(split_one(self.nodes, self.nodes[0])))
+    """A network that loses whatever is sent to its first node, as soon as a cut was healed."""
 
     async def heal(self):
-        pass
+        await super().heal()
+        self.network.shape(self.nodes[0], self.nodes[1:], Traffic(loss=1))
 
 
 def test_a_cluster_that_does_not_recover_is_invalid(run_test):

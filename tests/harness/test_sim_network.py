@@ -175,12 +175,55 @@ def test_a_cut_is_counted_where_packets_would_have_arrived():
     assert wire.network.counts["n2"].dropped == 0
 
 
+FAULTS = {
+    "partition": (
+        lambda network: network.cut({"n1": frozenset(["n2"])}),
+        lambda network: network.cut({}),
+    ),
+    "clients": (lambda network: network.cut_clients(["n1"]), lambda network: network.cut_clients([])),
+    "packets": (
+        lambda network: network.shape("n1", ["n2"], Traffic(loss=1)),
+        lambda network: network.shape("n1", ["n2"], Traffic()),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_what_a_fault_caught_is_counted_anew_each_time_it_comes_into_force(kind):
+    """Else the packets of an earlier window would be evidence of a later one."""
+    begin, end = FAULTS[kind]
+    wire, counts = Wire(), []
+
+    def look(network):
+        counts.append(network.caught("n1"))
+
+    def begin_and_look(network):
+        begin(network)
+        look(network)
+
+    wire.carry(500, {100: begin_and_look, 200: look, 300: end, 301: look, 400: begin_and_look, 450: look})
+    assert counts[0] == counts[3] == {kind: 0}
+    assert counts[2] == {}
+    assert counts[1][kind] > counts[4][kind] > 0
+
+
+def test_what_is_set_again_while_it_is_in_force_goes_on_counting():
+    wire, counts = Wire(), []
+
+    def again(network):
+        network.cut({"n1": frozenset(["n2"]), "n3": frozenset(["n1"])})
+        counts.append(network.caught("n1"))
+
+    wire.carry(300, {100: lambda network: network.cut({"n1": frozenset(["n2"])}), 200: again})
+    assert counts[0]["partition"] > 90
+
+
 def test_a_node_cut_off_from_clients_hears_none_and_lifted_all():
     wire = Wire()
     wire.carry(300, {100: lambda network: network.cut_clients(["n1"]), 200: lambda network: network.cut_clients([])})
     heard = {packet for _, packet in wire.arrived if isinstance(packet, int)}
     assert heard == {*range(99), *range(200, 300)} | (heard & {99, 199})
-    assert wire.network.counts["n1"].dropped == 300 - len(heard)
+    assert wire.network.counts["n1"].refused == 300 - len(heard)
 
 
 shares = st.one_of(st.just(0.0), st.floats(0, 1))

@@ -9,7 +9,8 @@ import pytest
 
 from harness.adapters.raft_register import RaftRegister
 from harness.cluster import Cluster
-from harness.environments.base import CallFailed, ClockSetting, ConnectFailed, UsageError
+from harness.environments.base import CallFailed, ConnectFailed, UsageError
+from harness.environments.faults import ClockSetting
 from harness.environments.sim.environment import SimEnvironment
 
 NODES = ("n1", "n2", "n3")

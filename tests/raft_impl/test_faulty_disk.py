@@ -171,31 +171,3 @@ def test_a_kill_on_a_volatile_disk_leaves_exactly_what_was_synced(seed, steps):
     assert (seen.held_bytes > 0) == (synced < steps)
     assert seen.held == steps + len(below.names())
     assert len(Wal(below, "n1").recovered.entries) == synced
-
-
-def test_appends_and_syncs_from_two_threads_leave_every_byte_in_its_place():
-    """While the disk turns volatile and back, and syncs run beside the appends, as in a server."""
-    below, seen, settings_of = MemoryFiles(), DiskSeen(), [DiskSetting(volatile=True), DiskSetting()]
-    faults = DiskFaults(lambda: settings_of[0], lambda delay_ms: None, seen, lambda: None)
-    files = FaultyFiles(below, faults)
-    file, done = files.create("a"), threading.Event()
-
-    def keep_syncing():
-        while not done.is_set():
-            file.sync_target()()
-            files.sync_directory()
-
-    syncing = threading.Thread(target=keep_syncing)
-    syncing.start()
-    records = [number.to_bytes(4, "big") for number in range(20_000)]
-    for number, record in enumerate(records):
-        if number % 100 == 0:
-            settings_of.reverse()
-        file.append(record)
-    done.set()
-    syncing.join(DEADLINE_S)
-    assert not syncing.is_alive()
-    file.close()
-    assert below.read("a") == b"".join(records)
-    assert seen.held_bytes == 0
-    assert 0 < seen.held <= 10_000

@@ -305,7 +305,6 @@ def test_an_orderly_stop_exits_0_and_leaves_a_readable_trace(servers):
         (["--heartbeat-ms", "0"], "'0' is not a positive number"),
         (["--election-ms", "60"], "--election-ms must be at least twice --heartbeat-ms"),
         (["--data", "/proc/nothing/here"], "cannot use the files given"),
-        (["--disk", "/proc/nothing/here"], "cannot use the files given"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

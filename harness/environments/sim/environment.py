@@ -5,7 +5,8 @@ Lives here: which simulated thing each operation of the contract becomes. Must n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, TypeVar
 
@@ -14,16 +15,19 @@ import msgspec
 from harness.adapters.raft_register import RaftRegister
 from harness.environments.base import (
     CallFailed,
-    ClockSetting,
+    Capability,
     ConnectFailed,
     Connection,
     Environment,
+    EnvironmentFailure,
     Grudge,
     Node,
+    Pair,
+    Sight,
     UsageError,
 )
-from harness.environments.faults import DiskSetting, Traffic
-from harness.environments.sim.host import TICK_NS, Answer, Host
+from harness.environments.faults import ClockSetting, DiskSetting, Traffic
+from harness.environments.sim.host import DUTY_NS, TICK_NS, Answer, Host
 from harness.environments.sim.loop import Loop, SimFuture
 from harness.environments.sim.network import Network
 from raft_impl.codec import encode
@@ -34,6 +38,10 @@ from raft_impl.types import Message
 
 T = TypeVar("T")
 _MS_NS = 1_000_000
+_SAMPLES = 25
+_PROBES = 2
+_HEARING_NS = 50 * _MS_NS
+_HEARING_POLL_S = 0.005
 _HEADER_BYTES = 56
 """Of IPv4, of TCP with time stamps, and of the frame."""
 
@@ -42,6 +50,7 @@ class SimEnvironment(Environment):
     """Simulated nodes. Everything that happens follows from `seed`; traces go to `directory/<node>/trace.jsonl`."""
 
     name: ClassVar[str] = "sim"
+    capabilities = frozenset(Capability) - {Capability.MEMORY}
 
     def __init__(
         self, nodes: tuple[Node, ...], say: Callable[[str], None], adapter: RaftRegister, seed: int, directory: Path
@@ -113,15 +122,23 @@ class SimEnvironment(Environment):
         encode, write = msgspec.json.Encoder().encode, file.write
 
         def trace(record: TraceRecord) -> None:
-            write(encode(record) + b"\n")
+            try:
+                write(encode(record) + b"\n")
+            except OSError as error:
+                raise EnvironmentFailure(f"{directory}/trace.jsonl cannot be written: {error.strerror}") from error
 
         return trace
 
-    async def teardown(self) -> None:
+    async def teardown(self) -> bool:
         for host in self.hosts.values():
             host.kill()
         for file in self._traces:
-            file.close()
+            with suppress(OSError):  # what could not be written has been said when it was tried
+                file.close()
+        return True
+
+    def remains(self) -> None:
+        return None
 
     async def start(self, node: Node) -> None:
         self.hosts[node].start()
@@ -129,50 +146,76 @@ class SimEnvironment(Environment):
     async def stop(self, node: Node) -> None:
         self.hosts[node].stop()
 
-    async def kill(self, node: Node) -> None:
+    async def kill(self, node: Node) -> bool:
+        was_running = self.hosts[node].running
         self.hosts[node].kill()
+        return was_running
 
-    async def pause(self, node: Node) -> None:
+    async def pause(self, node: Node) -> bool:
         self.hosts[node].pause()
+        return self.hosts[node].running
 
     async def resume(self, node: Node) -> None:
         self.hosts[node].resume()
 
+    async def slow(self, node: Node, share: float) -> None:
+        self.hosts[node].slow(share)
+
+    async def hog(self, node: Node, megabytes: int) -> None:
+        raise EnvironmentFailure("a simulated machine has no memory to be short of")
+
     async def cut(self, grudge: Grudge) -> None:
         self.network.cut(grudge)
 
-    async def heal(self) -> None:
-        self.network.cut({})
+    async def cut_clients(self, nodes: Iterable[Node]) -> None:
+        self.network.cut_clients(nodes)
+
+    async def shape(self, traffic: Mapping[Node, Traffic]) -> None:
+        for node in self.nodes:
+            peers = [peer for peer in self.nodes if peer != node]
+            self.network.shape(node, peers, traffic.get(node, Traffic()))
 
     async def set_clock(self, node: Node, setting: ClockSetting) -> None:
         self.hosts[node].set_clock(setting)
 
-    async def shape(self, node: Node, sources: frozenset[Node], traffic: Traffic) -> None:
-        """Let packets from these peers travel to the node like that; `Traffic()` lifts it."""
-        self.network.shape(node, sources, traffic)
-
-    async def cut_clients(self, nodes: frozenset[Node]) -> None:
-        """Let these nodes, and no others, hear no client: neither the workload's nor a question of the harness."""
-        self.network.cut_clients(nodes)
-
     async def set_disk(self, node: Node, setting: DiskSetting) -> None:
-        """Make the node's disk faulty; `DiskSetting()` is sound. Outlives the node, which may die of it."""
         self.hosts[node].disk.set(setting)
 
-    async def lose_power(self, node: Node) -> None:
-        """Kill the node and lose what it had not synced. A dead node loses what it had not synced when it died."""
-        self.hosts[node].lose_power()
+    # -- evidence ------------------------------------------------------------------------------------------------
 
-    async def slow(self, node: Node, factor: float) -> None:
-        """Let the node run that many times slower; 1 is full speed."""
-        self.hosts[node].slow(factor)
+    async def observe(self, node: Node) -> Sight:
+        host, seen = self.hosts[node], self.hosts[node].disk.seen
+        stopped_share = await self._stopped_share(host) if host.is_slow else 0.0
+        return Sight(
+            pid=host.boot if host.running else None,
+            paused=host.paused,
+            stopped_share=stopped_share,
+            caught=self.network.caught(node),
+            packets=self.network.shaped(node),
+            disk={"delayed": seen.delayed, "failed": seen.failed, "refused": seen.refused, "held": seen.held},
+        )
 
-    async def running(self, node: Node) -> bool:
-        return self.hosts[node].running
+    async def _stopped_share(self, host: Host) -> float:
+        """How much of a period the server stands still, found out by looking again and again."""
+        standing = 0
+        for _ in range(_SAMPLES):
+            standing += host.standing
+            await self.sleep(DUTY_NS / _SAMPLES / 1e9)
+        return standing / _SAMPLES
+
+    async def heard(self, pairs: Iterable[Pair]) -> frozenset[Pair]:
+        wanted, heard = frozenset(pairs), set[Pair]()
+        for source, destination in sorted(wanted) * _PROBES:
+            self.network.send(source, destination, heard.add, (source, destination))
+        deadline_ns = self.now_ns() + _HEARING_NS
+        while heard != wanted and self.now_ns() < deadline_ns:
+            await self.sleep(_HEARING_POLL_S)
+        return frozenset(heard)
 
     async def fetch(self, directory: Path) -> None:
         for file in self._traces:
-            file.flush()
+            with suppress(OSError):
+                file.flush()
         if directory.resolve() != self._directory.resolve():
             for node in self.hosts:
                 copy = directory / node / "trace.jsonl"

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from random import Random
 
-from harness.environments.base import ClockSetting, Node
+from harness.environments.base import Node
+from harness.environments.faults import ClockSetting
 from harness.environments.sim.disk import Disk
 from harness.environments.sim.loop import Loop
 from harness.environments.sim.network import Network
@@ -22,7 +23,7 @@ from raft_impl.trace import TraceRecord
 from raft_impl.types import Message, Request, StatusRequest
 
 TICK_NS = 10_000_000
-_DUTY_NS = 100_000_000
+DUTY_NS = 100_000_000
 """How often a slow server stands still and goes on."""
 
 Answer = Callable[[bytes | None], None]
@@ -51,8 +52,10 @@ class Host:
         self._scheduler = Random(f"{seed}/scheduler/{self.name}")
         self._clock = NodeClock()
         self._ticker = Ticker(TICK_NS, config.election_ticks)
-        self._standing: set[str] = set()  # still, because it is "paused", "slow", or both
+        self._paused = False
+        self._stalled = False
         self._slowness = 0
+        self._is_slow = False
         self._node: RaftNode | None = None
         self._mailboxes: dict[Node, Callable[[Message], None]] = {}
         self._answers: dict[int, Answer] = {}
@@ -62,6 +65,19 @@ class Host:
     @property
     def running(self) -> bool:
         return self._node is not None
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    @property
+    def is_slow(self) -> bool:
+        return self._is_slow
+
+    @property
+    def standing(self) -> bool:
+        """Whether it stands still now, for whatever reason."""
+        return self._paused or self._stalled
 
     def introduce(self, hosts: Iterable[Host]) -> None:
         """Know where the mail for each of the others goes."""
@@ -98,7 +114,7 @@ class Host:
     def kill(self) -> None:
         """Die at once. What was written stays written; whoever waits for an answer sees the connection go."""
         self._node = None
-        self._standing.discard("paused")
+        self._paused = False
         self._waiting.clear()
         answers, self._answers = self._answers, {}
         for answer in answers.values():
@@ -119,53 +135,49 @@ class Host:
 
     def pause(self) -> None:
         """Stand still. What arrives meanwhile waits in the sockets' buffers."""
-        if self._node is not None:
-            self._standing.add("paused")
+        self._paused = self._node is not None
 
     def resume(self) -> None:
         """Go on."""
-        self._standing.discard("paused")
+        self._paused = False
         self._catch_up()
 
-    def slow(self, factor: float) -> None:
-        """Run `factor` times slower from now on, also after a restart; 1 is full speed.
-
-        By turns, as with SIGSTOP and SIGCONT: the server stands still for its share of each 100 ms.
-        """
-        if not factor >= 1:
-            raise ValueError(f"slow {factor}: must be 1 or more")
+    def slow(self, share: float) -> None:
+        """Stand still for that share of each 100 ms from now on, also after a restart, as by SIGSTOP and SIGCONT."""
+        if not 0 <= share < 1:
+            raise ValueError(f"slow {share}: must be from 0 to 1, but less than that")
         self._slowness += 1
-        self._standing.discard("slow")
+        self._stalled = False
         self._catch_up()
-        run_ns = int(_DUTY_NS / factor)
-        if run_ns < _DUTY_NS:
+        run_ns = int(DUTY_NS * (1 - share))
+        self._is_slow = run_ns < DUTY_NS
+        if self._is_slow:
             self._loop.after(run_ns, self._stall, (self._slowness, run_ns))
 
     def _stall(self, duty: tuple[int, int]) -> None:
         slowness, run_ns = duty
         if slowness == self._slowness:
-            self._standing.add("slow")
+            self._stalled = True
             self.standstills += self._node is not None
-            self._loop.after(_DUTY_NS - run_ns, self._go_on, duty)
+            self._loop.after(DUTY_NS - run_ns, self._go_on, duty)
 
     def _go_on(self, duty: tuple[int, int]) -> None:
         slowness, run_ns = duty
         if slowness == self._slowness:
-            self._standing.discard("slow")
+            self._stalled = False
             self._catch_up()
             self._loop.after(run_ns, self._stall, duty)
 
     def _catch_up(self) -> None:
         """Do what has waited. Each connection's data is in order, but nothing says which connection is read first."""
-        if self._standing:
+        if self.standing:
             return
         waiting, self._waiting = self._waiting, []
         for task in _by_connection(waiting, self._scheduler):
             task()
 
-    def set_clock(self, setting: ClockSetting, strobe_ms: float = 0.0) -> None:
-        """Set the clock; with `strobe_ms`, to the setting and to the true time by turns, for so long each."""
-        self._clock.set(self._loop.now_ns, setting.offset_ms, setting.rate, strobe_ms)
+    def set_clock(self, setting: ClockSetting) -> None:
+        self._clock.set(self._loop.now_ns, setting.offset_ms, setting.rate, setting.strobe_ms)
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
@@ -174,7 +186,7 @@ class Host:
         node = self._node
         if node is None:
             return
-        if self._standing:
+        if self.standing:
             self._waiting.append((source, lambda: self.receive(source, message)))
             return
         node.receive(source, message)
@@ -186,7 +198,7 @@ class Host:
         if node is None:
             self._network.answer(self.name, answer, None)
             return
-        if self._standing:
+        if self.standing:
             self._waiting.append((connection, lambda: self.request(connection, frame, answer)))
             return
         question = decode_incoming(frame)
@@ -206,7 +218,7 @@ class Host:
         if node is None or boot != self.boot:
             return
         self._loop.after(TICK_NS, self._tick, boot)
-        if self._standing:
+        if self.standing:
             return
         for _ in range(self._ticker.due(self._clock.read(self._loop.now_ns))):
             node.tick()
@@ -217,7 +229,7 @@ class Host:
         node = self._node
         if node is None or boot != self.boot:
             return
-        if self._standing:
+        if self.standing:
             self._waiting.append(("disk", lambda: self._synced(sync)))
             return
         try:

@@ -95,7 +95,7 @@ class Loop:
         outcome = SimFuture()
         self._tasks[task] = None
 
-        def step(_: None) -> None:
+        def step() -> None:
             try:
                 awaited = task.send(None)
             except StopIteration as stop:
@@ -108,7 +108,7 @@ class Loop:
         def resume() -> None:
             # Through the heap rather than at once, as in asyncio: whoever spawns a task or sets a future finishes what
             # it is doing first, and sees none of the task's exceptions.
-            self.after(0, step)
+            self.after(0, lambda _: step())
 
         resume()
         return outcome

@@ -45,6 +45,7 @@ class Network:
         self._grudge: Grudge = {}
         self._deaf: frozenset[Node] = frozenset()
         self._shapers: dict[tuple[Node, Node], Shaper] = {}
+        self._before: dict[tuple[str, Node], int] = {}
         self.counts: defaultdict[Node, PacketCounts] = defaultdict(PacketCounts)
         """What faults did to the packets that arrived at each node, since the beginning."""
 
@@ -52,11 +53,14 @@ class Network:
 
     def cut(self, grudge: Grudge) -> None:
         """From now on packets that arrive against the grudge are dropped."""
+        touched = {*self._grudge, *grudge}
         self._grudge = grudge
+        self._count_anew(touched)
 
     def cut_clients(self, nodes: Iterable[Node]) -> None:
         """From now on these nodes, and no others, hear no client; what they say still reaches the clients."""
-        self._deaf = frozenset(nodes)
+        touched, self._deaf = self._deaf, frozenset(nodes)
+        self._count_anew(touched | self._deaf)
 
     def shape(self, node: Node, sources: Iterable[Node], traffic: Traffic) -> None:
         """From now on packets from each of the peers travel to the node like that; sound traffic lifts the fault.
@@ -68,6 +72,42 @@ class Network:
                 self._shapers.pop((source, node), None)
             else:
                 self._shapers[source, node] = Shaper(traffic, self._stream("shape", source, node), self.counts[node])
+        self._count_anew([node])
+
+    def caught(self, node: Node) -> dict[str, int]:
+        """How many packets each fault that is in force at the node has caught there since it is, by its kind."""
+        counts = self._in_force(node)
+        return {kind: count - self._before[kind, node] for kind, count in counts.items()}
+
+    def _in_force(self, node: Node) -> dict[str, int]:
+        """How many packets each kind of fault that is in force at the node has ever caught there."""
+        counts, kinds = self.counts[node], dict[str, int]()
+        if self._grudge.get(node):
+            kinds["partition"] = counts.dropped
+        if node in self._deaf:
+            kinds["clients"] = counts.refused
+        if any(destination == node for _, destination in self._shapers):
+            kinds["packets"] = counts.lost
+        return kinds
+
+    def _count_anew(self, nodes: Iterable[Node]) -> None:
+        """Let what has come into force at these nodes, or is no more, count from now on, and what was go on."""
+        for node in nodes:
+            for kind in ("partition", "clients", "packets"):
+                if kind not in (counts := self._in_force(node)):
+                    self._before.pop((kind, node), None)
+                else:
+                    self._before.setdefault((kind, node), counts[kind])
+
+    def shaped(self, node: Node) -> dict[str, int]:
+        """How many packets shaped links did what to on their way to the node, in the words of a real packet queue."""
+        counts = self.counts[node]
+        return {
+            "dropped": counts.lost,
+            "delayed": counts.delayed,
+            "duplicated": counts.duplicated,
+            "reordered": counts.reordered,
+        }
 
     # -- packets -------------------------------------------------------------------------------------------------
 
@@ -102,7 +142,7 @@ class Network:
     def _arrive_from_client(self, parcel: tuple[Node, Delivery, object]) -> None:
         node, deliver, packet = parcel
         if node in self._deaf:
-            self.counts[node].dropped += 1
+            self.counts[node].refused += 1
         else:
             deliver(packet)
 

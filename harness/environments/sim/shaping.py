@@ -22,7 +22,9 @@ class PacketCounts:
     """What faults did to the packets that reached a node: evidence. A packet may count in several ways."""
 
     dropped: int = 0
-    """By a cut, of peers or of clients."""
+    """By a cut between nodes."""
+    refused: int = 0
+    """By a cut of clients."""
     lost: int = 0
     delayed: int = 0
     """Came later than they would have, for whatever reason."""

@@ -1,4 +1,4 @@
-"""The shapes of partitions and the sizes of targets, as laws."""
+"""The shapes of partitions, as laws."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from harness.nemesis.grudges import (
     one_way,
     split_one,
 )
-from harness.nemesis.targets import WEIGHTS, draw, resolve
 
 
 def names(count):
@@ -38,15 +37,15 @@ randoms = st.integers(0, 10_000).map(Random)
 def situations(draw):
     """A cluster, who leads (perhaps nobody, perhaps two), and randomness."""
     nodes = draw(clusters)
-    primaries = draw(st.lists(st.sampled_from(nodes), max_size=2, unique=True))
-    return nodes, tuple(primaries), draw(randoms)
+    leaders = draw(st.lists(st.sampled_from(nodes), max_size=2, unique=True))
+    return nodes, tuple(leaders), draw(randoms)
 
 
 @given(st.sampled_from(sorted(SHAPES)), situations())
 @settings(max_examples=200, deadline=None)
 def test_every_shape_names_only_nodes_drops_nobody_from_himself_and_has_no_empty_set(shape, situation):
-    nodes, primaries, random = situation
-    grudge = SHAPES[shape](nodes, primaries, random)
+    nodes, leaders, random = situation
+    grudge = SHAPES[shape](nodes, leaders, random)
     for destination, sources in grudge.items():
         assert sources
         assert destination not in sources
@@ -56,10 +55,10 @@ def test_every_shape_names_only_nodes_drops_nobody_from_himself_and_has_no_empty
 @given(st.sampled_from(sorted(SHAPES)), situations())
 @settings(max_examples=200, deadline=None)
 def test_every_shape_cuts_something_wherever_it_can(shape, situation):
-    nodes, primaries, random = situation
+    nodes, leaders, random = situation
     # Two nodes: a majority is both of them, and a bridge between two halves is one of them.
-    if len(nodes) >= (3 if shape in ("bridge", "majorities-ring") else 2):
-        assert SHAPES[shape](nodes, primaries, random)
+    if len(nodes) >= (3 if shape in ("bridge", "majorities-ring", "leader-in-majority") else 2):
+        assert SHAPES[shape](nodes, leaders, random)
 
 
 @given(st.lists(st.lists(st.integers(0, 99).map(str), max_size=4), max_size=4).filter(bool))
@@ -134,17 +133,17 @@ def test_one_way_the_mute_hear_the_others_who_do_not_hear_them(nodes, data):
 
 
 @given(st.integers(2, 9).map(names), st.data(), randoms)
-def test_every_primary_is_alone_and_the_others_are_together(nodes, data, random):
-    primaries = data.draw(st.lists(st.sampled_from(nodes), min_size=1, max_size=3, unique=True))
-    hears = heard(SHAPES["primaries"](nodes, tuple(primaries), random), nodes)
-    others = set(nodes) - set(primaries)
-    assert all(hears[primary] == {primary} for primary in primaries)
+def test_every_leader_is_alone_and_the_others_are_together(nodes, data, random):
+    leaders = data.draw(st.lists(st.sampled_from(nodes), min_size=1, max_size=3, unique=True))
+    hears = heard(SHAPES["leader"](nodes, tuple(leaders), random), nodes)
+    others = set(nodes) - set(leaders)
+    assert all(hears[leader] == {leader} for leader in leaders)
     assert all(hears[node] == others for node in others)
 
 
 @given(st.integers(2, 9).map(names), randoms)
-def test_without_a_primary_somebody_is_alone(nodes, random):
-    hears = heard(SHAPES["primaries"](nodes, (), random), nodes)
+def test_without_a_leader_somebody_is_alone(nodes, random):
+    hears = heard(SHAPES["leader"](nodes, (), random), nodes)
     assert min(map(len, hears.values())) == 1
 
 
@@ -155,45 +154,18 @@ def test_a_minority_third_is_less_than_a_third_but_somebody(count, third):
     assert sizes == Counter([third] * third) + Counter([count - third] * (count - third))
 
 
-# -- targets
+@given(st.sampled_from(["leader-in-minority", "leader-in-majority"]), st.integers(3, 9).map(names), st.data(), randoms)
+def test_a_leader_is_on_the_side_that_its_name_says(shape, nodes, data, random):
+    leader = data.draw(st.sampled_from(nodes))
+    majority = len(nodes) // 2 + 1
+    hears = heard(SHAPES[shape](nodes, (leader,), random), nodes)
+    assert (len(hears[leader]) >= majority) == (shape == "leader-in-majority")
+    assert set(hears.values()) == {hears[leader], frozenset(nodes) - hears[leader]}
 
 
-@pytest.mark.parametrize(
-    ("count", "sizes"),
-    [
-        (1, {"one": 1, "minority-third": 1, "minority": 1, "majority": 1, "all": 1}),
-        (2, {"one": 1, "minority-third": 1, "minority": 1, "majority": 2, "all": 2}),
-        (3, {"one": 1, "minority-third": 1, "minority": 1, "majority": 2, "all": 3}),
-        (5, {"one": 1, "minority-third": 1, "minority": 2, "majority": 3, "all": 5}),
-        (7, {"one": 1, "minority-third": 2, "minority": 3, "majority": 4, "all": 7}),
-    ],
-)
-def test_the_size_of_a_target_follows_from_the_size_of_the_cluster(count, sizes):
-    assert {target: len(resolve(target, names(count), (), Random(1))) for target in sizes} == sizes
-
-
-@given(situations(), st.sampled_from(sorted(WEIGHTS)))
-def test_targets_are_different_nodes_in_the_order_of_the_cluster(situation, target):
-    nodes, primaries, random = situation
-    chosen = resolve(target, nodes, primaries, random)
-    assert chosen
-    assert list(chosen) == sorted(set(chosen), key=nodes.index)
-
-
-@given(situations())
-def test_primaries_are_hit_and_without_any_somebody(situation):
-    nodes, primaries, random = situation
-    chosen = resolve("primaries", nodes, primaries, random)
-    assert set(chosen) == set(primaries) if primaries else len(chosen) == 1
-
-
-def test_every_node_may_be_hit():
-    random = Random(1)
-    assert {resolve("one", names(5), (), random)[0] for _ in range(200)} == set(names(5))
-
-
-def test_a_name_is_drawn_as_often_as_its_weight_says():
-    random = Random(1)
-    drawn = Counter(draw({"often": 9, "rarely": 1, "never": 0}, random) for _ in range(2000))
-    assert drawn["never"] == 0
-    assert 1700 < drawn["often"] < 1900
+@given(st.integers(3, 9).map(names), randoms)
+def test_where_one_link_is_cut_every_other_node_hears_all(nodes, random):
+    hears = heard(SHAPES["one-link"](nodes, (), random), nodes)
+    deaf = [node for node in nodes if hears[node] != set(nodes)]
+    assert len(deaf) == 2
+    assert all(hears[one] == set(nodes) - {other} for one, other in (deaf, deaf[::-1]))

@@ -1,0 +1,183 @@
+"""The ledger: what a run has made and broken and must put right again, written down before it is done.
+
+Lives here: the files, and what a reader learns from them. Must not live here: putting anything right (`harness.heal`).
+
+    STATE/ledger/NAME.jsonl     the run, then an entry for each fault, then a line for each that was struck
+
+A line is on the disk before the fault is in force. The file is locked as long as its writer lives, however it dies: so
+whoever can take the lock may put things right, and nobody else may. STATE is $SPLITBRAIN_STATE, else
+$XDG_STATE_HOME/splitbrain, else ~/.local/state/splitbrain.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from harness.environments.base import UsageError
+
+
+class Run(msgspec.Struct, frozen=True, tag="run", tag_field="line"):
+    """Whose ledger it is. `machines` is what the environment needs to find its things again, as JSON."""
+
+    environment: str
+    directory: str
+    machines: Mapping[str, object]
+
+
+class Entry(msgspec.Struct, frozen=True, tag="entry", tag_field="line"):
+    """A fault that is, or may be, in force. `resolved` is its undo: what `Fault.undo` needs."""
+
+    number: int
+    fault: str
+    told: str
+    resolved: Mapping[str, object]
+
+
+class Strike(msgspec.Struct, frozen=True, tag="strike", tag_field="line"):
+    """That fault is gone."""
+
+    number: int
+
+
+Line = Run | Entry | Strike
+_decode = msgspec.json.Decoder(Line).decode
+
+
+def state_directory() -> Path:
+    """Where what outlives runs is kept."""
+    if given := os.environ.get("SPLITBRAIN_STATE"):
+        return Path(given)
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "splitbrain"
+
+
+class FileLedger:
+    """The ledger of one run. Raises `UsageError` if it cannot be kept: without it no fault may be applied."""
+
+    def __init__(self, run: Run) -> None:
+        directory = state_directory() / "ledger"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._descriptor, self.path = _locked_file(directory, f"{run.environment}-")
+            self._write(run)
+            _sync_directory(directory)
+        except OSError as error:
+            raise UsageError(
+                f"no ledger can be kept in {directory} ({error.strerror}): set SPLITBRAIN_STATE"
+            ) from error
+        self._next = 1
+
+    def enter(self, fault: str, resolved: Mapping[str, object], told: str) -> int:
+        """See `nemesis.life.Ledger`."""
+        number, self._next = self._next, self._next + 1
+        self._write(Entry(number, fault, told, resolved))
+        return number
+
+    def strike(self, number: int) -> None:
+        """See `nemesis.life.Ledger`."""
+        self._write(Strike(number))
+
+    def close(self, clean: bool) -> None:
+        """Give it up; without anything left to put right, remove it."""
+        if clean:
+            self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def _write(self, line: Line) -> None:
+        os.write(self._descriptor, msgspec.json.encode(line) + b"\n")
+        os.fsync(self._descriptor)
+
+
+def _locked_file(directory: Path, prefix: str) -> tuple[int, Path]:
+    """A new file that nobody else can put right."""
+    while True:
+        descriptor, path = tempfile.mkstemp(prefix=prefix, suffix=".jsonl", dir=directory)
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_nlink:
+                return descriptor, Path(path)
+        os.close(descriptor)  # before it was locked somebody who heals took it for abandoned, and removes it
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the names in it durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class NoLedger:
+    """For what vanishes with the process that made it."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def enter(self, fault: str, resolved: Mapping[str, object], told: str) -> int:
+        """See `nemesis.life.Ledger`."""
+        self._next += 1
+        return self._next
+
+    def strike(self, number: int) -> None:
+        """See `nemesis.life.Ledger`."""
+
+    def close(self, clean: bool) -> None:
+        """Nothing is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A ledger whose run is gone: what it had made, and the faults that were in force."""
+
+    path: Path
+    run: Run
+    open: tuple[Entry, ...]
+
+    def remove(self) -> None:
+        """All that it held has been put right."""
+        self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def abandoned() -> Iterator[list[Abandoned]]:
+    """The ledgers of runs that are gone, which nobody else can put right meanwhile."""
+    directory = state_directory() / "ledger"
+    descriptors: list[int] = []
+    found: list[Abandoned] = []
+    try:
+        for path in sorted(directory.glob("*.jsonl")) if directory.is_dir() else []:
+            try:
+                descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+                fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (FileNotFoundError, BlockingIOError):  # its run has just ended, or lives
+                continue
+            found += _read(path)
+        yield found
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _read(path: Path) -> list[Abandoned]:
+    """The ledger; nothing if it was never begun, since then nothing was done."""
+    lines: list[Line] = []
+    for text in path.read_bytes().splitlines():
+        try:
+            lines.append(_decode(text))
+        except msgspec.MsgspecError:  # the last line of a writer that was killed: what it announces was not done
+            break
+    if not lines or not isinstance(lines[0], Run):
+        path.unlink(missing_ok=True)
+        return []
+    struck = {line.number for line in lines if isinstance(line, Strike)}
+    entries = tuple(line for line in lines if isinstance(line, Entry) and line.number not in struck)
+    return [Abandoned(path, lines[0], entries)]

@@ -1,0 +1,81 @@
+"""Disks: syncs are slow or fail, nothing more fits, or what was not synced is lost as by a loss of power."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+
+import msgspec
+
+from harness.environments.base import Capability, Environment, Node
+from harness.environments.faults import DiskSetting
+from harness.nemesis.fault import (
+    Asked,
+    Course,
+    Evidence,
+    Fault,
+    Resolved,
+    View,
+    by_node,
+    nodes_of,
+    rise,
+)
+from harness.nemesis.parameters import time_ms
+from harness.nemesis.targets import WEIGHTS, choose
+
+_KINDS: Mapping[str, DiskSetting] = {
+    "slow": DiskSetting(sync_delay_ms=200),
+    "fail": DiskSetting(sync_error=True),
+    "full": DiskSetting(full=True),
+    "lose": DiskSetting(volatile=True),
+}
+_COUNTERS = {"slow": "delayed", "fail": "failed", "full": "refused", "lose": "held"}
+
+
+class Disk(Fault):
+    name = "disk"
+    about = "syncs are slow or fail, the disk is full, or unsynced writes are lost with the process"
+    requires = "the service's file layer"
+    proof = "writes that the service's file layer delayed, failed, refused or held back"
+    capability = Capability.DISK
+    choices = {"kind": dict.fromkeys(_KINDS, 1), "target": {**WEIGHTS, "leader": 5, "one": 6}}
+    parameters = {"delay": time_ms("200ms")}
+    # A node whose disk fails stops, and losing writes means to kill it.
+    holds_nodes = True
+    window = (0.5, 1.5)
+
+    def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
+        kind = str(asked["kind"])
+        setting = msgspec.to_builtins(_KINDS[kind])
+        if kind == "slow" and "delay" in asked:
+            setting["sync_delay_ms"] = asked["delay"]
+        # A disk that nobody writes to cannot be seen to be faulty.
+        nodes = choose(str(asked["target"]), view.following, random)
+        return {"nodes": nodes, "kind": kind, "setting": setting}
+
+    def told(self, resolved: Resolved) -> str:
+        return f"{resolved['kind']} disk of {', '.join(nodes_of(resolved))}"
+
+    async def apply(self, environment: Environment, resolved: Resolved) -> None:
+        setting = msgspec.convert(resolved["setting"], DiskSetting)
+        await environment.on_all(nodes_of(resolved), lambda node: environment.set_disk(node, setting))
+
+    async def undo(self, environment: Environment, resolved: Resolved) -> None:
+        async def repair(node: Node) -> None:
+            if resolved["kind"] == "lose":
+                await environment.kill(node)  # with what it holds: that is the loss of power
+            await environment.set_disk(node, DiskSetting())
+            await environment.start(node)
+
+        await environment.on_all(nodes_of(resolved), repair)
+
+    def seen(self, resolved: Resolved, course: Course) -> Evidence | None:
+        counter = _COUNTERS[str(resolved["kind"])]
+        counts = by_node(
+            (node, rise(course, node, lambda sight: sight.disk.get(counter, 0))) for node in nodes_of(resolved)
+        )
+        return {counter: counts} if counts else None
+
+    def standing(self, resolved: Resolved, course: Course) -> str | None:
+        dead = [node for node in nodes_of(resolved) if course.now.sights[node].pid is None]
+        return f"{', '.join(dead)} did not start again" if dead else None

@@ -1,0 +1,194 @@
+"""A fault's life, from what was asked for to the last trace of it.
+
+    resolve the target -> write its undo to the ledger, synced -> apply -> gather evidence
+    ... the window ...
+    gather evidence -> undo -> confirm that it is undone -> strike it from the ledger
+
+Lives here: that order, and nowhere else. Must not live here: what any fault does (one file each), when it comes
+(`nemesis.schedule`), or where the ledger is kept (`harness.ledger`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Protocol
+
+from harness.cluster import Cluster
+from harness.environments.base import Environment, EnvironmentFailure, Node
+from harness.nemesis.fault import Asked, Course, Evidence, Fault, NothingToHit, Observation, Resolved, View, nodes_of
+from harness.nemesis.targets import LEADER
+
+_ELECTION_NS = 2_000_000_000
+"""How long a fault that wants the leader waits for one: a few elections. Others faults' ends wait meanwhile."""
+
+_LEADER_POLL_S = 0.1
+_SPREAD_S = 0.6
+
+_BELIEF_NS = 1_000_000_000
+"""How long evidence is waited for when a fault begins. What shows later is seen at its end."""
+
+_CONFIRMATION_NS = 10_000_000_000
+"""How long a fault may take to be gone after it was undone: a node has to start again meanwhile."""
+
+_POLL_S = 0.02
+
+
+class Ledger(Protocol):
+    """Where the undo of every fault that is in force is written down."""
+
+    def enter(self, fault: str, resolved: Resolved, told: str) -> int:
+        """Write it down, durably, before the fault is applied; the number of the entry."""
+
+    def strike(self, number: int) -> None:
+        """The fault is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A fault that is in force, or may be."""
+
+    fault: Fault
+    resolved: Resolved
+    entry: int
+    course: Course
+    evidence: Evidence | None = None
+
+
+class Life:
+    """The faults of one run. One window of each kind is open at a time."""
+
+    def __init__(self, environment: Environment, cluster: Cluster, ledger: Ledger, random: Random) -> None:
+        self._environment = environment
+        self._cluster = cluster
+        self._ledger = ledger
+        self._random = random
+        self._windows: dict[str, Window] = {}
+        self._leader: Node | None = None
+        self._former: Node | None = None
+
+    # -- the beginning ---------------------------------------------------------------------------------------------
+
+    async def begin(self, fault: Fault, asked: Asked) -> Mapping[str, object]:
+        """What became of it, as the history keeps it. Raises `EnvironmentFailure`; the window is open all the same."""
+        if fault.name in self._windows:  # it was ended, but not undone
+            await self.end(fault)
+        view = View(self._environment.nodes, await self._aim(asked), self._former, self._held())
+        try:
+            resolved = fault.resolve(asked, view, self._random)
+        except NothingToHit as nothing:
+            return {"skipped": str(nothing)}
+        pairs = fault.pairs(resolved)
+        before = replace(view.now, heard=await self._environment.heard(pairs)) if pairs else view.now
+        entry = self._ledger.enter(fault.name, resolved, fault.told(resolved))
+        self._windows[fault.name] = window = Window(fault, resolved, entry, Course(before, before))
+        began_ns = self._environment.now_ns()
+        facts = await fault.apply(self._environment, resolved)
+        window = await self._believe(replace(window, course=Course(before, before, facts=facts)))
+        self._windows[fault.name] = window
+        return {
+            "nodes": nodes_of(resolved),
+            "told": fault.told(resolved),
+            "resolved": resolved,
+            "evidence": window.evidence,
+            "believed_ms": (self._environment.now_ns() - began_ns) / 1e6 if window.evidence is not None else None,
+            **_state(before),
+        }
+
+    async def _aim(self, asked: Asked) -> Observation:
+        """What the fault is aimed by. One that wants the leader waits a little for an election to end.
+
+        And then some more, by chance: a fault that came always as soon after an election as it can be made would meet
+        a leader at one moment of its life only.
+        """
+        now = await self._observe()
+        if LEADER not in (asked.get("target"), asked.get("shape")):
+            return now
+        deadline_ns = self._environment.now_ns() + _ELECTION_NS
+        while not now.leaders and self._environment.now_ns() < deadline_ns:
+            await self._environment.sleep(_LEADER_POLL_S)
+            now = await self._observe()
+        if now.leaders:
+            await self._environment.sleep(self._random.random() * _SPREAD_S)
+            later = await self._observe()
+            now = later if later.leaders else now
+        return now
+
+    def _held(self) -> frozenset[Node]:
+        """The nodes that are in some fault's hands."""
+        return frozenset(
+            node for window in self._windows.values() if window.fault.holds_nodes for node in nodes_of(window.resolved)
+        )
+
+    async def _believe(self, window: Window) -> Window:
+        """The window with its evidence, as soon as there is some, and with what was seen first."""
+        deadline_ns = self._environment.now_ns() + _BELIEF_NS
+        while True:
+            now = await self._look(window, _asked(window))
+            course = replace(window.course, since=window.course.since or now, now=now)
+            evidence = window.fault.seen(window.resolved, course)
+            if evidence is not None or self._environment.now_ns() >= deadline_ns:
+                return replace(window, course=course, evidence=evidence)
+            window = replace(window, course=course)
+            await self._environment.sleep(_POLL_S)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    async def end(self, fault: Fault) -> Mapping[str, object]:
+        """What was seen at last. Raises `EnvironmentFailure` if the fault is not gone; then it may be ended again."""
+        window = self._windows.get(fault.name)
+        if window is None:
+            return {"skipped": "nothing to undo"}
+        now, evidence = await self._last_look(window)
+        await fault.undo(self._environment, window.resolved)
+        await self._confirm(window)
+        del self._windows[fault.name]
+        self._ledger.strike(window.entry)
+        return {"undone": True, "evidence": evidence, **_state(now)}
+
+    async def _last_look(self, window: Window) -> tuple[Observation, Evidence | None]:
+        """What can be seen before it is undone. If nothing can be seen, it is undone all the same."""
+        try:
+            now = await self._look(window)
+        except EnvironmentFailure:
+            return window.course.now, window.evidence
+        return now, window.fault.seen(window.resolved, replace(window.course, now=now)) or window.evidence
+
+    async def _confirm(self, window: Window) -> None:
+        deadline_ns = self._environment.now_ns() + _CONFIRMATION_NS
+        while True:
+            course = replace(window.course, now=await self._observe(_asked(window)))
+            standing = window.fault.standing(window.resolved, course)
+            if standing is None:
+                return
+            if self._environment.now_ns() >= deadline_ns:
+                raise EnvironmentFailure(f"not undone: {standing}")
+            await self._environment.sleep(_POLL_S)
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    async def _look(self, window: Window, asked: Sequence[Node] | None = None) -> Observation:
+        """What can be seen now. Probes are sent first, so that counters have counted them."""
+        pairs = window.fault.pairs(window.resolved)
+        heard = await self._environment.heard(pairs) if pairs else frozenset()
+        return replace(await self._observe(asked), heard=heard)
+
+    async def _observe(self, asked: Sequence[Node] | None = None) -> Observation:
+        """What the cluster shows; and remember who led, for whoever wants to hit a former leader."""
+        now = await self._cluster.observe(asked)
+        leading = [(status.term, node) for node, status in now.statuses.items() if status.leads]
+        _, leader = max(leading, default=(0, None))
+        if leader is not None and leader != self._leader:
+            self._leader, self._former = leader, self._leader
+        return now
+
+
+def _asked(window: Window) -> Sequence[Node]:
+    """The nodes whose own words the fault is seen in."""
+    return nodes_of(window.resolved) if window.fault.asks_nodes else ()
+
+
+def _state(now: Observation) -> Mapping[str, object]:
+    """Who led, and in which term: from one to the other end of a window it is seen whether that has changed."""
+    return {"leaders": now.leaders, "term": now.term}

@@ -1,0 +1,107 @@
+"""Packets: what nodes get from their peers comes late, out of order, twice, slowly or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+
+import msgspec
+
+from harness.environments.base import Capability, Environment, Node
+from harness.environments.faults import Traffic
+from harness.nemesis.fault import (
+    Asked,
+    Course,
+    Evidence,
+    Fault,
+    Resolved,
+    View,
+    by_node,
+    nodes_of,
+    rise,
+    still_catching,
+)
+from harness.nemesis.parameters import rate_kbit, share, time_ms
+from harness.nemesis.targets import WEIGHTS, choose
+
+_KINDS: Mapping[str, Traffic] = {
+    "delay": Traffic(delay_ms=50, jitter_ms=10),
+    "loss": Traffic(loss=0.2),
+    "duplicate": Traffic(duplicate=0.1),
+    "reorder": Traffic(delay_ms=50, reorder=0.25),
+    "rate": Traffic(rate_kbit=1000),
+}
+"""What each kind does unless it is told otherwise (the sizes of Jepsen's `net` packet faults)."""
+
+_FIELDS = {
+    "delay": "delay_ms",
+    "jitter": "jitter_ms",
+    "loss": "loss",
+    "duplicate": "duplicate",
+    "reorder": "reorder",
+    "rate": "rate_kbit",
+}
+
+
+_FATES = {
+    "delay": "delayed",
+    "loss": "dropped",
+    "duplicate": "duplicated",
+    "reorder": "reordered",
+    "rate": "delayed",
+}
+"""What must have become of packets, for each kind to be believed."""
+
+
+class Packets(Fault):
+    name = "packets"
+    about = "what comes from peers is late, lost, doubled, out of order or slow"
+    requires = "the same, with statistic, NFQUEUE and TEE in the kernel"
+    proof = "packets that each node's filter dropped, or its queue delayed, doubled or reordered"
+    capability = Capability.PACKET_QUEUE
+    needs = {"loss": Capability.PACKET_LOSS, "duplicate": Capability.PACKET_DUPLICATE}
+    choices = {"kind": dict.fromkeys(_KINDS, 1), "target": {**WEIGHTS, "all": 10}}
+    parameters = {
+        "delay": time_ms("50ms"),
+        "jitter": time_ms("10ms"),
+        "loss": share("20%"),
+        "duplicate": share("10%"),
+        "reorder": share("25%"),
+        "rate": rate_kbit("1mbit"),
+    }
+
+    def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
+        changed = {_FIELDS[name]: value for name, value in asked.items() if name in _FIELDS}
+        traffic = {**msgspec.to_builtins(_KINDS[str(asked["kind"])]), **changed}
+        # A packet cannot leave before it came, so no queue takes more jitter than delay.
+        traffic["jitter_ms"] = min(traffic["jitter_ms"], traffic["delay_ms"])
+        return {"nodes": choose(str(asked["target"]), view, random), "kind": asked["kind"], "traffic": traffic}
+
+    def told(self, resolved: Resolved) -> str:
+        traffic = resolved["traffic"]
+        assert isinstance(traffic, dict)
+        words = ", ".join(f"{name} {value:g}" for name, value in traffic.items() if value)
+        return f"{words} to {', '.join(nodes_of(resolved))}"
+
+    async def apply(self, environment: Environment, resolved: Resolved) -> None:
+        traffic = msgspec.convert(resolved["traffic"], Traffic)
+        await environment.shape(dict.fromkeys(nodes_of(resolved), traffic))
+
+    async def undo(self, environment: Environment, resolved: Resolved) -> None:
+        await environment.shape({})
+
+    def seen(self, resolved: Resolved, course: Course) -> Evidence | None:
+        fate = _FATES[str(resolved["kind"])]
+        counts = by_node((node, _met(course, node, fate)) for node in nodes_of(resolved))
+        return {f"packets_{fate}": counts} if counts else None
+
+    def standing(self, resolved: Resolved, course: Course) -> str | None:
+        return still_catching(course.now, self.name)
+
+
+def _met(course: Course, node: Node, fate: str) -> int:
+    """How many packets met that fate. Where there is no queue, all that a filter caught were dropped."""
+    now = course.now.sights.get(node)
+    if fate == "dropped" and now is not None and fate not in now.packets:
+        return rise(course, node, lambda sight: sight.caught.get(Packets.name, 0))
+    return rise(course, node, lambda sight: sight.packets.get(fate, 0))

@@ -1,0 +1,121 @@
+"""When faults come: each kind has its own pace, and the nemesis does one thing at a time.
+
+Lives here: the generators of faults, and what their operations are called in the history. Must not live here: what a
+fault does, or what becomes of it (`nemesis.life`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from checkers.history import Event
+from harness.environments.base import EnvironmentFailure
+from harness.generator import (
+    NEMESIS,
+    PENDING,
+    After,
+    AnyOf,
+    Context,
+    Generator,
+    Invocation,
+    Later,
+    Step,
+    Template,
+    operations,
+)
+from harness.interpreter import Completion
+from harness.nemesis.fault import Aim, Asked
+from harness.nemesis.life import Life
+
+
+def begin_of(name: str) -> str:
+    """What the operation is called that begins a fault."""
+    return f"start-{name}"
+
+
+def end_of(name: str) -> str:
+    """What the operation is called that ends a fault."""
+    return f"stop-{name}"
+
+
+def draw(aim: Aim, random: Random) -> Asked:
+    """What a window asks for: what was given, and for each choice that was not, one of its words, by weight."""
+    drawn = {question: _word(aim, question, words, random) for question, words in aim.fault.choices.items()}
+    return {**drawn, **aim.given}
+
+
+def _word(aim: Aim, question: str, words: Mapping[str, int], random: Random) -> str:
+    possible = {word: weight for word, weight in words.items() if question != "kind" or word in aim.kinds}
+    return random.choices(list(possible), list(possible.values()))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """One kind of fault, again and again: in force for about `open_s`, then not for about `closed_s`.
+
+    Both are drawn anew each time, between half and one and a half of that, and are counted from when the operation
+    before was complete: where it takes long to make a cut, the cut must not be shorter for it.
+    """
+
+    aim: Aim
+    open_s: float
+    closed_s: float
+    is_open: bool = False
+    next_ns: int | None = 0
+
+    def next(self, context: Context) -> Step | None:
+        if self.next_ns is None or not context.free:
+            return PENDING, self
+        if context.time_ns < self.next_ns:
+            return Later(self.next_ns), self
+        return Invocation(NEMESIS, self._template(context.random)), replace(self, next_ns=None)
+
+    def _template(self, random: Random) -> Template:
+        name = self.aim.fault.name
+        return Template(end_of(name)) if self.is_open else Template(begin_of(name), value=draw(self.aim, random))
+
+    def update(self, context: Context, event: Event) -> Generator:
+        # One thread does all the work, so when it is free again, what this generator asked for is complete.
+        if self.next_ns is not None or NEMESIS not in context.free:
+            return self
+        mean_s = self.closed_s if self.is_open else self.open_s
+        next_ns = context.time_ns + int((0.5 + context.random.random()) * mean_s * 1e9)
+        return replace(self, is_open=not self.is_open, next_ns=next_ns)
+
+
+def _windows(aim: Aim) -> Generator:
+    open_intervals, closed_intervals = aim.fault.window
+    period = (open_intervals + closed_intervals) * aim.rarity
+    return Windows(aim, aim.interval_s * open_intervals, aim.interval_s * (period - open_intervals))
+
+
+def generator(aims: Sequence[Aim]) -> Generator:
+    """The faults of every kind, interleaved; they do not all begin at once."""
+    share = 1 / (len(aims) + 1)
+    return AnyOf(
+        tuple(After(aim.interval_s * share * (position + 1), _windows(aim)) for position, aim in enumerate(aims))
+    )
+
+
+def final_generator(aims: Sequence[Aim]) -> Generator:
+    """One operation a kind, which undoes what is left of it."""
+    return operations(Template(end_of(aim.fault.name)) for aim in aims)
+
+
+def handler(aims: Sequence[Aim], life: Life) -> Callable[[Event], Awaitable[Completion]]:
+    """Carries out these operations. A fault that could not be applied or undone is recorded as an error."""
+    begins = {begin_of(aim.fault.name): aim.fault for aim in aims}
+    ends = {end_of(aim.fault.name): aim.fault for aim in aims}
+
+    async def handle(event: Event) -> Completion:
+        try:
+            if event.f in ends:
+                return Completion("info", value=await life.end(ends[event.f]))
+            assert isinstance(event.value, dict)
+            return Completion("info", value={"asked": event.value, **await life.begin(begins[event.f], event.value)})
+        except EnvironmentFailure as failure:
+            return Completion("info", error=str(failure))
+
+    return handle

@@ -1,0 +1,78 @@
+"""What a run leaves word of, so that another process can clean its machines: how they are reached, by which keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.adapters.raft_register import RaftRegister
+from harness.environments import ssh
+from harness.environments.base import EnvironmentFailure
+from harness.environments.ssh import SshEnvironment, reclaim
+from harness.environments.ssh_access import SshAccess
+from harness.environments.ssh_hosts import ssh_hosts
+from harness.heal import heal
+from harness.ledger import FileLedger, Run
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+def environment(access: SshAccess) -> SshEnvironment:
+    return SshEnvironment(ssh_hosts("n1=admin@127.0.0.1:1"), print, RaftRegister(), access)
+
+
+@pytest.fixture
+def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file in the directory where we are, by its relative name."""
+    monkeypatch.chdir(tmp_path)
+    Path("key").touch()
+    return Path("key")
+
+
+def test_whoever_heals_from_another_directory_finds_the_same_files(key: Path, tmp_path: Path) -> None:
+    access = environment(SshAccess(identity=key, known_hosts=key)).remains()["access"]
+    assert access == {"identity": f"{tmp_path}/key", "known_hosts": f"{tmp_path}/key", "accept_unknown_hosts": False}
+
+
+def test_what_is_left_is_json(key: Path) -> None:
+    remains = environment(SshAccess(key)).remains()
+    assert json.loads(json.dumps(remains)) == remains
+
+
+def test_a_key_that_has_gone_since_the_run_is_a_failure_and_no_mistake_of_the_user(key: Path) -> None:
+    remains = environment(SshAccess(key)).remains()
+    key.unlink()
+    with pytest.raises(EnvironmentFailure, match=r"--identity .*/key: there is no such file"):
+        asyncio.run(reclaim(remains))
+
+
+def test_a_configuration_that_has_been_spoilt_since_the_run_is_one_too(key: Path, own_home: Path) -> None:
+    remains = environment(SshAccess(key)).remains()
+    (own_home / ".ssh" / "config").write_text("Host *\n  Port many\n  nonsense")
+    with pytest.raises(EnvironmentFailure, match="config cannot be read"):
+        asyncio.run(reclaim(remains))
+
+
+def test_what_was_removed_is_told_although_another_machine_cannot_be_reached(
+    key: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPLITBRAIN_STATE", str(own_home / "state"))
+    hosts = ssh_hosts("n1=admin@192.0.2.1,n2=admin@192.0.2.2")
+    remains = SshEnvironment(hosts, print, RaftRegister(), SshAccess(key)).remains()
+    FileLedger(Run("ssh", "store/somewhere", remains)).close(clean=False)
+
+    async def reclaim_machine(machine: ssh._Machine, options: ssh._Access) -> list[str]:
+        if machine.host.node == "n1":
+            raise EnvironmentFailure("n1: no connection")
+        return ["n2: removed chain SB"]
+
+    monkeypatch.setattr(ssh, "_reclaim_machine", reclaim_machine)
+    said: list[str] = []
+    assert not heal(said.append)
+    assert said == [
+        "ssh run store/somewhere, whose harness is gone: n2: removed chain SB",
+        "ssh run store/somewhere: not put right: n1: no connection",
+    ]

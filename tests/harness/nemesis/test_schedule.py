@@ -1,0 +1,162 @@
+"""When faults come: windows open and close, kinds interleave, everything is ended, and failures are recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from itertools import pairwise
+from random import Random
+
+import pytest
+from msgspec import UNSET
+
+from checkers.history import Event
+from harness.environments.base import EnvironmentFailure
+from harness.generator import NEMESIS, TimeLimit, nemesis
+from harness.interpreter import Completion
+from harness.nemesis import FAULTS
+from harness.nemesis.fault import Aim
+from harness.nemesis.schedule import draw, final_generator, generator, handler
+
+
+def aims_of(*names, interval_s=5.0, rarity=1.0):
+    chosen = names or FAULTS
+    return [
+        Aim(FAULTS[name], {}, interval_s, rarity, tuple(FAULTS[name].choices.get("kind", ("",)))) for name in chosen
+    ]
+
+
+def period(name):
+    return sum(FAULTS[name].window)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_windows_of_a_fault_open_and_close_in_turn(simulate, name):
+    fs = simulate(TimeLimit(400, nemesis(generator(aims_of(name))))).fs()
+    assert len(fs) > 30
+    assert fs == [f"start-{name}" if index % 2 == 0 else f"stop-{name}" for index in range(len(fs))]
+
+
+def test_a_window_counts_from_when_the_fault_is_in_force_however_long_that_takes(simulate):
+    events = simulate(TimeLimit(300, nemesis(generator(aims_of("partition", interval_s=3.0)))), latency_ms=1500).events
+    in_force = [event.time for event in events if event.f == "start-partition"][1::2]
+    ended = [event.time for event in events if event.f == "stop-partition"][::2]
+    open_ns = 3.0e9 * FAULTS["partition"].window[0]
+    assert len(ended) > 20
+    assert all(stop - start >= open_ns / 2 - 1 for start, stop in zip(in_force, ended, strict=False))
+
+
+@pytest.mark.parametrize("rarity", [1.0, 2.5])
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_rare_fault_comes_seldom_and_stays_as_long(simulate, name, rarity):
+    aims = aims_of(name, interval_s=4.0, rarity=rarity)
+    times = simulate(TimeLimit(2000, nemesis(generator(aims))), latency_ms=0).times_ms()
+    assert len(times) == pytest.approx(2 * 2000 / (4.0 * period(name) * rarity), rel=0.15)
+    lengths = [stop - start for start, stop in zip(times[::2], times[1::2], strict=False)]
+    open_ms = 4000 * FAULTS[name].window[0]
+    assert min(lengths) >= open_ms * 0.5 - 1
+    assert max(lengths) <= open_ms * 1.5 + 1
+
+
+def test_each_fault_keeps_its_own_interval(simulate):
+    both = [*aims_of("kill", interval_s=2.0 / period("kill")), *aims_of("pause", interval_s=10.0 / period("pause"))]
+    fs = simulate(TimeLimit(400, nemesis(generator(both)))).fs()
+    assert fs.count("start-kill") == pytest.approx(200, rel=0.15)
+    assert fs.count("start-pause") == pytest.approx(40, rel=0.2)
+
+
+def test_faults_interleave_and_do_not_all_begin_at_once(simulate):
+    brief = simulate(TimeLimit(120, nemesis(generator(aims_of(interval_s=10.0))))).brief()
+    first = {f: time for time, _, f in reversed(brief)}
+    beginnings = sorted(first[f"start-{name}"] for name in FAULTS)
+    assert beginnings[0] >= 900
+    assert all(later - earlier >= 900 for earlier, later in pairwise(beginnings))
+    open_at_once, most = set(), 0
+    for _, _, f in brief:
+        kind, _, name = f.partition("-")
+        (open_at_once.add if kind == "start" else open_at_once.discard)(name)
+        most = max(most, len(open_at_once))
+    assert most >= 3, "faults of different kinds overlap"
+
+
+def test_the_final_generator_ends_every_kind_once(simulate):
+    assert simulate(nemesis(final_generator(aims_of()))).fs() == [f"stop-{name}" for name in FAULTS]
+
+
+def test_no_faults_do_nothing_and_come_to_an_end(simulate):
+    assert simulate(nemesis(generator([]))).events == simulate(nemesis(final_generator([]))).events == []
+
+
+# -- what is asked for
+
+
+@pytest.mark.parametrize("aim", aims_of(), ids=lambda aim: aim.fault.name)
+def test_each_choice_is_drawn_from_its_words_by_weight_and_from_the_stream_given(aim):
+    random = Random(1)
+    asked = [draw(aim, random) for _ in range(3000)]
+    for question, words in aim.fault.choices.items():
+        counts = Counter(one[question] for one in asked)
+        total = sum(words.values())
+        assert counts.keys() == words.keys()
+        assert all(count == pytest.approx(3000 * words[word] / total, rel=0.5) for word, count in counts.items())
+    assert draw(aim, Random(5)) == draw(aim, Random(5))
+
+
+def test_what_was_given_is_not_drawn():
+    aim = Aim(FAULTS["clock"], {"kind": "offset", "offset": 2000.0}, kinds=("offset",))
+    assert {(one["kind"], one["offset"]) for one in (draw(aim, Random(seed)) for seed in range(50))} == {
+        ("offset", 2000.0)
+    }
+
+
+def test_only_kinds_are_drawn_that_can_be_done():
+    aim = Aim(FAULTS["packets"], {}, kinds=("loss", "rate"))
+    assert {draw(aim, Random(seed))["kind"] for seed in range(50)} == {"loss", "rate"}
+
+
+# -- what becomes of it
+
+
+class Fate:
+    """A fault's life that only remembers what was asked of it, or breaks."""
+
+    def __init__(self, breaks=None):
+        self.breaks = breaks
+        self.asked = []
+
+    async def begin(self, fault, asked):
+        return self._take("begin", fault.name, asked)
+
+    async def end(self, fault):
+        return self._take("end", fault.name)
+
+    def _take(self, *what):
+        self.asked.append(what)
+        if self.breaks:
+            raise self.breaks
+        return {"told": what[0]}
+
+
+def carried_out(fate, f, value=None):
+    event = Event(index=0, time=0, type="info", process=NEMESIS, f=f, value=value)
+    return asyncio.run(handler(aims_of("kill", "pause"), fate)(event))
+
+
+def test_a_beginning_and_an_end_are_told_as_they_were():
+    fate = Fate()
+    begun = carried_out(fate, "start-kill", {"target": "leader"})
+    assert begun == Completion("info", value={"asked": {"target": "leader"}, "told": "begin"})
+    assert carried_out(fate, "stop-pause") == Completion("info", value={"told": "end"})
+    assert fate.asked == [("begin", "kill", {"target": "leader"}), ("end", "pause")]
+
+
+@pytest.mark.parametrize(("f", "value"), [("start-kill", {"target": "one"}), ("stop-kill", None)])
+def test_a_fault_that_could_not_be_made_or_undone_is_recorded_as_an_error(f, value):
+    completion = carried_out(Fate(EnvironmentFailure("n2 is broken")), f, value)
+    assert completion == Completion("info", error="n2 is broken")
+    assert completion.value is UNSET
+
+
+def test_bugs_are_let_through():
+    with pytest.raises(LookupError):
+        carried_out(Fate(LookupError("a bug")), "stop-kill")

@@ -1,0 +1,131 @@
+"""What `--nemesis` asks for: lists are read and written, a bad item says what would be right, and what cannot be done
+here is refused or skipped."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.environments.base import Capability, UsageError
+from harness.nemesis import FAULTS
+from harness.nemesis.specs import NemesisSpec, format_nemesis, parse_nemesis, possible
+
+EVERYTHING = frozenset(Capability)
+
+
+@st.composite
+def items(draw, fault):
+    """An item as a user may write it: some of the words, some of the numbers, in any order."""
+    words = [draw(st.sampled_from(list(choice))) for choice in fault.choices.values() if draw(st.booleans())]
+    for name, parameter in fault.parameters.items():
+        if draw(st.booleans()):
+            low, high = max(parameter.least, -1e9), min(parameter.most, 1e9)
+            words.append(f"{name}={parameter.write(draw(st.floats(low, high, allow_nan=False)))}")
+    if draw(st.booleans()):
+        words.append(f"interval={draw(st.floats(0.001, 1e7))!r}")
+    return ":".join([fault.name, *draw(st.permutations(words))])
+
+
+@st.composite
+def lists(draw):
+    chosen = draw(st.lists(st.sampled_from(list(FAULTS.values())), unique_by=lambda fault: fault.name))
+    return ",".join(draw(items(fault)) for fault in chosen) or "none"
+
+
+@given(lists(), st.floats(0.001, 1e7))
+def test_what_is_written_is_read_back(text, interval_s):
+    specs = parse_nemesis(text, interval_s)
+    assert parse_nemesis(format_nemesis(specs), 1.0) == specs
+
+
+@given(st.floats(0.001, 1e7))
+def test_all_is_written_as_all_and_read_back(interval_s):
+    specs = parse_nemesis("all", interval_s)
+    assert [spec.name for spec in specs] == list(FAULTS)
+    assert not any(spec.named for spec in specs)
+    assert format_nemesis(specs).startswith("all:interval=")
+    assert parse_nemesis(format_nemesis(specs), 1.0) == specs
+
+
+def test_a_list_is_read():
+    assert parse_nemesis("partition:majorities-ring, clock:offset=2s,kill:leader:interval=20,slow", 5.0) == (
+        NemesisSpec("partition", {"shape": "majorities-ring"}, 5.0),
+        NemesisSpec("clock", {"kind": "offset", "offset": 2000.0}, 5.0),
+        NemesisSpec("kill", {"target": "leader"}, 20.0),
+        NemesisSpec("slow", {}, 5.0),
+    )
+    assert parse_nemesis("none", 5.0) == parse_nemesis("", 5.0) == ()
+    assert format_nemesis(()) == "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("gremlins", ["gremlins", "no such fault", *FAULTS, "all", "none"]),
+        ("kill:often", ["kill:often", "often", "leader", "majority", "interval=SECONDS"]),
+        ("kill:leader=1", ["leader is no parameter", "kill takes"]),
+        ("partition:diagonal", ["diagonal", "one-way", "bridge"]),
+        ("clock:offset=soon", ["clock:offset=soon", "soon", "2s"]),
+        ("packets:loss=120%", ["120%", "20%"]),
+        ("packets:rate=1", ["1mbit"]),
+        ("kill:interval=0", ["kill:interval=0", "greater than 0"]),
+        ("kill:interval=inf", ["interval=inf", "greater than 0"]),
+        ("kill:interval=", ["interval=", "greater than 0"]),
+        ("all:leader", ["all:leader", "interval=SECONDS"]),
+        ("all:interval=0", ["all", "interval=SECONDS"]),
+        ("kill,kill:leader", ["kill", "named twice"]),
+        ("kill,all", ["kill", "named twice"]),
+    ],
+)
+def test_a_bad_item_is_one_line_that_says_what_would_be_right(text, words):
+    with pytest.raises(UsageError) as problem:
+        parse_nemesis(text, 5.0)
+    said = str(problem.value)
+    assert "\n" not in said
+    assert all(word in said for word in words), said
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    with pytest.raises(UsageError, match=r"gremlins.*; .*often.*; .*pause: named twice"):
+        parse_nemesis("gremlins,kill:often,pause,pause", 5.0)
+
+
+def test_a_fault_of_a_list_keeps_its_pace_and_one_of_all_rests_longer():
+    (alone,) = parse_nemesis("kill", 4.0)
+    of_all = next(spec for spec in parse_nemesis("all", 4.0) if spec.name == "kill")
+    assert (alone.aim().interval_s, alone.aim().rarity) == (4.0, 1.0)
+    assert of_all.aim().interval_s == 4.0
+    assert of_all.aim().rarity == len(FAULTS) / 4
+
+
+def test_where_everything_can_be_done_nothing_is_skipped():
+    aims, skipped = possible(parse_nemesis("all", 5.0), EVERYTHING, "docker")
+    assert [aim.fault.name for aim in aims] == list(FAULTS)
+    assert skipped == {}
+    assert all(aim.kinds == tuple(aim.fault.choices.get("kind", ("",))) for aim in aims)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.name)
+def test_what_cannot_be_done_is_refused_when_named_and_skipped_when_not(fault):
+    kinds = fault.choices.get("kind", ("",))
+    without = EVERYTHING - {fault.needs.get(kind, fault.capability) for kind in kinds}
+    with pytest.raises(
+        UsageError, match=rf"--nemesis {fault.name}:interval=5: local cannot .* lacks {fault.capability}"
+    ):
+        possible(parse_nemesis(fault.name, 5.0), without, "local")
+    aims, skipped = possible(parse_nemesis("all", 5.0), without, "local")
+    assert fault.name not in [aim.fault.name for aim in aims]
+    mine = {f"{fault.name}:{kind}" if kind else fault.name for kind in kinds}
+    assert mine <= set(skipped)
+    assert all(reason.startswith("local lacks ") for reason in skipped.values())
+
+
+def test_a_fault_of_several_kinds_is_narrowed_to_those_that_can_be_done():
+    without = EVERYTHING - {Capability.PACKET_QUEUE, Capability.CLOCK_RATE}
+    (packets, clock), skipped = possible(parse_nemesis("packets,clock", 5.0), without, "local")
+    assert packets.kinds == ("loss", "duplicate")
+    assert clock.kinds == ("offset", "step")
+    assert set(skipped) == {"packets:delay", "packets:reorder", "packets:rate", "clock:rate", "clock:strobe"}
+    with pytest.raises(UsageError, match=r"packets:delay:.*lacks packet-queue"):
+        possible(parse_nemesis("packets:delay", 5.0), without, "local")
