@@ -13,6 +13,7 @@ import traceback
 import typer
 
 from checkers.history import HistoryError
+from harness.commands.campaign import campaign_command
 from harness.commands.check import check_command
 from harness.commands.demo import demo_command
 from harness.commands.doctor import doctor_command
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.command("run")(run_command)
 app.command("check")(check_command)
+app.command("campaign")(campaign_command)
 app.command("doctor")(doctor_command)
 app.command("nemesis")(nemesis_command)
 app.command("heal")(heal_command)

@@ -72,6 +72,18 @@ def create(store: Path, name: str, now: datetime | None = None) -> RunDirectory:
     return RunDirectory(store.resolve(), path)
 
 
+def take(store: Path, path: Path) -> RunDirectory:
+    """The run directory that somebody has chosen. Raises `UsageError` if a run is kept there, or none can be."""
+    directory = RunDirectory(store.resolve(), path.resolve())
+    if directory.definition.exists():
+        raise UsageError(f"--directory {path}: a run is kept there already; name a directory that is empty or absent")
+    try:
+        directory.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--directory {path}: {error.strerror}; name a directory that can be written") from error
+    return directory
+
+
 def _make_unique(parent: Path, stamp: str) -> Path:
     """A directory that did not exist before: two runs may begin in one millisecond."""
     parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from harness.judge import Results
 from harness.nemesis.specs import parse_nemesis
 from harness.report.text import render, sentence
 from harness.runner import run
-from harness.store import RunDirectory, create
+from harness.store import RunDirectory, create, take
 from harness.test import Test, node_names, parse_concurrency, validated
 
 ALL_FAULTS = "partition,clock,kill,pause"
@@ -51,6 +51,7 @@ def run_command(
         bool, typer.Option("--accept-unknown-hosts", help="Take unknown host keys unseen (ssh only).")
     ] = False,
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
+    directory: Annotated[Path | None, typer.Option(help="Keep this run just there, instead of by name and time.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the results as one JSON object, nothing else.")] = False,
 ) -> None:
     """Run one test: start a cluster, break it while clients use it, and check what they saw.
@@ -86,9 +87,9 @@ def run_command(
         terminal.say(f"environment {environment}: {why}")
     heal_before(terminal)
     enter_namespace(environment)
-    directory = create(store, test.name)
-    results = execute(test, directory, terminal)
-    print_results(results, directory, terminal)
+    run_directory = create(store, test.name) if directory is None else take(store, directory)
+    results = execute(test, run_directory, terminal)
+    print_results(results, run_directory, terminal)
     raise typer.Exit(results.verdict.exit_code)
 
 

@@ -1,0 +1,208 @@
+"""The catalogue: the rows of all runs of a store, in SQLite, to be searched.
+
+Lives here: the database, and bringing it up to date with the run directories, which are the truth: it can be deleted
+at any time. Must not live here: what a row says (`settle`), or how rows are shown.
+
+Bringing it up to date is cheap when nothing has happened: a folder whose time of modification is the one that was seen
+last holds no run that is not here yet.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from harness.campaign.cells import Cell
+from harness.campaign.row import Outcome, Row
+from harness.campaign.settle import row_of_directory
+from harness.environments.base import UsageError
+
+FILE = "catalogue.sqlite"
+SCHEMA = 1
+_BUSY_S = 30.0
+_SETTLED_NS = 2_000_000_000
+"""A folder that was changed less than that ago may change again without its time of modification telling."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS runs (
+    run TEXT PRIMARY KEY, campaign TEXT, env TEXT NOT NULL, cell TEXT NOT NULL, place BLOB NOT NULL, seed INTEGER,
+    verdict TEXT NOT NULL, ended TEXT NOT NULL, signature TEXT, version TEXT NOT NULL, began REAL NOT NULL,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS runs_began ON runs (began);
+CREATE INDEX IF NOT EXISTS runs_verdict ON runs (verdict, began);
+CREATE INDEX IF NOT EXISTS runs_campaign ON runs (campaign, began);
+CREATE INDEX IF NOT EXISTS runs_signature ON runs (signature, began) WHERE signature IS NOT NULL;
+CREATE TABLE IF NOT EXISTS folders (folder TEXT PRIMARY KEY, modified_ns INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(Row).decode
+_decode_cell = msgspec.json.Decoder(Cell).decode
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows are wanted; what is None does not matter. Texts are parts of cell and signature; times are epoch s."""
+
+    verdict: Sequence[str] | None = None
+    campaign: str | None = None
+    env: str | None = None
+    cell: Sequence[str] = ()
+    signature: str | None = None
+    version: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+    def where(self) -> tuple[str, list[object]]:
+        """The condition in SQL, and its values."""
+        conditions: list[tuple[str, Sequence[object]]] = []
+        if self.verdict is not None:
+            marks = ", ".join("?" * len(self.verdict))
+            conditions.append((f"(verdict IN ({marks}) OR ended IN ({marks}))", [*self.verdict, *self.verdict]))
+        exact = {"campaign = ?": self.campaign, "env = ?": self.env, "version = ?": self.version}
+        bounds = {"began >= ?": self.since, "began < ?": self.until}
+        conditions += [(text, [value]) for text, value in {**exact, **bounds}.items() if value is not None]
+        conditions += [("instr(cell, ?)", [part]) for part in self.cell]
+        if self.signature is not None:
+            conditions.append(("instr(signature, ?)", [self.signature]))
+        text = " AND ".join(condition for condition, _ in conditions) or "1"
+        return text, [value for _, values in conditions for value in values]
+
+
+class Catalogue:
+    """The catalogue of one store. Usable from the thread that opened it."""
+
+    def __init__(self, store: Path, connection: sqlite3.Connection) -> None:
+        self.store = store
+        self._connection = connection
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Put rows in, each in the place of an older one of the same run."""
+        with self._connection:
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_columns, rows)
+            )
+
+    def rows(self, wanted: Filter = Filter(), limit: int | None = None) -> list[Row]:  # noqa: B008 (frozen)
+        """The rows that match, the newest first."""
+        condition, values = wanted.where()
+        text = f"SELECT row FROM runs WHERE {condition} ORDER BY began DESC, run DESC LIMIT ?"
+        return [_decode(row) for (row,) in self._connection.execute(text, [*values, -1 if limit is None else limit])]
+
+    def counts(self, wanted: Filter = Filter()) -> dict[str, int]:  # noqa: B008 (frozen)
+        """How many rows match, by verdict."""
+        condition, values = wanted.where()
+        text = f"SELECT verdict, count(*) FROM runs WHERE {condition} GROUP BY verdict ORDER BY verdict"
+        return dict(self._connection.execute(text, values).fetchall())
+
+    def failed(self, limit: int) -> list[tuple[Cell, int]]:
+        """The cells and seeds whose last run was invalid or crashed, the newest first."""
+        text = """
+            SELECT place, seed FROM (
+                SELECT place, seed, verdict, began, row_number() OVER (PARTITION BY place, seed ORDER BY began DESC) n
+                FROM runs WHERE verdict NOT IN (?, ?) AND (place, seed) IN (
+                    SELECT place, seed FROM runs WHERE verdict IN (?, ?)))
+            WHERE n = 1 AND verdict IN (?, ?) ORDER BY began DESC LIMIT ?"""
+        uncounted, bad = (Outcome.INTERRUPTED, Outcome.INCOMPLETE), (Outcome.INVALID, Outcome.CRASH)
+        found = self._connection.execute(text, [*map(str, (*uncounted, *bad, *bad)), limit])
+        return [(_decode_cell(place), seed) for place, seed in found if seed is not None]
+
+    def refresh(self, progress: Callable[[int], None] = lambda count: None) -> None:
+        """Bring it up to date with the directories. `progress` is called with the number of runs read so far."""
+        read = 0
+        for folder in sorted(_folders(self.store)):
+            modified_ns = (self.store / folder).stat().st_mtime_ns
+            if self._seen(folder) == modified_ns:
+                continue
+            read = self._read(folder, read, progress)
+            if time.time_ns() - modified_ns > _SETTLED_NS:
+                with self._connection:
+                    self._connection.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", [folder, modified_ns])
+        unfinished = self.rows(Filter(verdict=[Outcome.INCOMPLETE]))
+        current = [(row, row_of_directory(self.store, self.store / row.run)) for row in unfinished]
+        self.add(now for before, now in current if now is not None and now != before)
+        self._remove([before.run for before, now in current if now is None])
+
+    def _read(self, folder: str, read: int, progress: Callable[[int], None]) -> int:
+        """Add the runs of a folder that are not here yet, remove those that are gone; how many were read so far."""
+        query = "SELECT run FROM runs WHERE run >= ? AND run < ?"  # the folder's, since 0 follows the slash
+        known = {run for (run,) in self._connection.execute(query, [f"{folder}/", f"{folder}0"])}
+        with os.scandir(self.store / folder) as entries:
+            there = {f"{folder}/{entry.name}" for entry in entries if _may_be_run(entry)}
+        batch: list[Row] = []
+        for run in sorted(there - known):
+            row = row_of_directory(self.store, self.store / run)
+            batch += [] if row is None else [row]
+            read += 1
+            if len(batch) >= 1000:
+                self.add(batch)
+                batch = []
+                progress(read)
+        self.add(batch)
+        self._remove(known - there)
+        return read
+
+    def _seen(self, folder: str) -> int | None:
+        found = self._connection.execute("SELECT modified_ns FROM folders WHERE folder = ?", [folder]).fetchone()
+        return found[0] if found else None
+
+    def _remove(self, runs: Iterable[str]) -> None:
+        with self._connection:
+            self._connection.executemany("DELETE FROM runs WHERE run = ?", [(run,) for run in runs])
+
+
+@contextmanager
+def opened(store: Path, anew: bool = False) -> Iterator[Catalogue]:
+    """The catalogue of a store, made if there is none, and made again if `anew`. Raises `UsageError`."""
+    path = store.resolve() / FILE
+    if not path.parent.is_dir():
+        raise UsageError(f"--store {store}: there is no such directory")
+    try:
+        if anew:
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        connection = sqlite3.connect(path, timeout=_BUSY_S)
+        try:
+            _prepare(connection, path)
+            yield Catalogue(path.parent, connection)
+        finally:
+            connection.close()
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise UsageError(f"{path}: {error}; splitbrain runs --reindex makes it anew") from error
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if schema > SCHEMA:
+        raise UsageError(
+            f"{path}: made by a newer splitbrain (schema {schema}, this one knows {SCHEMA}); "
+            "use that one, or let splitbrain runs --reindex make it anew"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if schema < SCHEMA:
+        with connection:
+            connection.executescript(_TABLES)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _columns(row: Row) -> tuple[object, ...]:
+    return (
+        *(row.run, row.campaign, row.cell.env, str(row.cell), _encode(row.cell), row.seed, row.verdict.value, row.ended),
+        *(None if row.signature is None else str(row.signature), row.version, row.began, _encode(row)),
+    )
+
+
+def _folders(store: Path) -> list[str]:
+    with os.scandir(store) as entries:
+        return [entry.name for entry in entries if _may_be_run(entry)]
+
+
+def _may_be_run(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")

@@ -1,0 +1,173 @@
+"""What a run directory says: from its files, of whatever version, to the facts of a row.
+
+Lives here: the one place that reads `results.json` and `test.json`, tolerantly, since they outlive the code that wrote
+them. Must not live here: how the run was started, or judging it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from checkers import formats
+from checkers.history import Event
+from checkers.result import Verdict
+from checkers.stats import Statistics, Window, completions, fault_windows, side_of, statistics
+from harness.campaign.row import Outcome
+from harness.campaign.signature import Signature, signature_of
+
+
+T = TypeVar("T")
+
+
+class _Check(msgspec.Struct, frozen=True):
+    verdict: Verdict
+    reason: str = ""
+    detail: str = ""
+
+
+class FaultWindow(msgspec.Struct, frozen=True):
+    """A window of a fault. Seconds since the start; `evidence` is empty where nothing attests that it had an effect."""
+
+    fault: str
+    asked: object = None
+    resolved: object = None
+    begin: float | None = None
+    end: float | None = None
+    evidence: object = None
+    effect: object = None
+
+
+class SavedResults(msgspec.Struct, frozen=True):
+    """`results.json`. `faults` is a count by kind, as 0.1.0 wrote it at first, or a list of windows."""
+
+    verdict: Verdict
+    reason: str
+    checks: Mapping[str, _Check] = {}
+    operations: Mapping[str, int] = {}
+    faults: Mapping[str, int] | list[FaultWindow] = {}
+    leader_changes: int | None = None
+    seed: int | None = None
+    version: str = ""
+    command: str = ""
+    inconclusive: object = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Unknown, if nothing but a fault without effect stands in the way of valid, is inconclusive."""
+        if self.verdict is not Verdict.UNKNOWN:
+            return Outcome(self.verdict.value)
+        unproven = [name for name, check in self.checks.items() if check.verdict is Verdict.UNKNOWN]
+        only_faults = bool(unproven) and set(unproven) <= {"faults", "nemesis"}
+        return Outcome.INCONCLUSIVE if self.inconclusive or only_faults else Outcome.UNKNOWN
+
+    @property
+    def signature(self) -> Signature | None:
+        """Of the check that made it invalid."""
+        broken = ((name, check) for name, check in self.checks.items() if check.verdict is Verdict.INVALID)
+        return next((signature_of(name, check.reason, check.detail) for name, check in broken), None)
+
+    def attested(self) -> dict[str, int]:
+        """How many windows of each kind of fault had an effect that something attests."""
+        if isinstance(self.faults, Mapping):
+            return dict(self.faults)
+        counts: dict[str, int] = {}
+        for row in self.faults:
+            counts[row.fault] = counts.get(row.fault, 0) + bool(row.evidence)
+        return counts
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to say of a run that ended by itself."""
+
+    results: SavedResults
+    statistics: Statistics | None
+    minority_leader_cuts: int = 0
+    majority_leader_cuts: int = 0
+
+
+def read_facts(directory: Path) -> Facts | None:
+    """The facts of a run; None if it has no results that can be read: it did not end. Reads the whole history."""
+    results = read_results(directory)
+    if results is None:
+        return None
+    events = _events(directory / "history.jsonl")
+    if events is None:
+        return Facts(results=results, statistics=None)
+    windows, cuts = _windows(results, events), _cuts(results, events)
+    nodes = _node_count(directory)
+    sides = [side_of(str(leader), drops, nodes) for drops, leaders in cuts for leader in leaders if nodes]
+    return Facts(
+        results=results,
+        statistics=statistics(events, windows),
+        minority_leader_cuts=sides.count("minority"),
+        majority_leader_cuts=sides.count("majority"),
+    )
+
+
+def read_results(directory: Path) -> SavedResults | None:
+    """`results.json`, None if there is none, or none that makes sense."""
+    return read_json(directory / "results.json", SavedResults)
+
+
+def read_json(path: Path, kind: type[T]) -> T | None:
+    """A JSON file as a value of that kind; None if it is absent or does not hold one."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+class _SavedTest(msgspec.Struct, frozen=True):
+    nodes: list[str] = []
+
+
+def _node_count(directory: Path) -> int:
+    test = read_json(directory / "test.json", _SavedTest)
+    return len(test.nodes) if test else 0
+
+
+def _events(path: Path) -> list[Event] | None:
+    """The events of a history, up to where it is readable; None if there is none."""
+    try:
+        with formats.jsonl.open_binary(path) as lines:
+            return [event for _, event in formats.jsonl.events(lines, str(path), "drop")]
+    except (OSError, ValueError):
+        return None
+
+
+def _windows(results: SavedResults, events: Sequence[Event]) -> list[Window]:
+    if isinstance(results.faults, Mapping):
+        return [window for windows in fault_windows(events).values() for window in windows]
+    return [
+        (int(row.begin * 1e9), None if row.end is None else int(row.end * 1e9))
+        for row in results.faults
+        if row.begin is not None
+    ]
+
+
+class _Cut(msgspec.Struct, frozen=True):
+    """What a partition became: who drops whose packets, and who led when it was made."""
+
+    drops: Mapping[str, list[str]] = {}
+    primaries: list[str] = []
+
+
+def _cuts(results: SavedResults, events: Sequence[Event]) -> list[tuple[Mapping[str, list[str]], list[str]]]:
+    """Each partition that was made: who drops whose packets, and the leaders at that time."""
+    if isinstance(results.faults, Mapping):
+        values = [event.value for event in completions(events) if event.f == "start-partition"]
+    else:
+        values = [row.resolved for row in results.faults if row.fault == "partition" and row.evidence]
+    cuts = []
+    for value in values:
+        try:
+            cut = msgspec.convert(value, _Cut)
+        except msgspec.ValidationError:
+            continue  # one that failed has no value, and another version may say it otherwise
+        if cut.drops:
+            cuts.append((cut.drops, cut.primaries))
+    return cuts

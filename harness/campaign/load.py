@@ -1,0 +1,83 @@
+"""Plans from where people write them: a TOML file, options, or both, in which case options win.
+
+Lives here: reading, and putting every mistake into one line. Must not live here: what a plan may say (`plan`).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from harness.campaign.plan import Plan
+from harness.environments.base import UsageError
+
+Table = Mapping[str, Any]
+"""A table of a plan as it was written down: settings and tables by name."""
+
+
+def load(path: Path | None, options: Table) -> Plan:
+    """The plan of a file with the options laid over it. Raises `UsageError` with everything that is wrong."""
+    table = laid_over(_read(path) if path is not None else {}, options)
+    if path is not None:
+        table = {"name": path.stem.lower(), **table}
+    source = str(path) if path is not None else "the plan"
+    try:
+        return Plan.model_validate(table)
+    except ValidationError as error:
+        mistakes = [_mistake(one["loc"], one["type"], one["msg"], one["input"]) for one in error.errors()]
+        raise UsageError(f"{source}: {'; '.join(dict.fromkeys(mistakes))}") from None
+
+
+def laid_over(table: Table, options: Table) -> dict[str, Any]:
+    """The table with the options in it. Of `seeds` the whole table is replaced: its settings exclude each other."""
+    merged = dict(table)
+    for name, value in options.items():
+        below = merged.get(name)
+        nested = isinstance(value, Mapping) and isinstance(below, Mapping) and name != "seeds"
+        merged[name] = laid_over(below, value) if nested else value
+    return merged
+
+
+def parse_seeds(text: str) -> dict[str, Any]:
+    """The table `seeds` of `100`, `1..100` or `fresh:20`; what is wrong with it is for the plan to say."""
+    if text.startswith("fresh:"):
+        return {"fresh": text.removeprefix("fresh:")}
+    return {"range": text} if ".." in text else {"count": text}
+
+
+def _read(path: Path) -> Table:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; give the path of a plan in TOML") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not TOML: {error}") from error
+
+
+def _mistake(location: Sequence[int | str], kind: str, message: str, given: object) -> str:
+    """One mistake: where, what, and what would be right."""
+    # Of a union pydantic names the branch that it tried; a plan has no such setting.
+    parts = [part for part in location if not (isinstance(part, str) and ("[" in part or part in ("constrained-int", "int")))]
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".") or "the plan"
+    if kind == "extra_forbidden":
+        return f"{where}: there is no such setting; choose from {', '.join(_settings(parts[:-1]))}"
+    if kind == "missing":
+        return f"{where}: missing; for example {where}.count = 20"
+    text = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    shown = "" if kind == "value_error" or isinstance(given, Mapping) else f", not {given!r}"
+    return f"{where}: {text}{shown}"
+
+
+def _settings(parts: Sequence[int | str]) -> list[str]:
+    """The names that the table at that path may have."""
+    model: type[BaseModel] = Plan
+    for part in parts:
+        annotation = model.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        model = annotation
+    return list(model.model_fields)

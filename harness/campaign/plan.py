@@ -1,0 +1,187 @@
+"""The plan of a campaign: what is to be run, how much of it, what is kept, and what must hold.
+
+Lives here: the model with its defaults, and what is wrong with a bad one, all of it at once. Must not live here: where
+a plan comes from (`load`), or what it amounts to (`expand`).
+
+It is checked by pydantic, whose JSON schema `splitbrain campaign --schema` prints.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+
+from harness.campaign.thresholds import parse_threshold
+from harness.environments.base import UsageError
+from harness.environments.choose import ENVIRONMENTS
+from harness.environments.sim.mutants import mutant_ids
+from harness.test import parse_concurrency, parse_nemesis
+from harness.workloads import WORKLOADS
+
+DEFAULT_NEMESIS = "partition,clock,kill,pause"
+SOUND = "none"
+"""The value of the axis `mutant` that builds no bug in."""
+
+
+def _one_of(what: str, allowed: tuple[str, ...]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"{value} is no {what}; choose from {', '.join(allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _nemesis(value: str) -> str:
+    try:
+        parse_nemesis(value, 1.0)
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("--nemesis ")) from error
+    return value
+
+
+def _concurrency(value: str) -> str:
+    try:
+        parse_concurrency(value, 1)
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("--concurrency ")) from error
+    return value
+
+
+def _threshold(value: str) -> str:
+    parse_threshold(value)
+    return value
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _no_twins(values: list[object]) -> list[object]:
+    twins = [value for value in dict.fromkeys(values) if values.count(value) > 1]
+    if twins:
+        raise ValueError(f"{', '.join(map(str, twins))} stands there twice")
+    return values
+
+
+Positive = Annotated[float, Field(gt=0, lt=math.inf)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
+Axis = Field(min_length=1)
+Env = Annotated[str, _one_of("environment", ("auto", *ENVIRONMENTS))]
+Workload = Annotated[str, _one_of("workload", tuple(WORKLOADS))]
+Mutant = Annotated[str, _one_of("mutant", (SOUND, *mutant_ids()))]
+Nemesis = Annotated[str, AfterValidator(_nemesis)]
+Concurrency = Annotated[Text, AfterValidator(_concurrency)]
+Axes_ = (BeforeValidator(_listed), AfterValidator(_no_twins), Axis)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Axes(_Strict):
+    """Every combination of these is a cell. One value may stand without its list."""
+
+    env: Annotated[list[Env], *Axes_] = ["sim"]
+    nodes: Annotated[list[PositiveInt], *Axes_] = [5]
+    workload: Annotated[list[Workload], *Axes_] = ["register"]
+    nemesis: Annotated[list[Nemesis], *Axes_] = [DEFAULT_NEMESIS]
+    concurrency: Annotated[list[Concurrency], *Axes_] = ["2n"]
+    rate: Annotated[list[Positive], *Axes_] = [200.0]
+    interval: Annotated[list[Positive], *Axes_] = [5.0]
+    mutant: Annotated[list[Mutant], *Axes_] = [SOUND]
+
+
+class Seeds(_Strict):
+    """The seeds that every cell gets: exactly one of these."""
+
+    count: PositiveInt | None = None
+    """1, 2, 3 and so on."""
+    range: str | None = None
+    """Such as `1..100`, both ends included."""
+    fresh: PositiveInt | None = None
+    """That many, drawn when the campaign begins, and recorded; what failed before is run again first."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Seeds:
+        given = [name for name in ("count", "range", "fresh") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of count, range, fresh, not {' and '.join(given) or 'none'}")
+        if self.range is not None:
+            self.bounds()
+        return self
+
+    def bounds(self) -> tuple[int, int]:
+        """The first and the last seed of the range. Raises ValueError if it is none."""
+        match = re.fullmatch(r"(\d+)\.\.(\d+)", self.range or "")
+        if match is None or int(match[1]) > int(match[2]):
+            raise ValueError(f"range {self.range}: give FIRST..LAST, such as 1..100, with at least one seed in it")
+        return int(match[1]), int(match[2])
+
+
+class Budget(_Strict):
+    """When no more runs are begun. Those under way are finished."""
+
+    wall_s: Positive | None = None
+    runs: PositiveInt | None = None
+
+
+class Limits(_Strict):
+    """On each run. `wall_s` is by default the time limit of the test and five minutes."""
+
+    wall_s: Positive | None = None
+    memory_mb: Annotated[int, Field(ge=256)] = 8192
+
+
+class Keep(_Strict):
+    """What stays on disk of valid runs: `all`, `failures` (nothing but their results), or of how many everything."""
+
+    valid: Literal["all", "failures"] | Annotated[int, Field(ge=0)] = "failures"
+    disk_mb: Positive | None = None
+    """The oldest valid runs are pruned as soon as the campaign takes more."""
+
+
+class Coverage(_Strict):
+    """What must have been exercised, or the gate is not passed."""
+
+    faults: Annotated[int, Field(ge=0)] = 1
+    """How often each kind of fault that a cell asks for must be attested in it."""
+    operations: Annotated[int, Field(ge=0)] = 1
+    leader_changes: Annotated[int, Field(ge=0)] = 0
+    minority_leader_cuts: Annotated[int, Field(ge=0)] = 0
+    majority_leader_cuts: Annotated[int, Field(ge=0)] = 0
+
+
+class Gate(_Strict):
+    """What must hold of the runs. Rates are shares of one: 0.01 is one in a hundred."""
+
+    max_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The failure rate that the evidence must exclude."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    max_unknown: Share = 0.05
+    max_inconclusive: Share = 0.1
+    coverage: Coverage = Coverage()
+    thresholds: list[Annotated[str, AfterValidator(_threshold)]] = []
+
+
+class Plan(_Strict):
+    """A campaign, whole."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")] = "campaign"
+    axes: Axes = Axes()
+    seeds: Seeds
+    time_limit_s: Positive = 30.0
+    budget: Budget = Budget()
+    limits: Limits = Limits()
+    jobs: PositiveInt = 1
+    keep: Keep = Keep()
+    gate: Gate = Gate()
+
+    @property
+    def run_wall_s(self) -> float:
+        """How long one run may take."""
+        return self.limits.wall_s or self.time_limit_s + 300.0

@@ -1,0 +1,126 @@
+"""From a run's directory to its row.
+
+Lives here: what a run's end, or the lack of one, is called. Must not live here: reading results (`facts`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from harness.campaign.cells import Cell, cell_of_command
+from harness.campaign.directory import Assignment, read_assignment, read_row, save
+from harness.campaign.execute import Exit
+from harness.campaign.facts import Facts, read_facts, read_json
+from harness.campaign.row import Outcome, Row
+
+
+def row_of_exit(store: Path, run: Path, assignment: Assignment, end: Exit) -> Row:
+    """The row of a campaign's run whose process has just ended; saved in its directory, which makes it final."""
+    facts = read_facts(run) if end.ended == "ended" else None
+    if facts is not None:
+        row = _row(store, run, assignment, facts, end.seconds)
+    else:
+        row = Row(
+            run=str(run.relative_to(store)),
+            campaign=assignment.campaign,
+            job=assignment.job,
+            cell=assignment.cell,
+            seed=assignment.seed,
+            verdict=Outcome.INTERRUPTED if end.ended == "interrupted" else Outcome.CRASH,
+            ended="crash" if end.ended == "ended" else end.ended,
+            reason=f"{end.ended}: {end.said}" if end.ended != "ended" else "it ended, but left no results",
+            began=assignment.began,
+            seconds=end.seconds,
+            version=assignment.version,
+        )
+    save(run / "row.json", row)
+    return row
+
+
+def row_of_unfinished(store: Path, run: Path, assignment: Assignment) -> Row:
+    """The row of a run that was under way when its campaign was killed; saved.
+
+    If it has its results it ended all the same, and counts. Else it is marked as interrupted.
+    """
+    facts = read_facts(run)
+    if facts is None:
+        return row_of_exit(store, run, assignment, Exit("interrupted", 0.0, "its campaign was killed"))
+    row = _row(store, run, assignment, facts, _modified(run / "results.json") - assignment.began)
+    save(run / "row.json", row)
+    return row
+
+
+def row_of_directory(store: Path, run: Path) -> Row | None:
+    """The row of whatever run is kept there, of a campaign or by itself; None if no run is."""
+    assignment = read_assignment(run)
+    if assignment is not None:
+        return read_row(run) or _incomplete(store, run, assignment)
+    if not (run / "test.json").exists():
+        return None
+    began = _modified(run / "test.json")
+    facts = read_facts(run)
+    placed = cell_of_command(facts.results.command) if facts is not None else None
+    cell, seed = placed or _named_by(run / "test.json")
+    alone = Assignment(campaign="", job="", cell=cell, seed=seed or 0, attempt=1, began=began)
+    if facts is None:
+        row = _incomplete(store, run, alone)
+    else:
+        row = _row(store, run, alone, facts, _modified(run / "results.json") - began)
+    return msgspec.structs.replace(row, campaign=None, job=None, seed=seed)
+
+
+def _row(store: Path, run: Path, assignment: Assignment, facts: Facts, seconds: float) -> Row:
+    results = facts.results
+    return Row(
+        run=str(run.relative_to(store)),
+        campaign=assignment.campaign,
+        job=assignment.job,
+        cell=assignment.cell,
+        seed=assignment.seed,
+        verdict=results.outcome,
+        reason=results.reason,
+        signature=results.signature,
+        began=assignment.began,
+        seconds=round(max(seconds, 0.0), 3),
+        version=results.version,
+        command=results.command,
+        operations=results.operations,
+        faults=results.attested(),
+        leader_changes=results.leader_changes,
+        minority_leader_cuts=facts.minority_leader_cuts,
+        majority_leader_cuts=facts.majority_leader_cuts,
+        statistics=facts.statistics,
+    )
+
+
+def _incomplete(store: Path, run: Path, assignment: Assignment) -> Row:
+    return Row(
+        run=str(run.relative_to(store)),
+        campaign=assignment.campaign,
+        job=assignment.job,
+        cell=assignment.cell,
+        seed=assignment.seed,
+        verdict=Outcome.INCOMPLETE,
+        ended="",
+        reason="it has not ended yet, or was killed",
+        began=assignment.began,
+        seconds=0.0,
+    )
+
+
+class _Named(msgspec.Struct, frozen=True):
+    environment: str = "unknown"
+    mutant: str | None = None
+    seed: int | None = None
+
+
+def _named_by(test: Path) -> tuple[Cell, int | None]:
+    """As much of the cell as the test's definition says in every version."""
+    named = read_json(test, _Named) or _Named()
+    return Cell(env=named.environment, mutant=named.mutant), named.seed
+
+
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime

@@ -1,0 +1,46 @@
+"""What a campaign comes to, as text for a terminal.
+
+Lives here: wording and order. Must not live here: counting, judging, or colours (the command adds them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from checkers.result import Verdict
+from harness.campaign.conduct import Brief, Summary
+
+
+def render(summary: Summary) -> list[str]:
+    """A row for each kind of failure, then the numbers; the verdict's sentence is apart (`sentence`)."""
+    failures = [_failure(briefs) for briefs in by_signature(summary.runs)]
+    others = [f"{brief.ended}: {brief.run}" for brief in summary.runs if brief.verdict == "crash"][:10]
+    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
+    return [*failures, *others, f"runs           {counts}", f"campaign       {summary.campaign}"]
+
+
+def sentence(summary: Summary) -> str:
+    """The verdict and what it rests on, in one line."""
+    made = len(summary.runs)
+    early = f"; {summary.planned - made} of {summary.planned} planned were not made" if made < summary.planned else ""
+    if not made:
+        return f"{summary.verdict}: no run was made{early}"
+    kind = {
+        Verdict.VALID: f"every one of {made} runs is valid",
+        Verdict.INVALID: f"{summary.counts['invalid']} of {made} runs are invalid",
+        Verdict.UNKNOWN: f"{made - summary.counts['valid']} of {made} runs prove nothing",
+    }[summary.verdict]
+    return f"{summary.verdict}: {kind}{early}"
+
+
+def by_signature(briefs: Sequence[Brief]) -> list[list[Brief]]:
+    """The invalid runs, those of one signature together, the commonest first."""
+    groups: dict[str | None, list[Brief]] = {}
+    for brief in briefs:
+        if brief.verdict == "invalid":
+            groups.setdefault(brief.signature, []).append(brief)
+    return sorted(groups.values(), key=lambda group: (-len(group), str(group[0].signature)))
+
+
+def _failure(briefs: Sequence[Brief]) -> str:
+    return f"{len(briefs)} x {briefs[0].signature}\n    first in {briefs[0].cell}, seed {briefs[0].seed}: {briefs[0].run}"
