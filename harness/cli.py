@@ -15,11 +15,15 @@ import typer
 from checkers.history import HistoryError
 from harness.commands.campaign import campaign_command
 from harness.commands.check import check_command
+from harness.commands.compare import compare_command
 from harness.commands.demo import demo_command
 from harness.commands.doctor import doctor_command
+from harness.commands.gate import gate_command
 from harness.commands.heal import heal_command
+from harness.commands.merge import merge_command
 from harness.commands.nemesis import nemesis_command
 from harness.commands.run import run_command
+from harness.commands.runs import runs_command, show_command
 from harness.environments.base import EnvironmentFailure, UsageError
 
 UNKNOWN = 2
@@ -39,6 +43,11 @@ app = typer.Typer(
 app.command("run")(run_command)
 app.command("check")(check_command)
 app.command("campaign")(campaign_command)
+app.command("runs")(runs_command)
+app.command("show")(show_command)
+app.command("gate")(gate_command)
+app.command("compare")(compare_command)
+app.command("merge")(merge_command)
 app.command("doctor")(doctor_command)
 app.command("nemesis")(nemesis_command)
 app.command("heal")(heal_command)

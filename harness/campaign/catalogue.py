@@ -194,7 +194,16 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def _columns(row: Row) -> tuple[object, ...]:
     return (
-        *(row.run, row.campaign, row.cell.env, str(row.cell), _encode(row.cell), row.seed, row.verdict.value, row.ended),
+        *(
+            row.run,
+            row.campaign,
+            row.cell.env,
+            str(row.cell),
+            _encode(row.cell),
+            row.seed,
+            row.verdict.value,
+            row.ended,
+        ),
         *(None if row.signature is None else str(row.signature), row.version, row.began, _encode(row)),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -69,7 +70,7 @@ def plain(value: object) -> str:
 def cell_of_command(command: str) -> tuple[Cell, int] | None:
     """The cell and seed of a `splitbrain run` command line; None if it is not one that says them."""
     words = shlex.split(command)
-    given = dict(zip(words, words[1:], strict=False))
+    given = dict(pairwise(words))
     if "--env" not in given or not given.get("--seed", "").lstrip("-").isdigit():
         return None
     fields = {name: given[option] for name, option in _WORDS.items() if option in given}

@@ -32,6 +32,7 @@ from harness.campaign.row import COUNTED, Row, counts_of
 from harness.campaign.settle import row_of_unfinished
 from harness.environments.base import UsageError
 from harness.environments.choose import choose
+from harness.report import morning
 
 _FAILED_LIMIT = 1000
 """How many of the runs that failed before are looked at, to be run first."""
@@ -176,9 +177,7 @@ class Conductor:
                     rows[row.job or ""] = row
                     self.hook.ended(row, self.watcher.say)
                 self.watcher.ended(row)
-        summary = summarise(self.campaign, len(jobs), rows)
-        directory.save(self.campaign.summary, summary)
-        return summary
+        return finished(self.campaign)
 
     def _aim(self, jobs: int) -> int:
         return min(jobs, self.plan.budget.runs or jobs)
@@ -202,13 +201,33 @@ class Conductor:
             yield Task(store=self.campaign.store, run=run, assignment=assignment, limits=limits)
 
 
-def summarise(campaign: CampaignDirectory, planned: int, rows: Mapping[str, Row]) -> Summary:
+def finished(campaign: CampaignDirectory) -> Summary:
+    """The summary of a campaign that is over, for now; saved, and the morning report beside it."""
+    rows = campaign.rows()
+    summary = summarise(campaign, len(jobs_in(campaign.definition())), rows)
+    directory.save(campaign.summary, summary)
+    campaign.report.write_text(_morning(campaign, rows), encoding="utf-8")
+    return summary
+
+
+def _morning(campaign: CampaignDirectory, rows: Sequence[Row]) -> str:
+    """The report against the campaign before it, and all that the store knows of its cells."""
+    plan = str(campaign.definition().plan.get("name"))
+    earlier = [one for one in directory.campaigns(campaign.store, plan) if one.name < campaign.name]
+    before = earlier[-1].rows() if earlier else []
+    with catalogue.opened(campaign.store) as known:
+        known.refresh()
+        cells = dict.fromkeys(row.cell for row in [*rows, *before])
+        history = [row for cell in cells for row in known.rows(catalogue.Filter(env=cell.env, cell=[str(cell)]))]
+    return morning.report(campaign.name, rows, before, [row for row in history if row.cell in cells])
+
+
+def summarise(campaign: CampaignDirectory, planned: int, rows: Sequence[Row]) -> Summary:
     """The summary of the rows that count. No rows are `unknown`, as is a run that says nothing."""
-    ordered = sorted(rows.values(), key=lambda row: (row.began, row.run))
     return Summary(
         campaign=str(campaign.path),
-        verdict=merge(row.verdict.verdict for row in ordered),
-        counts=counts_of(ordered),
+        verdict=merge(row.verdict.verdict for row in rows),
+        counts=counts_of(rows),
         planned=planned,
         runs=[
             Brief(
@@ -221,6 +240,6 @@ def summarise(campaign: CampaignDirectory, planned: int, rows: Mapping[str, Row]
                 cell=str(row.cell),
                 ended=row.ended,
             )
-            for row in ordered
+            for row in rows
         ],
     )

@@ -5,6 +5,7 @@
     STORE/<campaign>/<job>/row.json     that it ended, and what became of it; written last
     STORE/<campaign>/<job>.2/           the second time, after the first was interrupted
     STORE/<campaign>/summary.json       the object that the campaign printed when it was over
+    STORE/<campaign>/report.md          the morning report
 
 Lives here: that layout. It is the whole truth: whatever was killed, these files say what is done and what was under
 way. Must not live here: deciding what to run, or the catalogue.
@@ -26,7 +27,7 @@ import msgspec
 import harness
 from harness.campaign.cells import Cell, Job
 from harness.campaign.facts import read_json
-from harness.campaign.row import Row
+from harness.campaign.row import COUNTED, Row
 from harness.environments.base import UsageError
 from harness.store import RunDirectory
 
@@ -74,6 +75,10 @@ class CampaignDirectory:
     def summary(self) -> Path:
         return self.path / "summary.json"
 
+    @property
+    def report(self) -> Path:
+        return self.path / "report.md"
+
     def definition(self) -> Definition:
         """What was written when it began. Raises `UsageError` if that cannot be read."""
         file = self.path / "campaign.json"
@@ -98,7 +103,9 @@ class CampaignDirectory:
     def assign(self, job: Job, began: float) -> Path:
         """A new run directory for the job. It says whose it is from the moment at which it exists."""
         names = (job.key, *(f"{job.key}.{attempt}" for attempt in range(2, 10_000)))
-        attempt, path = next((n, self.path / name) for n, name in enumerate(names, 1) if not (self.path / name).exists())
+        attempt, path = next(
+            (n, self.path / name) for n, name in enumerate(names, 1) if not (self.path / name).exists()
+        )
         assignment = Assignment(
             campaign=self.name, job=job.key, cell=job.cell, seed=job.seed, attempt=attempt, began=began
         )
@@ -108,6 +115,11 @@ class CampaignDirectory:
         save(draft / "job.json", assignment)
         draft.rename(path)
         return path
+
+    def rows(self) -> list[Row]:
+        """The rows of its runs that count, in order of time."""
+        rows = [row for run in self.runs() if (row := read_row(run)) is not None and row.verdict in COUNTED]
+        return sorted(rows, key=lambda row: (row.began, row.run))
 
     def runs(self) -> Iterator[Path]:
         """The directories of its runs, however far they got, in order of their names."""

@@ -19,7 +19,6 @@ from checkers.stats import Statistics, Window, completions, fault_windows, side_
 from harness.campaign.row import Outcome
 from harness.campaign.signature import Signature, signature_of
 
-
 T = TypeVar("T")
 
 

@@ -30,7 +30,7 @@ class Hook:
         self._known.add(str(row.signature))
 
     def ended(self, row: Row, say: Callable[[str], None]) -> None:
-        """Call the command if the run shows a failure that no run before it did. What goes wrong is said, not raised."""
+        """Call the command if the run shows a failure that none before it did. What goes wrong is said, not raised."""
         if self._command is None or row.verdict is not Outcome.INVALID or str(row.signature) in self._known:
             return
         self.know(row)

@@ -19,7 +19,7 @@ from harness.campaign.directory import save
 from harness.campaign.plan import Keep
 from harness.campaign.row import Outcome, Row
 
-_RESULTS = frozenset({"job.json", "row.json", "test.json", "results.json", "report.txt"})
+RESULTS = frozenset({"job.json", "row.json", "test.json", "results.json", "report.txt"})
 _ROW = frozenset({"job.json", "row.json"})
 
 
@@ -28,7 +28,7 @@ class Keeper:
 
     def __init__(self, store: Path, keep: Keep, say: Callable[[str], None]) -> None:
         self._store = store
-        self._limit = {"all": None, "failures": 0}.get(str(keep.valid), keep.valid)
+        self._limit = keep.valid if isinstance(keep.valid, int) else {"all": None, "failures": 0}[keep.valid]
         self._budget = None if keep.disk_mb is None else int(keep.disk_mb * 1e6)
         self._say = say
         self._whole: deque[Row] = deque()
@@ -62,7 +62,7 @@ class Keeper:
         return changed
 
     def _reduce(self, row: Row) -> Row:
-        reduced = self._strip(row, _RESULTS, "results")
+        reduced = self._strip(row, RESULTS, "results")
         self._reduced.append(reduced)
         return reduced
 

@@ -38,7 +38,7 @@ def laid_over(table: Table, options: Table) -> dict[str, Any]:
     for name, value in options.items():
         below = merged.get(name)
         nested = isinstance(value, Mapping) and isinstance(below, Mapping) and name != "seeds"
-        merged[name] = laid_over(below, value) if nested else value
+        merged[name] = laid_over(below or {}, value) if nested else value
     return merged
 
 
@@ -61,7 +61,9 @@ def _read(path: Path) -> Table:
 def _mistake(location: Sequence[int | str], kind: str, message: str, given: object) -> str:
     """One mistake: where, what, and what would be right."""
     # Of a union pydantic names the branch that it tried; a plan has no such setting.
-    parts = [part for part in location if not (isinstance(part, str) and ("[" in part or part in ("constrained-int", "int")))]
+    parts = [
+        part for part in location if not (isinstance(part, str) and ("[" in part or part in ("constrained-int", "int")))
+    ]
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".") or "the plan"
     if kind == "extra_forbidden":
         return f"{where}: there is no such setting; choose from {', '.join(_settings(parts[:-1]))}"

@@ -21,9 +21,15 @@ _METRICS = {
 }
 """By name, the field of `checkers.stats.Statistics`, and which units its bound may have."""
 
-_UNITS = {"time": {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}, "share": {"%": 0.01, "": 1.0}, "rate": {"/s": 1.0, "": 1.0}}
+_UNITS = {
+    "time": {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0},
+    "share": {"%": 0.01, "": 1.0},
+    "rate": {"/s": 1.0, "": 1.0},
+}
 _SYNTAX = re.compile(r"\s*(\w+)\s*(<=|>=|<|>)\s*(\d+(?:\.\d+)?)\s*(\S*)\s*")
-_WANTED = f"write METRIC<NUMBER UNIT, such as p99<500ms, availability>99% or recovery<10s; metrics: {', '.join(_METRICS)}"
+_WANTED = (
+    f"write METRIC<NUMBER UNIT, such as p99<500ms, availability>99% or recovery<10s; metrics: {', '.join(_METRICS)}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,16 @@ class Threshold:
         field, _ = _METRICS[self.metric]
         value: float | None = getattr(row.statistics, field, None)
         return value if value is None or not field.endswith("_ms") else value / 1e3
+
+    def show(self, row: Row) -> str:
+        """The run's figure for people."""
+        figure = self.figure(row)
+        if figure is None:
+            return "not known"
+        kind = _METRICS[self.metric][1]
+        if kind == "time":
+            return f"{1e3 * figure:.1f} ms" if figure < 1 else f"{figure:.2f} s"
+        return f"{100 * figure:.2f} %" if kind == "share" else f"{figure:.1f}/s"
 
     def worst(self, rows: list[Row]) -> Row:
         """The run that is furthest on the wrong side, or nearest to it. All must have the figure."""

@@ -133,7 +133,9 @@ def _resumed(
         known = [(one, one.definition()) for one in campaigns(store, given.name if given else None)]
         known = [(one, definition) for one, definition in known if recorded or definition.shard == part]
         if not known:
-            raise UsageError(f"--resume: there is no campaign in {store} to go on with; leave --resume out to begin one")
+            raise UsageError(
+                f"--resume: there is no campaign in {store} to go on with; leave --resume out to begin one"
+            )
         campaign, definition = known[-1]
         plan = given or load(None, laid_over(definition.plan, options))
     require_same(definition, plan)
@@ -149,9 +151,12 @@ def _engine(name: str, scheduler: str | None, plan: Plan) -> Engine:
         raise UsageError(f"--engine {name}: there is no such engine; choose from pool, dask")
     if scheduler is None:
         raise UsageError("--engine dask: give the address of its scheduler, such as --scheduler tcp://10.0.0.1:8786")
-    from harness.campaign.engine_dask import connected
+    try:
+        from harness.campaign.engine_dask import connected
+    except ImportError as error:
+        raise UsageError(f"--engine dask: {error}; pip install 'splitbrain[scale]'") from error
 
-    return connected(scheduler)
+    return connected(scheduler, whole=plan.keep.valid != "failures")
 
 
 def _conduct(
@@ -198,4 +203,3 @@ def _print_dry_run(plan: Plan, store: Path, part: tuple[int, int], terminal: Ter
         print(msgspec.json.encode(expected).decode())
     else:
         terminal.lines(expected.lines())
-

@@ -51,7 +51,9 @@ def run_command(
         bool, typer.Option("--accept-unknown-hosts", help="Take unknown host keys unseen (ssh only).")
     ] = False,
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
-    directory: Annotated[Path | None, typer.Option(help="Keep this run just there, instead of by name and time.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option(help="Keep this run just there, instead of by name and time.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the results as one JSON object, nothing else.")] = False,
 ) -> None:
     """Run one test: start a cluster, break it while clients use it, and check what they saw.

@@ -29,7 +29,12 @@ class Watch:
         self._planned = 0
         self._before = 0
         self._counts: dict[str, int] = {}
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.fields[state]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+        )
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         self._task: TaskID | None = None
 
@@ -37,7 +42,9 @@ class Watch:
         self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bar.stop()
 
     def begin(self, planned: int, rows: Sequence[Row]) -> None:
@@ -53,7 +60,9 @@ class Watch:
             self._counts[row.verdict] += 1
         if row.verdict not in (Outcome.VALID, Outcome.INTERRUPTED):
             said = row.ended if row.verdict is Outcome.CRASH else row.verdict.value
-            self._console.print(f"{said}: {row.run}: {row.reason}", style=_COLOURS.get(row.verdict, "yellow"), markup=False)
+            self._console.print(
+                f"{said}: {row.run}: {row.reason}", style=_COLOURS.get(row.verdict, "yellow"), markup=False
+            )
         if self._task is not None:
             self._bar.update(self._task, completed=sum(self._counts.values()), state=self.state())
         if not self._console.is_terminal and self._clock() - self._spoke >= _LINE_EVERY_S:

@@ -1,0 +1,63 @@
+"""The baseline: failures that are known and accepted, by signature.
+
+Lives here: the file, read and written. Must not live here: what a gate makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+import harness
+from harness.campaign.directory import save
+from harness.campaign.row import Row
+from harness.campaign.signature import Signature
+from harness.environments.base import UsageError
+
+SCHEMA = 1
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A failure that is accepted; `note` is for people: an issue's number, say."""
+
+    signature: Signature
+    note: str = ""
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """The file. `baseline` is its schema, by which it is told from any other JSON."""
+
+    baseline: int
+    failures: Sequence[Known] = ()
+    version: str = harness.__version__
+
+    def signatures(self) -> frozenset[Signature]:
+        return frozenset(known.signature for known in self.failures)
+
+
+def read(path: Path) -> Baseline:
+    """The baseline in that file. Raises `UsageError` if it is not one."""
+    try:
+        baseline = msgspec.json.decode(path.read_bytes(), type=Baseline)
+    except OSError as error:
+        raise UsageError(f"--baseline {path}: {error.strerror}; splitbrain gate --write-baseline makes one") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        wanted = "splitbrain gate --write-baseline makes one"
+        raise UsageError(f"--baseline {path}: not a baseline ({error}); {wanted}") from None
+    if baseline.baseline != SCHEMA:
+        made = f"made by splitbrain {baseline.version} (schema {baseline.baseline})"
+        raise UsageError(f"--baseline {path}: {made}, and this one knows schema {SCHEMA}")
+    return baseline
+
+
+def write(path: Path, rows: Iterable[Row]) -> Baseline:
+    """Accept the failures of these rows from now on. Raises `UsageError` if the file cannot be written."""
+    signatures = sorted({row.signature for row in rows if row.signature is not None})
+    baseline = Baseline(SCHEMA, [Known(signature) for signature in signatures])
+    try:
+        save(path, baseline)
+    except OSError as error:
+        raise UsageError(f"--write-baseline {path}: {error.strerror}; name a file that can be written") from None
+    return baseline

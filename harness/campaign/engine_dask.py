@@ -1,0 +1,140 @@
+"""Runs on other machines: the workers of dask.distributed, an extra (`pip install 'splitbrain[scale]'`).
+
+Lives here: sending runs out, and bringing home what they left. Must not live here: what a run is, or which comes next.
+
+A task is idempotent: it makes its run in a directory of its own and gives back the row with the files, so a task that is
+run twice, since a worker was lost, gives the same twice and counts once. Whatever a run does is data: an exception
+would be taken for the worker's fault, tried again, and hidden. As many are under way as the workers have threads, and
+as many again, so that no worker waits; not more, since each holds memory of the scheduler.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections.abc import Callable, Generator, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+import msgspec
+from distributed import Client, Future, as_completed, get_worker
+
+import harness
+from harness.campaign.directory import Assignment, save
+from harness.campaign.execute import Children, Exit, Limits
+from harness.campaign.keep import RESULTS
+from harness.campaign.pool import Task, carry_out
+from harness.campaign.row import Outcome, Row
+from harness.campaign.settle import row_of_exit
+from harness.environments.base import UsageError
+
+_CONNECT_S = 10
+_FLYING_A_THREAD = 2
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """What a worker gives back: the row, and the files of the run by their path in it."""
+
+    row: Row
+    files: Mapping[str, bytes]
+
+
+def connected(address: str, whole: bool) -> Callable[[Iterable[Task]], Generator[Row, None, None]]:
+    """The engine that makes runs on the workers of that scheduler. If `whole`, all of a valid run comes home.
+
+    Raises `UsageError` if nothing answers there, or if the workers have another version of splitbrain.
+    """
+    try:
+        client = Client(address, timeout=_CONNECT_S)
+        versions = client.run(_version)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise UsageError(f"--scheduler {address}: no scheduler answers ({error})") from error
+    others = sorted({version for version in versions.values() if version != harness.__version__})
+    if others or not versions:
+        have = f"have splitbrain {', '.join(others)}, and this is {harness.__version__}" if others else "are none"
+        raise UsageError(f"--scheduler {address}: its workers {have}; start workers of the same version")
+    return lambda tasks: completed(tasks, client, whole)
+
+
+def completed(tasks: Iterable[Task], client: Client, whole: bool) -> Generator[Row, None, None]:
+    """The rows of the tasks as they end. A task is taken when there is room for it."""
+    source = iter(tasks)
+    flying: dict[str, Task] = {}
+    futures = as_completed()
+
+    def launch() -> None:
+        while len(flying) < _FLYING_A_THREAD * max(sum(client.nthreads().values()), 1):
+            task = next(source, None)
+            if task is None:
+                return
+            key = f"{task.assignment.campaign}/{task.run.name}"
+            flying[key] = task
+            futures.add(client.submit(make, task.assignment, task.limits, whole, key=key, retries=0))
+
+    launch()
+    try:
+        for future in futures:
+            yield _landed(flying.pop(future.key), future)
+            future.release()
+            launch()
+    finally:
+        client.cancel(list(futures.futures))
+
+
+def make(assignment: Assignment, limits: Limits, whole: bool) -> bytes:
+    """Make a run here, on a worker; what is left of it, packed. Nothing of it stays on the worker."""
+    with tempfile.TemporaryDirectory(prefix="splitbrain-run-") as scratch:
+        store = Path(scratch)
+        run = store / assignment.campaign / assignment.job
+        run.mkdir(parents=True)
+        save(run / "job.json", assignment)
+        row = carry_out(Task(store=store, run=run, assignment=assignment, limits=limits), _children())
+        everything = whole or row.verdict is not Outcome.VALID
+        kept = row if everything else msgspec.structs.replace(row, keeps="results")
+        paths = [path for path in run.rglob("*") if path.is_file() and not path.is_symlink()]
+        files = {
+            str(path.relative_to(run)): path.read_bytes()
+            for path in paths
+            if everything or (path.parent == run and path.name in RESULTS)
+        }
+    return pack(Returned(kept, files))
+
+
+def pack(returned: Returned) -> bytes:
+    return zlib.compress(msgspec.msgpack.encode(returned))
+
+
+def unpack(packed: bytes) -> Returned:
+    return msgspec.msgpack.decode(zlib.decompress(packed), type=Returned)
+
+
+def _landed(task: Task, future: Future) -> Row:
+    """The row of a task that has ended, with its files in its directory; the row is written last."""
+    if future.status != "finished":
+        reason = str(future.exception()) if future.status == "error" else f"the task was {future.status}"
+        return row_of_exit(task.store, task.run, task.assignment, Exit("crash", 0.0, f"no worker made it: {reason}"))
+    returned = unpack(future.result())
+    for name, content in returned.files.items():
+        if name not in ("row.json", "job.json"):
+            _write(task.run, name, content)
+    row = msgspec.structs.replace(returned.row, run=str(task.run.relative_to(task.store)))
+    save(task.run / "row.json", row)
+    return row
+
+
+def _write(run: Path, name: str, content: bytes) -> None:
+    path = PurePosixPath(name)
+    assert not path.is_absolute(), name
+    assert ".." not in path.parts, name
+    (run / path).parent.mkdir(parents=True, exist_ok=True)
+    (run / path).write_bytes(content)
+
+
+def _children() -> Children:
+    """The runs of this worker, one set for all of its threads."""
+    worker = get_worker()
+    children: Children = worker.__dict__.setdefault("splitbrain_children", Children())
+    return children
+
+
+def _version() -> str:
+    return harness.__version__

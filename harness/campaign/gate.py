@@ -1,0 +1,202 @@
+"""The gate: rows in, a decision out.
+
+Lives here: what must hold for a campaign to pass, and the statement that its runs support. Pure. Must not live here:
+reading rows, or putting a decision into a report.
+
+What is measured and bad is `invalid`; what was not shown is `unknown`, and does not pass either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
+
+from checkers.result import Verdict, merge
+from harness.campaign.bound import runs_needed, upper_bound
+from harness.campaign.cells import Cell, faults_asked
+from harness.campaign.plan import Coverage, Gate
+from harness.campaign.row import Outcome, Row, counts_of
+from harness.campaign.signature import Signature
+from harness.campaign.thresholds import Threshold, parse_threshold
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was asked, and the answer. `reason` is a sentence."""
+
+    check: str
+    verdict: Verdict
+    reason: str
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One kind of failure: every invalid run with that signature. `known` if the baseline accepts it.
+
+    `example` is the row that was first, with everything needed to see it again.
+    """
+
+    signature: Signature | None
+    count: int
+    known: bool
+    example: Row
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate says. `bound` is the failure rate that is excluded with `confidence`; `statement` says it."""
+
+    verdict: Verdict
+    statement: str
+    bound: float
+    confidence: float
+    conclusive: int
+    new_failures: int
+    counts: Mapping[str, int]
+    failures: Sequence[Failure]
+    findings: Sequence[Finding]
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict is Verdict.VALID
+
+
+def decide(rows: Sequence[Row], gate: Gate, baseline: Collection[Signature] = frozenset()) -> Decision:
+    """The decision on the rows of a campaign. Rows that do not count are left out."""
+    counted = [row for row in rows if row.verdict.value in counts_of(())]
+    failures = failures_of(counted, baseline)
+    conclusive = [row for row in counted if row.verdict.conclusive]
+    new = sum(failure.count for failure in failures if not failure.known)
+    # A known failure says nothing of what is not known, either way.
+    tried = len(conclusive) - sum(failure.count for failure in failures if failure.known)
+    bound = upper_bound(new, tried, gate.confidence)
+    findings = [
+        _invalid(failures, len(conclusive)),
+        *_rate(new, tried, bound, gate),
+        *_silent(counted, gate),
+        *_coverage(counted, gate.coverage),
+        *(_threshold(parse_threshold(text), conclusive) for text in gate.thresholds),
+    ]
+    return Decision(
+        verdict=merge(finding.verdict for finding in findings),
+        statement=_statement(new, tried, bound, gate.confidence),
+        bound=bound,
+        confidence=gate.confidence,
+        conclusive=len(conclusive),
+        new_failures=new,
+        counts=counts_of(counted),
+        failures=failures,
+        findings=findings,
+    )
+
+
+def failures_of(rows: Iterable[Row], baseline: Collection[Signature]) -> list[Failure]:
+    """One for each signature: new ones first, then the commonest."""
+    groups: dict[Signature | None, list[Row]] = {}
+    for row in rows:
+        if row.verdict is Outcome.INVALID:
+            groups.setdefault(row.signature, []).append(row)
+    failures = [
+        Failure(signature, len(group), signature in baseline, min(group, key=lambda row: (row.began, row.run)))
+        for signature, group in groups.items()
+    ]
+    return sorted(failures, key=lambda failure: (failure.known, -failure.count, str(failure.signature)))
+
+
+def percent(rate: float) -> str:
+    """A rate as people write it: 0.99 %."""
+    return f"{100 * rate:.3g} %" if rate < 0.001 else f"{100 * rate:.2f} %"
+
+
+def _statement(new: int, tried: int, bound: float, confidence: float) -> str:
+    if tried == 0:
+        return "nothing is known of the failure rate (no conclusive run)"
+    return f"the failure rate is below {percent(bound)} with {100 * confidence:g} % confidence ({new} of {tried})"
+
+
+def _invalid(failures: Sequence[Failure], conclusive: int) -> Finding:
+    new = [failure for failure in failures if not failure.known]
+    known = [failure for failure in failures if failure.known]
+    accepted = f"{sum(one.count for one in known)} known failures ({len(known)} in the baseline)" if known else ""
+    if new:
+        rows = "; ".join(f"{failure.count} x {failure.signature}" for failure in new[:5])
+        more = f" and {len(new) - 5} more kinds" if len(new) > 5 else ""
+        return Finding("failures", Verdict.INVALID, f"{rows}{more}" + (f"; beside {accepted}" if accepted else ""))
+    if conclusive == 0:
+        return Finding("failures", Verdict.UNKNOWN, "no run was conclusive")
+    return Finding("failures", Verdict.VALID, f"no new failure; {accepted}" if accepted else "no failure")
+
+
+def _rate(new: int, tried: int, bound: float, gate: Gate) -> list[Finding]:
+    if gate.max_rate is None:
+        return []
+    limit = percent(gate.max_rate)
+    if bound <= gate.max_rate:
+        return [Finding("failure rate", Verdict.VALID, f"{percent(bound)} at most, and {limit} is allowed")]
+    more = runs_needed(new, gate.max_rate, gate.confidence) - tried
+    reason = f"{percent(bound)} is not excluded, and {limit} is allowed: {more} more runs without a failure would do"
+    return [Finding("failure rate", Verdict.UNKNOWN, reason)]
+
+
+def _silent(rows: Sequence[Row], gate: Gate) -> list[Finding]:
+    """The runs that said nothing, as shares of all."""
+    counts = counts_of(rows)
+    kinds = {
+        "unknown": (counts["unknown"] + counts["crash"], gate.max_unknown),
+        "inconclusive": (counts["inconclusive"], gate.max_inconclusive),
+    }
+    findings = []
+    for kind, (count, limit) in kinds.items():
+        share = count / len(rows) if rows else 0.0
+        verdict = Verdict.VALID if share <= limit else Verdict.UNKNOWN
+        findings.append(Finding(kind, verdict, f"{count} of {len(rows)} runs, and {percent(limit)} is allowed"))
+    return findings
+
+
+def _coverage(rows: Sequence[Row], wanted: Coverage) -> list[Finding]:
+    """What must have been exercised: each kind of fault in every cell, the rest over the whole campaign."""
+    missing = []
+    for cell, group in _by_cell(rows).items():
+        for kind in faults_asked(cell.nemesis):
+            count = sum(row.faults.get(kind, 0) for row in group)
+            if count < wanted.faults:
+                missing.append(f"{kind} {count} times in {cell}")
+    findings = []
+    if wanted.faults:
+        reason = (
+            f"not {wanted.faults} times: {'; '.join(missing[:5])}"
+            if missing
+            else f"each {wanted.faults} times at least"
+        )
+        findings.append(Finding("coverage of faults", Verdict.UNKNOWN if missing else Verdict.VALID, reason))
+    totals = {
+        "operations": (sum(row.operations.get("total", 0) for row in rows), wanted.operations),
+        "leader changes": (sum(row.leader_changes or 0 for row in rows), wanted.leader_changes),
+        "minority leader cuts": (sum(row.minority_leader_cuts for row in rows), wanted.minority_leader_cuts),
+        "majority leader cuts": (sum(row.majority_leader_cuts for row in rows), wanted.majority_leader_cuts),
+    }
+    for name, (count, least) in totals.items():
+        if least:
+            verdict = Verdict.VALID if count >= least else Verdict.UNKNOWN
+            findings.append(Finding(f"coverage of {name}", verdict, f"{count}, and {least} are required"))
+    return findings
+
+
+def _by_cell(rows: Iterable[Row]) -> dict[Cell, list[Row]]:
+    cells: dict[Cell, list[Row]] = {}
+    for row in rows:
+        cells.setdefault(row.cell, []).append(row)
+    return cells
+
+
+def _threshold(threshold: Threshold, rows: Sequence[Row]) -> Finding:
+    """Every conclusive run must keep it; the worst one is named."""
+    measured = [row for row in rows if threshold.kept(row) is not None]
+    if len(measured) < len(rows) or not measured:
+        without = next((row.run for row in rows if threshold.kept(row) is None), "no run was conclusive")
+        reason = f"{len(rows) - len(measured)} of {len(rows)} runs have no such figure: {without}"
+        return Finding(threshold.text, Verdict.UNKNOWN, reason)
+    worst = threshold.worst(measured)
+    broken = sum(not threshold.kept(row) for row in measured)
+    reason = f"the worst is {threshold.show(worst)}, in {worst.run}"
+    if broken:
+        return Finding(threshold.text, Verdict.INVALID, f"{broken} of {len(rows)} runs do not keep it; {reason}")
+    return Finding(threshold.text, Verdict.VALID, reason)

@@ -1,0 +1,36 @@
+"""`splitbrain merge`: the shards of a campaign as one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from harness.commands.terminal import Terminal
+
+
+def merge_command(
+    shards: Annotated[list[Path], typer.Argument(help="The campaigns' directories, one a shard.")],
+    store: Annotated[Path, typer.Option(help="Where the whole campaign is kept.")] = Path("store"),
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object, nothing else.")] = False,
+) -> None:
+    """Make one campaign of its shards. Exits with its verdict: invalid over unknown over valid."""
+    from harness.campaign.conduct import finished
+    from harness.campaign.directory import find
+    from harness.campaign.merge import merge, missing
+    from harness.report.campaign import render, sentence
+
+    found = [find(store, str(path)) for path in shards]
+    terminal = Terminal(json)
+    if absent := missing(found):
+        terminal.say(f"shards missing: {', '.join(map(str, absent))}")
+    summary = finished(merge(found, store, time.time()))
+    if json:
+        print(msgspec.json.encode(summary).decode())
+    else:
+        terminal.lines(render(summary))
+        terminal.verdict(summary.verdict, sentence(summary))
+    raise typer.Exit(summary.verdict.exit_code)

@@ -1,0 +1,81 @@
+"""A campaign as JUnit XML, the form that every continuous integration reads.
+
+Lives here: which outcome is which element. Must not live here: any decision.
+
+A run is a test case, its cell the class. Invalid is a failure, a crash an error; a run that proves nothing, and a
+failure that the baseline accepts, are skipped with their reason, since the form has no fourth word. What the gate asks
+beside that are test cases of a suite of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from xml.etree import ElementTree
+
+from checkers.result import Verdict
+from harness.campaign.gate import Decision, Finding
+from harness.campaign.row import Outcome, Row
+from harness.campaign.signature import Signature
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def render(name: str, rows: Sequence[Row], decision: Decision) -> str:
+    """The document."""
+    known = {failure.signature for failure in decision.failures if failure.known}
+    root = ElementTree.Element("testsuites", name=name)
+    runs = _suite(root, name, len(rows), sum(row.seconds for row in rows))
+    for row in rows:
+        _run(runs, row, known)
+    _count(runs)
+    gate = _suite(root, f"{name} gate", len(decision.findings), 0.0)
+    for finding in decision.findings:
+        _finding(gate, finding)
+    _count(gate)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _suite(root: ElementTree.Element, name: str, tests: int, seconds: float) -> ElementTree.Element:
+    return ElementTree.SubElement(root, "testsuite", name=_text(name), tests=str(tests), time=f"{seconds:.3f}")
+
+
+def _count(suite: ElementTree.Element) -> None:
+    for tag, attribute in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+        suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
+
+
+def _run(suite: ElementTree.Element, row: Row, known: Collection[Signature | None]) -> None:
+    name = f"seed {row.seed}" if row.job is None else f"{row.job} seed {row.seed}"
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=_text(str(row.cell)), name=name, time=f"{row.seconds:.3f}"
+    )
+    if row.verdict is Outcome.INVALID and row.signature in known:
+        _outcome(case, "skipped", f"known: {row.signature}", "")
+    elif row.verdict is Outcome.INVALID:
+        _outcome(case, "failure", row.reason, str(row.signature)).text = _text(
+            f"{row.reason}\n{row.run}\n{row.command}"
+        )
+    elif row.verdict is Outcome.CRASH:
+        _outcome(case, "error", row.reason, row.ended).text = _text(f"{row.reason}\n{row.run}")
+    elif row.verdict is not Outcome.VALID:
+        _outcome(case, "skipped", f"{row.verdict}: {row.reason}", "")
+
+
+def _finding(suite: ElementTree.Element, finding: Finding) -> None:
+    case = ElementTree.SubElement(suite, "testcase", classname="gate", name=_text(finding.check), time="0.000")
+    if finding.verdict is not Verdict.VALID:
+        _outcome(case, "failure", finding.reason, finding.verdict.value)
+
+
+def _outcome(case: ElementTree.Element, tag: str, message: str, kind: str) -> ElementTree.Element:
+    element = ElementTree.SubElement(case, tag, message=_text(message))
+    if kind:
+        element.set("type", _text(kind))
+    return element
+
+
+def _text(text: str) -> str:
+    """The text without what XML cannot hold: a node's log may hold anything."""
+    return _NOT_XML.sub("?", text)
