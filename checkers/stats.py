@@ -99,7 +99,7 @@ def _recovery_s(calls: Sequence[_Call], windows: Sequence[Window]) -> float | No
     worst: float | None = None
     for healed_ns in _all_healed(windows):
         back_ns = next((back for back, invoked in returns if invoked >= healed_ns), None)
-        next_begin_ns = next((begin for begin in begins if begin >= healed_ns), None)
+        next_begin_ns = next((begin for begin in begins if begin > healed_ns), None)
         if next_begin_ns is not None and (back_ns is None or back_ns > next_begin_ns):
             continue
         if back_ns is None:

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS runs (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_began ON runs (began);
 CREATE INDEX IF NOT EXISTS runs_verdict ON runs (verdict, began);
+CREATE INDEX IF NOT EXISTS runs_place ON runs (place, began);
 CREATE INDEX IF NOT EXISTS runs_campaign ON runs (campaign, began);
 CREATE INDEX IF NOT EXISTS runs_signature ON runs (signature, began) WHERE signature IS NOT NULL;
 CREATE TABLE IF NOT EXISTS folders (folder TEXT PRIMARY KEY, modified_ns INTEGER NOT NULL) WITHOUT ROWID;
@@ -54,6 +55,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     campaign: str | None = None
     env: str | None = None
     cell: Sequence[str] = ()
+    exactly: Cell | None = None
     signature: str | None = None
     version: str | None = None
     since: float | None = None
@@ -69,6 +71,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         bounds = {"began >= ?": self.since, "began < ?": self.until}
         conditions += [(text, [value]) for text, value in {**exact, **bounds}.items() if value is not None]
         conditions += [("instr(cell, ?)", [part]) for part in self.cell]
+        if self.exactly is not None:
+            conditions.append(("place = ?", [_encode(self.exactly)]))
         if self.signature is not None:
             conditions.append(("instr(signature, ?)", [self.signature]))
         text = " AND ".join(condition for condition, _ in conditions) or "1"

@@ -218,8 +218,8 @@ def _morning(campaign: CampaignDirectory, rows: Sequence[Row]) -> str:
     with catalogue.opened(campaign.store) as known:
         known.refresh()
         cells = dict.fromkeys(row.cell for row in [*rows, *before])
-        history = [row for cell in cells for row in known.rows(catalogue.Filter(env=cell.env, cell=[str(cell)]))]
-    return morning.report(campaign.name, rows, before, [row for row in history if row.cell in cells])
+        history = [row for cell in cells for row in known.rows(catalogue.Filter(exactly=cell))]
+    return morning.report(campaign.name, rows, before, history)
 
 
 def summarise(campaign: CampaignDirectory, planned: int, rows: Sequence[Row]) -> Summary:

@@ -2,8 +2,8 @@
 
 Lives here: sending runs out, and bringing home what they left. Must not live here: what a run is, or which comes next.
 
-A task is idempotent: it makes its run in a directory of its own and gives back the row with the files, so a task that is
-run twice, since a worker was lost, gives the same twice and counts once. Whatever a run does is data: an exception
+A task is idempotent: it makes its run in a directory of its own and gives back the row with the files, so a task that
+is run twice, since a worker was lost, counts once. Whatever a run does is data: an exception
 would be taken for the worker's fault, tried again, and hidden. As many are under way as the workers have threads, and
 as many again, so that no worker waits; not more, since each holds memory of the scheduler.
 """

@@ -67,8 +67,8 @@ def _known(store: Path, cells: Sequence[Cell]) -> dict[Cell, list[float]]:
     if not (store / catalogue.FILE).exists():
         return {}
     with catalogue.opened(store) as known:
-        rows = {cell: known.rows(catalogue.Filter(env=cell.env, cell=[str(cell)]), _SAMPLE) for cell in cells}
-    return {cell: [row.seconds for row in found if row.seconds and row.cell == cell] for cell, found in rows.items()}
+        rows = {cell: known.rows(catalogue.Filter(exactly=cell), _SAMPLE) for cell in cells}
+    return {cell: [row.seconds for row in found if row.seconds] for cell, found in rows.items()}
 
 
 def _estimate(cell: Cell, runs: int, seconds: Sequence[float]) -> CellEstimate:
