@@ -28,6 +28,10 @@ PURE = [
     *(ROOT / "raft_impl" / "storage" / f"{name}.py" for name in ("wal", "memory")),
     *(ROOT / "raft_impl" / "mutants").glob("*.py"),
     *(ROOT / "harness" / f"{name}.py" for name in ("generator", "interpreter")),
+    *(
+        ROOT / "harness" / "campaign" / f"{name}.py"
+        for name in ("cells", "expand", "gate", "bound", "signature", "thresholds", "compare", "row")
+    ),
     *(ROOT / "harness" / "nemesis").glob("*.py"),
     *(ROOT / "harness" / "environments" / "sim").glob("*.py"),
     *(AGENT / f"{name}.py" for name in ("traffic", "rules")),

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -167,17 +167,14 @@ def opened(store: Path, anew: bool = False) -> Iterator[Catalogue]:
     path = store.resolve() / FILE
     if not path.parent.is_dir():
         raise UsageError(f"--store {store}: there is no such directory")
+    if anew:
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
     try:
-        if anew:
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-        connection = sqlite3.connect(path, timeout=_BUSY_S)
-        try:
+        with closing(sqlite3.connect(path, timeout=_BUSY_S)) as connection:
             _prepare(connection, path)
             yield Catalogue(path.parent, connection)
-        finally:
-            connection.close()
-    except (sqlite3.DatabaseError, OSError) as error:
+    except sqlite3.DatabaseError as error:
         raise UsageError(f"{path}: {error}; splitbrain runs --reindex makes it anew") from error
 
 

@@ -155,11 +155,10 @@ def find(store: Path, text: str) -> CampaignDirectory:
 
 def campaigns(store: Path, plan: str | None = None) -> Sequence[CampaignDirectory]:
     """The campaigns in a store, of one plan or of all, the oldest first."""
-    found = [path.parent for path in store.resolve().glob(f"{plan or '*'}-*/campaign.json")]
-    ordered = sorted(found, key=lambda path: (path.name.rpartition("-")[2], path.name))
-    return [
-        CampaignDirectory(path.parent, path) for path in ordered if plan is None or path.name.rpartition("-")[0] == plan
-    ]
+    found = [path.parent for path in store.resolve().glob("*/campaign.json")]
+    wanted = [path for path in found if plan in (None, path.name.rpartition("-")[0])]
+    ordered = sorted(wanted, key=lambda path: (path.name.rpartition("-")[2], path.name))
+    return [CampaignDirectory(path.parent, path) for path in ordered]
 
 
 def read_assignment(run: Path) -> Assignment | None:

@@ -10,7 +10,6 @@ as many again, so that no worker waits; not more, since each holds memory of the
 
 from __future__ import annotations
 
-import tempfile
 import zlib
 from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -26,7 +25,9 @@ from harness.campaign.pool import Task, carry_out
 from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_exit
 from harness.environments.base import UsageError
+from harness.environments.scratch import Scratch, remove_abandoned
 
+_PREFIX = "splitbrain-worker-"
 _CONNECT_S = 10
 _FLYING_A_THREAD = 2
 
@@ -81,22 +82,30 @@ def completed(tasks: Iterable[Task], client: Client, whole: bool) -> Generator[R
 
 
 def make(assignment: Assignment, limits: Limits, whole: bool) -> bytes:
-    """Make a run here, on a worker; what is left of it, packed. Nothing of it stays on the worker."""
-    with tempfile.TemporaryDirectory(prefix="splitbrain-run-") as scratch:
-        store = Path(scratch)
-        run = store / assignment.campaign / assignment.job
-        run.mkdir(parents=True)
-        save(run / "job.json", assignment)
-        row = carry_out(Task(store=store, run=run, assignment=assignment, limits=limits), _children())
-        everything = whole or row.verdict is not Outcome.VALID
-        kept = row if everything else msgspec.structs.replace(row, keeps="results")
-        paths = [path for path in run.rglob("*") if path.is_file() and not path.is_symlink()]
-        files = {
-            str(path.relative_to(run)): path.read_bytes()
-            for path in paths
-            if everything or (path.parent == run and path.name in RESULTS)
-        }
-    return pack(Returned(kept, files))
+    """Make a run here, on a worker; what is left of it, packed. Nothing stays here, also of workers that died."""
+    remove_abandoned(_PREFIX)
+    scratch = Scratch(_PREFIX)
+    try:
+        return pack(_made(scratch.path, assignment, limits, whole))
+    finally:
+        scratch.remove()
+
+
+def _made(store: Path, assignment: Assignment, limits: Limits, whole: bool) -> Returned:
+    """The run, made in that store, and those of its files that are to come home."""
+    run = store / assignment.campaign / assignment.job
+    run.mkdir(parents=True)
+    save(run / "job.json", assignment)
+    row = carry_out(Task(store=store, run=run, assignment=assignment, limits=limits), _children())
+    everything = whole or row.verdict is not Outcome.VALID
+    kept = row if everything else msgspec.structs.replace(row, keeps="results")
+    paths = [path for path in run.rglob("*") if path.is_file() and not path.is_symlink()]
+    files = {
+        str(path.relative_to(run)): path.read_bytes()
+        for path in paths
+        if everything or (path.parent == run and path.name in RESULTS)
+    }
+    return Returned(kept, files)
 
 
 def pack(returned: Returned) -> bytes:

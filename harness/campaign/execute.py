@@ -24,7 +24,6 @@ from pathlib import Path
 
 import msgspec
 
-from checkers.result import Verdict
 from harness.environments.base import UsageError
 
 OUTPUT = "output.txt"
@@ -32,8 +31,9 @@ _GRACE_S = 30.0
 """How long a run may take to tear down before it is killed: containers are slow to go."""
 _LOOK_S = 1.0
 """How soon a run notices that everything is being stopped."""
-_MEMORY = ("MemoryError", "Cannot allocate memory", "bad_alloc", "LLVM ERROR: out of memory")
-_VERDICTS = tuple(verdict.exit_code for verdict in Verdict)
+_MEMORY = ("MemoryError", "Cannot allocate memory", "bad_alloc", "failed to map segment", "LLVM ERROR: out of memory")
+_REFUSED = 254
+_INTERRUPTED = (130, -signal.SIGTERM, -signal.SIGINT)
 _TAIL_BYTES = 64 << 10
 
 
@@ -45,9 +45,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """How a run's process ended: `ended` (with a verdict), `crash`, `refused` (bad arguments), `out of time`,
+    """How a run ended, and the last line that it printed.
 
-    `out of memory`, `interrupted` (by us, since the campaign ends); and the last line that it printed.
+    `ended`: with results. Else `crash`, `refused` (bad arguments), `out of time`, `out of memory`, or `interrupted`: it
+    was asked to stop, by us or by somebody else.
     """
 
     ended: str
@@ -102,11 +103,15 @@ def execute(words: Sequence[str], run: Path, store: Path, limits: Limits, childr
     seconds = time.monotonic() - begin
     tail = _tail(run / OUTPUT)
     said = (tail.strip().splitlines() or [""])[-1]
-    if children.stopping and process.returncode not in _VERDICTS:
+    # Results are written last and whole: with them the run has ended, however its process did. Without them it has not,
+    # whatever its exit code: Python itself exits with 1 where it cannot even begin.
+    if (run / "results.json").exists():
+        return Exit("ended", seconds, said)
+    if children.stopping:
         return Exit("interrupted", seconds, said)
     if not in_time:
         return Exit("out of time", seconds, f"stopped after {limits.wall_s:g} s")
-    return Exit(_ended(process.returncode, tail), seconds, said)
+    return Exit(_without_results(process.returncode, tail), seconds, said)
 
 
 def _command(words: Sequence[str], run: Path, store: Path, limits: Limits) -> list[str]:
@@ -155,16 +160,15 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _ended(code: int, tail: str) -> str:
-    if code in _VERDICTS:
-        return "ended"
-    if code == 254:
+def _without_results(code: int, tail: str) -> str:
+    """What to call the end of a run that left no results."""
+    if code == _REFUSED:
         return "refused"
     # Nobody but the kernel kills a run that is in time, and it does so when memory is short.
     if code == -signal.SIGKILL or any(word in tail for word in _MEMORY):
         return "out of memory"
     # Whoever stops a whole service, as systemd does, sends the signal to us and to our runs at once.
-    return "interrupted" if code in (130, -signal.SIGTERM, -signal.SIGINT) else "crash"
+    return "interrupted" if code in _INTERRUPTED else "crash"
 
 
 def _tail(path: Path) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.campaign.row import Outcome, Row
+from harness.campaign.signature import Signature
 
 _LIMIT_S = 60.0
 _ARTEFACTS = ("artefact.json", "results.json", "job.json")
@@ -23,15 +24,16 @@ class Hook:
     def __init__(self, store: Path, command: str | None) -> None:
         self._store = store
         self._command = command
-        self._known: set[str] = set()
+        self._known: set[Signature | None] = set()
 
     def know(self, row: Row) -> None:
-        """Take on a run of before: its failure is not new."""
-        self._known.add(str(row.signature))
+        """Take on a run of before: its failure, if it is one, is not new."""
+        if row.verdict is Outcome.INVALID:
+            self._known.add(row.signature)
 
     def ended(self, row: Row, say: Callable[[str], None]) -> None:
         """Call the command if the run shows a failure that none before it did. What goes wrong is said, not raised."""
-        if self._command is None or row.verdict is not Outcome.INVALID or str(row.signature) in self._known:
+        if self._command is None or row.verdict is not Outcome.INVALID or row.signature in self._known:
             return
         self.know(row)
         try:

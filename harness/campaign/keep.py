@@ -39,7 +39,7 @@ class Keeper:
     def ended(self, row: Row) -> list[Row]:
         """Take on a run that ended; the rows that changed since something of theirs was deleted."""
         self._bytes += self._size(row) if self._budget is not None else 0
-        if row.verdict is Outcome.VALID:
+        if row.verdict is Outcome.VALID and row.keeps != "row":
             (self._whole if row.keeps == "all" else self._reduced).append(row)
         changed = []
         while self._limit is not None and len(self._whole) > self._limit:

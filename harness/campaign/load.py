@@ -5,6 +5,7 @@ Lives here: reading, and putting every mistake into one line. Must not live here
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ def load(path: Path | None, options: Table) -> Plan:
     """The plan of a file with the options laid over it. Raises `UsageError` with everything that is wrong."""
     table = laid_over(_read(path) if path is not None else {}, options)
     if path is not None:
-        table = {"name": path.stem.lower(), **table}
+        table = {"name": re.sub(r"[^a-z0-9_.-]", "-", path.stem.lower()).lstrip("-_.") or "campaign", **table}
     source = str(path) if path is not None else "the plan"
     try:
         return Plan.model_validate(table)

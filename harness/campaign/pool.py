@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from harness.campaign.directory import Assignment
-from harness.campaign.execute import Children, Limits, execute
+from harness.campaign.execute import Children, Exit, Limits, execute
 from harness.campaign.row import Row
 from harness.campaign.settle import row_of_exit
 
@@ -29,7 +29,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 def carry_out(task: Task, children: Children) -> Row:
     """Make the run and wait for it; its row, which is in its directory as well."""
     words = [*task.assignment.cell.words(), "--seed", str(task.assignment.seed)]
-    end = execute(words, task.run, task.store, task.limits, children)
+    try:
+        end = execute(words, task.run, task.store, task.limits, children)
+    except OSError as error:  # no process could be made of it
+        end = Exit("crash", 0.0, str(error))
     return row_of_exit(task.store, task.run, task.assignment, end)
 
 

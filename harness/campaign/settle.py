@@ -30,7 +30,7 @@ def row_of_exit(store: Path, run: Path, assignment: Assignment, end: Exit) -> Ro
             seed=assignment.seed,
             verdict=Outcome.INTERRUPTED if end.ended == "interrupted" else Outcome.CRASH,
             ended="crash" if end.ended == "ended" else end.ended,
-            reason=f"{end.ended}: {end.said}" if end.ended != "ended" else "it ended, but left no results",
+            reason=f"{end.ended}: {end.said}" if end.ended != "ended" else "its results cannot be read",
             began=assignment.began,
             seconds=end.seconds,
             version=assignment.version,

@@ -1,0 +1,189 @@
+"""The catalogue: it finds what it is asked for, and it is what the directories say, whatever became of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+
+import msgspec
+import pytest
+
+from harness.campaign import catalogue
+from harness.campaign.catalogue import Filter, opened
+from harness.campaign.cells import Cell
+from harness.campaign.directory import save
+from harness.environments.base import UsageError
+from night import CELL, STALE
+
+OTHER = Cell(env="docker", nodes=5, nemesis="clock")
+
+
+def keep(store, *rows):
+    """Put rows where a campaign puts them."""
+    for row in rows:
+        run = store / row.run
+        run.mkdir(parents=True)
+        save(run / "job.json", {"campaign": row.campaign, "job": row.job, "cell": msgspec.to_builtins(row.cell),
+                                "seed": row.seed, "attempt": 1, "began": row.began})  # fmt: skip
+        save(run / "row.json", row)
+
+
+def names(rows):
+    return [row.run for row in rows]
+
+
+@pytest.fixture
+def mixed(rows):
+    return [
+        rows(),
+        rows("invalid"),
+        rows("crash", ended="out of time", version="2.0"),
+        rows("unknown", cell=OTHER, campaign="night-2", run="night-2/001"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "places"),
+    [
+        (Filter(), [3, 2, 1, 0]),
+        (Filter(verdict=["invalid"]), [1]),
+        (Filter(verdict=["invalid", "unknown"]), [3, 1]),
+        (Filter(verdict=["crash"]), [2]),
+        (Filter(verdict=["out of time"]), [2]),
+        (Filter(env="docker"), [3]),
+        (Filter(cell=["nemesis=partition"]), [2, 1, 0]),
+        (Filter(cell=["nodes=3", "kill"]), [2, 1, 0]),
+        (Filter(exactly=OTHER), [3]),
+        (Filter(signature="goes back"), [1]),
+        (Filter(version="2.0"), [2]),
+        (Filter(campaign="night-2"), [3]),
+        (Filter(since=1002.0, until=1004.0), [2, 1]),
+        (Filter(env="docker", verdict=["valid"]), []),
+    ],
+)
+def test_rows_are_found_by_everything_and_the_newest_comes_first(tmp_path, mixed, wanted, places):
+    with opened(tmp_path) as known:
+        known.add(mixed)
+        assert known.rows(wanted) == [mixed[place] for place in places]
+        assert known.rows(wanted, limit=1) == [mixed[place] for place in places[:1]]
+        assert sum(known.counts(wanted).values()) == len(places)
+
+
+def test_a_row_takes_the_place_of_an_older_one_of_its_run(tmp_path, rows):
+    row = rows()
+    with opened(tmp_path) as known:
+        known.add([row, msgspec.structs.replace(row, keeps="results")])
+        assert [one.keeps for one in known.rows()] == ["results"]
+
+
+def test_what_failed_last_is_what_is_to_be_run_first(tmp_path, rows):
+    with opened(tmp_path) as known:
+        known.add([rows("invalid", seed=1), rows(seed=2), rows("invalid", seed=3), rows("crash", seed=4)])
+        known.add([rows(seed=3), rows("interrupted", seed=1), rows("invalid", seed=5, cell=OTHER)])
+        assert known.failed(10) == [(OTHER, 5), (CELL, 4), (CELL, 1)]
+        assert known.failed(1) == [(OTHER, 5)]
+
+
+# -- the directories are the truth
+
+
+def test_it_follows_the_directories(tmp_path, rows):
+    first, second = rows(), rows("invalid")
+    keep(tmp_path, first)
+    with opened(tmp_path) as known:
+        known.refresh()
+        assert known.rows() == [first]
+        keep(tmp_path, second)
+        known.refresh()
+        assert known.rows() == [second, first]
+        shutil.rmtree(tmp_path / first.run)
+        known.refresh()
+        assert known.rows() == [second]
+
+
+def test_it_is_made_anew_as_it_was(tmp_path, mixed):
+    keep(tmp_path, *mixed)
+    with opened(tmp_path) as known:
+        known.refresh()
+        before = known.rows()
+    with opened(tmp_path, anew=True) as known:
+        assert known.rows() == []
+        known.refresh()
+        assert known.rows() == before == mixed[::-1]
+
+
+def test_a_folder_that_has_not_changed_is_not_read_again(tmp_path, rows, monkeypatch):
+    keep(tmp_path, rows())
+    old = tmp_path / "night-1"
+    os.utime(old, (1_000_000, 1_000_000))
+    with opened(tmp_path) as known:
+        known.refresh()
+        monkeypatch.setattr(catalogue.Catalogue, "_read", lambda *arguments: pytest.fail("it was read"))
+        known.refresh()
+        os.utime(old, (1_000_001, 1_000_001))
+        with pytest.raises(pytest.fail.Exception):
+            known.refresh()
+
+
+def test_a_run_that_has_not_ended_is_incomplete_until_it_has(tmp_path, rows):
+    row = rows()
+    keep(tmp_path, row)
+    (tmp_path / row.run / "row.json").rename(tmp_path / "aside")
+    with opened(tmp_path) as known:
+        known.refresh()
+        assert [one.verdict for one in known.rows()] == ["incomplete"]
+        (tmp_path / "aside").rename(tmp_path / row.run / "row.json")
+        known.refresh()
+        assert known.rows() == [row]
+
+
+def test_runs_without_a_campaign_are_there_as_well(splitbrain, tmp_path):
+    splitbrain("run", "--env", "sim", "--nodes", "3", "--nemesis", "none", "--time-limit", "1", "--seed", "5")
+    code, out, _ = splitbrain("runs", "--json")
+    (row,) = json.loads(out)["runs"]
+    assert (code, row["verdict"], row["seed"], row["cell"]["nodes"], row["campaign"]) == (0, "valid", 5, 3, None)
+    assert row["statistics"]["operations"] > 0
+    (tmp_path / "store" / row["run"] / "results.json").unlink()
+    assert json.loads(splitbrain("runs", "--json", "--reindex")[1])["counts"] == {"incomplete": 1}
+
+
+# -- bad input
+
+
+def test_a_catalogue_of_a_newer_version_is_refused_in_one_line(splitbrain, tmp_path):
+    (tmp_path / "store").mkdir()
+    with sqlite3.connect(tmp_path / "store" / catalogue.FILE) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    code, out, err = splitbrain("runs")
+    assert (code, out, err.count("\n")) == (254, "", 1)
+    assert "newer splitbrain (schema 99, this one knows 1)" in err
+    assert splitbrain("runs", "--reindex")[0] == 0
+
+
+def test_what_is_no_catalogue_is_refused_in_one_line(splitbrain, tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / catalogue.FILE).write_text("no database at all, and long enough to look like one" * 40)
+    code, out, err = splitbrain("runs")
+    assert (code, out, err.count("\n")) == (254, "", 1)
+    assert "--reindex" in err
+
+
+def test_a_store_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="no such directory"), opened(tmp_path / "none"):
+        pass
+
+
+@pytest.mark.parametrize("options", [("--since", "yesterday"), ("--until", "2026-13-01"), ("--limit", "0")])
+def test_a_bad_filter_is_one_line(splitbrain, tmp_path, options):
+    (tmp_path / "store").mkdir()
+    code, out, err = splitbrain("runs", *options)
+    assert (code, out, err.count("\n")) == (254, "", 1)
+
+
+def test_signatures_survive_the_catalogue(tmp_path, rows):
+    with opened(tmp_path) as known:
+        known.add([rows("invalid")])
+        assert known.rows()[0].signature == STALE

@@ -1,0 +1,186 @@
+"""Plans: every mistake at once with what would be right, and what a plan amounts to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.campaign.cells import Cell, cell_of_command, faults_asked
+from harness.campaign.expand import cells_of, jobs_of, seeds_of, shard_of
+from harness.campaign.load import load, parse_seeds
+from harness.campaign.plan import Plan
+from harness.environments.base import UsageError
+from harness.test import Test, node_names, parse_nemesis
+
+
+def plan(**options):
+    return load(None, {"seeds": {"count": 3}, **options})
+
+
+def mistakes(text, tmp_path, options=()):
+    path = tmp_path / "night.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as error:
+        load(path, dict(options))
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_three_mistakes_are_all_named_with_their_paths_and_what_is_allowed(tmp_path):
+    message = mistakes('[axes]\nenv = ["sim", "cloud"]\nrate = 0\ncolour = "red"\n[seeds]\ncount = 5\n', tmp_path)
+    assert "axes.env[1]: cloud is no environment; choose from auto, docker, local, sim" in message
+    assert "axes.rate[0]: must be greater than 0, not 0" in message
+    assert "axes.colour: there is no such setting; choose from env, nodes," in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["seeds: missing", "seeds.count"]),
+        ("seeds.count = 0", ["seeds.count", "greater than 0"]),
+        ("seeds.range = '5..1'", ["5..1", "1..100"]),
+        ("seeds.range = 'some'", ["some", "1..100"]),
+        ("seeds.fresh = 5\nseeds.count = 5", ["exactly one", "count and fresh"]),
+        ("seeds.count = 1\nbudget.wall_s = 0", ["budget.wall_s", "greater than 0"]),
+        ("seeds.count = 1\nbudget.runs = 0", ["budget.runs", "greater than 0"]),
+        ("seeds.count = 1\njobs = 0", ["jobs", "greater than 0"]),
+        ("seeds.count = 1\nwhatever = 1", ["whatever", "axes", "seeds", "gate"]),
+        ("seeds.count = 1\naxes.nemesis = 'gremlins'", ["axes.nemesis[0]", "gremlins", "partition"]),
+        ("seeds.count = 1\naxes.mutant = 'Z9'", ["axes.mutant[0]", "Z9", "none", "Q1"]),
+        ("seeds.count = 1\naxes.concurrency = 'n2'", ["axes.concurrency[0]", "n2", "2n"]),
+        ("seeds.count = 1\naxes.workload = 'bank'", ["axes.workload[0]", "bank", "register"]),
+        ("seeds.count = 1\naxes.env = []", ["axes.env", "at least 1"]),
+        ("seeds.count = 1\naxes.nodes = [3, 3]", ["axes.nodes", "3", "twice"]),
+        ("seeds.count = 1\nkeep.valid = 'some'", ["keep.valid", "all", "failures"]),
+        ("seeds.count = 1\nname = '../x'", ["name"]),
+        ("seeds.count = 1\ngate.thresholds = ['p9<1']", ["gate.thresholds[0]", "p99<500ms"]),
+        ("seeds.count = 1\ngate.thresholds = ['p99<5%']", ["p99 is in us or ms or s or min"]),
+        ("seeds.count = 1\ngate.max_rate = 2", ["gate.max_rate", "less than 1"]),
+        ("seeds = 1", ["seeds"]),
+        ("seeds.count =", ["not TOML"]),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_would_be_right(tmp_path, text, words):
+    message = mistakes(text, tmp_path)
+    assert all(word in message for word in words), message
+
+
+def test_a_plan_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="give the path of a plan"):
+        load(tmp_path / "none.toml", {})
+
+
+def test_options_win_over_the_file_and_replace_its_seeds(tmp_path):
+    path = tmp_path / "My night.toml"
+    path.write_text("jobs = 3\n[axes]\nnodes = [3, 5]\nrate = 10\n[seeds]\ncount = 5\n")
+    found = load(path, {"axes": {"nodes": ["7"]}, "seeds": parse_seeds("4..6")})
+    assert (found.name, found.jobs, found.axes.nodes, found.axes.rate) == ("my-night", 3, [7], [10.0])
+    assert seeds_of(found, Random(0)) == [4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("3", [1, 2, 3]), ("7..9", [7, 8, 9]), ("5..5", [5])], ids=["count", "range", "one"]
+)
+def test_seeds_as_they_are_written(text, seeds):
+    assert seeds_of(load(None, {"seeds": parse_seeds(text)}), Random(0)) == seeds
+
+
+def test_fresh_seeds_are_drawn_all_different():
+    drawn = seeds_of(load(None, {"seeds": parse_seeds("fresh:50")}), Random(1))
+    assert len(set(drawn)) == 50
+    assert drawn != seeds_of(load(None, {"seeds": parse_seeds("fresh:50")}), Random(2))
+
+
+def test_the_schema_accepts_what_the_plan_accepts_and_nothing_else():
+    schema = Plan.model_json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(plan().model_dump(mode="json", exclude_none=True), schema)
+    for wrong in ({"seeds": {"count": 0}}, {"seeds": {"count": 1}, "colour": 1}, {}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
+
+
+def test_every_combination_is_a_cell_once():
+    cells = cells_of(plan(axes={"env": ["sim", "local"], "nodes": [3, 5, 7], "mutant": ["none", "Q1"]}))
+    assert len(cells) == len(set(cells)) == 12
+    assert {cell.mutant for cell in cells} == {None, "Q1"}
+
+
+@pytest.mark.parametrize("mutant", [None, "Q1"])
+def test_a_cell_is_read_back_from_the_command_that_a_run_names(mutant):
+    test = Test(
+        environment="sim", nodes=node_names(3), workload="register", nemesis=parse_nemesis("partition,kill", 2.0),
+        time_limit_s=10.0, rate=20.0, concurrency=6, seed=11, mutant=mutant,
+    )  # fmt: skip
+    cell, seed = cell_of_command(test.command())
+    assert (cell.env, cell.nodes, cell.rate, cell.mutant, seed) == ("sim", 3, 20.0, mutant, 11)
+    assert list(faults_asked(cell.nemesis)) == ["partition", "kill"]
+    assert cell_of_command(" ".join(["splitbrain run", *cell.words(), "--seed 11"])) == (cell, 11)
+
+
+@pytest.mark.parametrize("command", ["", "splitbrain run", "splitbrain run --env sim --seed x", "rm --env 1"])
+def test_what_names_no_cell_and_seed_is_none(command):
+    assert cell_of_command(command) is None
+
+
+def test_no_fault_is_asked_for_by_none():
+    assert list(faults_asked("none")) == list(faults_asked(None)) == []
+
+
+# -- the order of jobs
+
+CELLS = [Cell(env="sim", nodes=number) for number in range(1, 6)]
+cells = st.integers(1, 5).map(lambda count: CELLS[:count])
+seeds = st.lists(st.integers(0, 50), min_size=1, max_size=12, unique=True)
+failures = st.lists(st.tuples(st.sampled_from(CELLS), st.integers(0, 60)), max_size=6)
+
+
+@given(cells, seeds, failures)
+def test_every_cell_gets_every_seed_once_and_what_failed_comes_first(cells, seeds, failed):
+    jobs = jobs_of(cells, seeds, failed)
+    here = list(dict.fromkeys((cell, seed) for cell, seed in failed if cell in cells))
+    places = [(job.cell, job.seed) for job in jobs]
+    assert places[: len(here)] == here
+    assert len(places) == len(set(places))
+    assert set(places) == {(cell, seed) for cell in cells for seed in seeds} | set(here)
+    assert len({job.key for job in jobs}) == len(jobs)
+
+
+@given(cells, seeds)
+def test_a_budget_that_ends_early_has_covered_every_cell_as_often_as_any_other(cells, seeds):
+    jobs = jobs_of(cells, seeds, ())
+    for end in range(len(jobs) + 1):
+        made = [sum(job.cell == cell for job in jobs[:end]) for cell in cells]
+        assert max(made) - min(made) <= 1
+
+
+@given(cells, seeds, st.lists(st.sampled_from(CELLS), max_size=3), st.integers(1, 6))
+def test_shards_have_all_jobs_between_them_and_none_in_common_whatever_failed_where(cells, seeds, bad, count):
+    failed = [(cell, seeds[0]) for cell in bad]
+    shards = [
+        # What failed before is known on each machine for itself.
+        shard_of(jobs_of(cells, seeds, failed if index % 2 else ()), index, count)
+        for index in range(1, count + 1)
+    ]
+    keys = [job.key for shard in shards for job in shard]
+    assert sorted(keys) == sorted(job.key for job in jobs_of(cells, seeds, ()))
+
+
+@given(cells, st.integers(1, 5))
+def test_each_shard_has_a_part_of_every_cell(cells, count):
+    jobs = jobs_of(cells, range(count), ())
+    for index in range(1, count + 1):
+        assert {job.cell for job in shard_of(jobs, index, count)} == set(cells)
+
+
+def test_a_plan_that_is_in_the_documents_is_a_plan():
+    for document in sorted((Path(__file__).parents[2] / "docs").glob("*.md")):
+        for block in document.read_text().split("```toml\n")[1:]:
+            assert Plan.model_validate(__import__("tomllib").loads(block.split("```")[0]))
