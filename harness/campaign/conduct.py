@@ -86,7 +86,7 @@ def begin(store: Path, plan: Plan, shard: tuple[int, int] = (1, 1)) -> CampaignD
     placed = (msgspec.structs.replace(cell, env=environments[cell.env]) for cell in cells_of(plan))
     cells = list(dict.fromkeys(placed))
     seeds = seeds_of(plan, random.SystemRandom())
-    store.mkdir(parents=True, exist_ok=True)
+    directory.require_writable(store)
     with catalogue.opened(store) as known:
         known.refresh()
         failed = [(cell, seed) for cell, seed in known.failed(_FAILED_LIMIT) if cell in cells]

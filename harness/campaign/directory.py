@@ -14,6 +14,7 @@ way. Must not live here: deciding what to run, or the catalogue.
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -138,6 +139,17 @@ def create(store: Path, name: str, definition: Definition, now: datetime | None 
         raise UsageError(f"--store {store}: {error.strerror}; name a directory that can be written") from error
     save(path / "campaign.json", msgspec.structs.replace(definition, campaign=path.name))
     return CampaignDirectory(store.resolve(), path)
+
+
+def require_writable(store: Path) -> None:
+    """Make the store if there is none. Raises `UsageError` if nothing can be written there."""
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        writable = os.access(store, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise UsageError(f"--store {store}: {error.strerror}; name a directory that can be written") from error
+    if not writable:
+        raise UsageError(f"--store {store}: it cannot be written; name a directory that can")
 
 
 def find(store: Path, text: str) -> CampaignDirectory:

@@ -76,6 +76,7 @@ def campaign_command(
     part = parse_shard(shard)
     if resume:
         campaign, definition, wanted = _resumed(store, plan, options, seeds, part)
+        maker = _engine(engine, scheduler, wanted)
     else:
         from harness.campaign.load import load
 
@@ -83,8 +84,8 @@ def campaign_command(
         if dry_run:
             _print_dry_run(wanted, store, part, terminal)
             return
+        maker = _engine(engine, scheduler, wanted)
         campaign, definition = _begun(store, wanted, part)
-    maker = _engine(engine, scheduler, wanted)
     _conduct(campaign, definition, wanted, maker, on_failure, terminal)
 
 

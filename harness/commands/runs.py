@@ -6,6 +6,7 @@ Lives here: options in, text or JSON out. Must not live here: the catalogue itse
 from __future__ import annotations
 
 import re
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from harness.environments.base import UsageError
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.row import Row
 
+_WIDE = 10_000
 _UNITS_S = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
@@ -103,9 +105,8 @@ def _print(rows: list[Row], counts: dict[str, int], terminal: Terminal) -> None:
     table = Table(*COLUMNS, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*cells(row))
-    console = Console(highlight=False, markup=False)
-    # Whoever reads it from a pipe wants whole lines.
-    console.print(table, width=None if console.is_terminal else 400, no_wrap=True, crop=False)
+    # Whoever reads it from a pipe wants a line a run.
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
     terminal.lines([counted(counts, len(rows))])
 
 

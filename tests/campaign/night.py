@@ -25,7 +25,20 @@ SHORT = ("--env", "sim", "--nodes", "3", "--nemesis", "partition,kill", "--inter
 SHORT += ("--time-limit", "2", "--rate", "50")
 """Axes of runs that are valid and take half a second."""
 
-BROKEN = ("--env", "sim", "--interval", "1", "--time-limit", "10", "--rate", "100", "--mutant", "Q1")
+BROKEN = (
+    "--env",
+    "sim",
+    "--nemesis",
+    "partition,kill,pause",
+    "--interval",
+    "1",
+    "--time-limit",
+    "10",
+    "--rate",
+    "100",
+    "--mutant",
+    "Q1",
+)
 """Axes of runs that mostly are invalid."""
 
 SEEN_BROKEN = 1
