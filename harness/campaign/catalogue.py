@@ -31,21 +31,22 @@ _SETTLED_NS = 2_000_000_000
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
-    run TEXT PRIMARY KEY, campaign TEXT, env TEXT NOT NULL, cell TEXT NOT NULL, place BLOB NOT NULL, seed INTEGER,
-    verdict TEXT NOT NULL, ended TEXT NOT NULL, signature TEXT, version TEXT NOT NULL, began REAL NOT NULL,
-    row BLOB NOT NULL
+    run TEXT PRIMARY KEY, campaign TEXT, env TEXT NOT NULL, cell TEXT NOT NULL, seed INTEGER, verdict TEXT NOT NULL,
+    ended TEXT NOT NULL, signature TEXT, version TEXT NOT NULL, began REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (run TEXT PRIMARY KEY, row BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS runs_began ON runs (began);
 CREATE INDEX IF NOT EXISTS runs_verdict ON runs (verdict, began);
-CREATE INDEX IF NOT EXISTS runs_place ON runs (place, began);
+CREATE INDEX IF NOT EXISTS runs_ended ON runs (ended, began) WHERE ended != 'ended';
+CREATE INDEX IF NOT EXISTS runs_version ON runs (version, began);
+CREATE INDEX IF NOT EXISTS runs_cell ON runs (cell, seed, began);
 CREATE INDEX IF NOT EXISTS runs_campaign ON runs (campaign, began);
-CREATE INDEX IF NOT EXISTS runs_signature ON runs (signature, began) WHERE signature IS NOT NULL;
 CREATE TABLE IF NOT EXISTS folders (folder TEXT PRIMARY KEY, modified_ns INTEGER NOT NULL) WITHOUT ROWID;
 """
+"""What is searched is apart from the whole rows: a search then reads a fraction of the file."""
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Row).decode
-_decode_cell = msgspec.json.Decoder(Cell).decode
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,14 +66,17 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         """The condition in SQL, and its values."""
         conditions: list[tuple[str, Sequence[object]]] = []
         if self.verdict is not None:
-            marks = ", ".join("?" * len(self.verdict))
-            conditions.append((f"(verdict IN ({marks}) OR ended IN ({marks}))", [*self.verdict, *self.verdict]))
+            outcomes = [name for name in self.verdict if name in list(Outcome)]
+            ends = [name for name in self.verdict if name not in outcomes]
+            either = [f"verdict IN ({_marks(outcomes)})"] if outcomes else []
+            either += [f"ended != 'ended' AND ended IN ({_marks(ends)})"] if ends else []
+            conditions.append((f"({' OR '.join(either) or '0'})", [*outcomes, *ends]))
         exact = {"campaign = ?": self.campaign, "env = ?": self.env, "version = ?": self.version}
         bounds = {"began >= ?": self.since, "began < ?": self.until}
         conditions += [(text, [value]) for text, value in {**exact, **bounds}.items() if value is not None]
         conditions += [("instr(cell, ?)", [part]) for part in self.cell]
         if self.exactly is not None:
-            conditions.append(("place = ?", [_encode(self.exactly)]))
+            conditions.append(("cell = ?", [str(self.exactly)]))
         if self.signature is not None:
             conditions.append(("instr(signature, ?)", [self.signature]))
         text = " AND ".join(condition for condition, _ in conditions) or "1"
@@ -88,15 +92,18 @@ class Catalogue:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Put rows in, each in the place of an older one of the same run."""
-        with self._connection:
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_columns, rows)
+        known = list(rows)
+        with self._connection as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO rows VALUES (?, ?)", [(one.run, _encode(one)) for one in known]
             )
+            connection.executemany(f"INSERT OR REPLACE INTO runs VALUES ({_marks(range(10))})", map(_columns, known))
 
     def rows(self, wanted: Filter = Filter(), limit: int | None = None) -> list[Row]:  # noqa: B008 (frozen)
         """The rows that match, the newest first."""
         condition, values = wanted.where()
-        text = f"SELECT row FROM runs WHERE {condition} ORDER BY began DESC, run DESC LIMIT ?"
+        found = f"SELECT run, began FROM runs WHERE {condition} ORDER BY began DESC, run DESC LIMIT ?"
+        text = f"SELECT row FROM ({found}) JOIN rows USING (run) ORDER BY began DESC, run DESC"
         return [_decode(row) for (row,) in self._connection.execute(text, [*values, -1 if limit is None else limit])]
 
     def counts(self, wanted: Filter = Filter()) -> dict[str, int]:  # noqa: B008 (frozen)
@@ -108,14 +115,15 @@ class Catalogue:
     def failed(self, limit: int) -> list[tuple[Cell, int]]:
         """The cells and seeds whose last run was invalid or crashed, the newest first."""
         text = """
-            SELECT place, seed FROM (
-                SELECT place, seed, verdict, began, row_number() OVER (PARTITION BY place, seed ORDER BY began DESC) n
-                FROM runs WHERE verdict NOT IN (?, ?) AND (place, seed) IN (
-                    SELECT place, seed FROM runs WHERE verdict IN (?, ?)))
-            WHERE n = 1 AND verdict IN (?, ?) ORDER BY began DESC LIMIT ?"""
+            SELECT row FROM (
+                SELECT run, verdict, began, row_number() OVER (PARTITION BY cell, seed ORDER BY began DESC) n
+                FROM runs WHERE verdict NOT IN (?, ?) AND (cell, seed) IN (
+                    SELECT cell, seed FROM runs WHERE verdict IN (?, ?)))
+            JOIN rows USING (run) WHERE n = 1 AND verdict IN (?, ?) ORDER BY began DESC LIMIT ?"""
         uncounted, bad = (Outcome.INTERRUPTED, Outcome.INCOMPLETE), (Outcome.INVALID, Outcome.CRASH)
         found = self._connection.execute(text, [*map(str, (*uncounted, *bad, *bad)), limit])
-        return [(_decode_cell(place), seed) for place, seed in found if seed is not None]
+        rows = [_decode(row) for (row,) in found]
+        return [(row.cell, row.seed) for row in rows if row.seed is not None]
 
     def refresh(self, progress: Callable[[int], None] = lambda count: None) -> None:
         """Bring it up to date with the directories. `progress` is called with the number of runs read so far."""
@@ -157,8 +165,10 @@ class Catalogue:
         return found[0] if found else None
 
     def _remove(self, runs: Iterable[str]) -> None:
-        with self._connection:
-            self._connection.executemany("DELETE FROM runs WHERE run = ?", [(run,) for run in runs])
+        gone = [(run,) for run in runs]
+        with self._connection as connection:
+            connection.executemany("DELETE FROM runs WHERE run = ?", gone)
+            connection.executemany("DELETE FROM rows WHERE run = ?", gone)
 
 
 @contextmanager
@@ -194,19 +204,15 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _columns(row: Row) -> tuple[object, ...]:
+    signature = None if row.signature is None else str(row.signature)
     return (
-        *(
-            row.run,
-            row.campaign,
-            row.cell.env,
-            str(row.cell),
-            _encode(row.cell),
-            row.seed,
-            row.verdict.value,
-            row.ended,
-        ),
-        *(None if row.signature is None else str(row.signature), row.version, row.began, _encode(row)),
+        *(row.run, row.campaign, row.cell.env, str(row.cell), row.seed),
+        *(row.verdict.value, row.ended, signature, row.version, row.began),
     )
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _folders(store: Path) -> list[str]:

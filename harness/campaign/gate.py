@@ -108,7 +108,7 @@ def percent(rate: float) -> str:
 
 def _statement(new: int, tried: int, bound: float, confidence: float) -> str:
     if tried == 0:
-        return "nothing is known of the failure rate (no conclusive run)"
+        return "nothing is known of the failure rate (no conclusive run beside known failures)"
     return f"the failure rate is below {percent(bound)} with {100 * confidence:g} % confidence ({new} of {tried})"
 
 
