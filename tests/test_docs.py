@@ -101,6 +101,8 @@ def quick(line: Line) -> bool:
     if "--help" in words:
         return True
     if not line.complete or "--env" not in words or words[words.index("--env") + 1] != "sim":
+        if words[1] in ("runs", "gate", "show", "compare"):
+            return line.complete and len(words) > 2  # what they look at was run before, further up in the document
         return words[1] == "check" and words[-1].startswith("store/") and line.complete
     return "--time-limit" in words and float(words[words.index("--time-limit") + 1]) <= QUICK_S
 

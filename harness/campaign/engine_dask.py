@@ -57,7 +57,7 @@ def connected(address: str, whole: bool) -> Callable[[Iterable[Task]], Generator
 
 
 def completed(tasks: Iterable[Task], client: Client, whole: bool) -> Generator[Row, None, None]:
-    """The rows of the tasks as they end. A task is taken when there is room for it."""
+    """The rows of the tasks as they end. A task is taken when there is room for it. Closes the client."""
     source = iter(tasks)
     flying: dict[str, Task] = {}
     futures = as_completed()
@@ -79,6 +79,7 @@ def completed(tasks: Iterable[Task], client: Client, whole: bool) -> Generator[R
             launch()
     finally:
         client.cancel(list(futures.futures))
+        client.close()
 
 
 def make(assignment: Assignment, limits: Limits, whole: bool) -> bytes:
