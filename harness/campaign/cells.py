@@ -64,7 +64,7 @@ class Job(msgspec.Struct, frozen=True):
 
 def plain(value: object) -> str:
     """A value as a person would write it on a command line."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def cell_of_command(command: str) -> tuple[Cell, int] | None:

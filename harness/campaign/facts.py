@@ -41,13 +41,13 @@ class FaultWindow(msgspec.Struct, frozen=True):
 
 
 class SavedResults(msgspec.Struct, frozen=True):
-    """`results.json`. `faults` is a count by kind, as 0.1.0 wrote it at first, or a list of windows."""
+    """`results.json`. `faults` is a count by kind, as 0.1.0 wrote it at first, or a list of windows (`fault_rows`)."""
 
     verdict: Verdict
     reason: str
     checks: Mapping[str, _Check] = {}
     operations: Mapping[str, int] = {}
-    faults: Mapping[str, int] | list[FaultWindow] = {}
+    faults: object = None
     leader_changes: int | None = None
     seed: int | None = None
     version: str = ""
@@ -69,13 +69,22 @@ class SavedResults(msgspec.Struct, frozen=True):
         broken = ((name, check) for name, check in self.checks.items() if check.verdict is Verdict.INVALID)
         return next((signature_of(name, check.reason, check.detail) for name, check in broken), None)
 
+    @property
+    def fault_rows(self) -> list[FaultWindow] | None:
+        """The windows, None if `faults` does not list them. What another version has written otherwise is left out."""
+        if not isinstance(self.faults, list):
+            return None
+        rows = (converted(row, FaultWindow) for row in self.faults)
+        return [row for row in rows if row is not None]
+
     def attested(self) -> dict[str, int]:
         """How many windows of each kind of fault had an effect that something attests."""
-        if isinstance(self.faults, Mapping):
-            return dict(self.faults)
-        counts: dict[str, int] = {}
-        for row in self.faults:
-            counts[row.fault] = counts.get(row.fault, 0) + bool(row.evidence)
+        rows = self.fault_rows
+        if rows is None:
+            return dict(converted(self.faults, dict[str, int]) or {})
+        counts = dict.fromkeys((row.fault for row in rows), 0)
+        for row in rows:
+            counts[row.fault] += bool(row.evidence)
         return counts
 
 
@@ -120,6 +129,14 @@ def read_json(path: Path, kind: type[T]) -> T | None:
         return None
 
 
+def converted(value: object, kind: type[T]) -> T | None:
+    """The JSON value as one of that kind; None if it is not one."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return None
+
+
 class _SavedTest(msgspec.Struct, frozen=True):
     nodes: list[str] = []
 
@@ -139,12 +156,11 @@ def _events(path: Path) -> list[Event] | None:
 
 
 def _windows(results: SavedResults, events: Sequence[Event]) -> list[Window]:
-    if isinstance(results.faults, Mapping):
+    rows = results.fault_rows
+    if rows is None:
         return [window for windows in fault_windows(events).values() for window in windows]
     return [
-        (int(row.begin * 1e9), None if row.end is None else int(row.end * 1e9))
-        for row in results.faults
-        if row.begin is not None
+        (int(row.begin * 1e9), None if row.end is None else int(row.end * 1e9)) for row in rows if row.begin is not None
     ]
 
 
@@ -157,16 +173,11 @@ class _Cut(msgspec.Struct, frozen=True):
 
 def _cuts(results: SavedResults, events: Sequence[Event]) -> list[tuple[Mapping[str, list[str]], list[str]]]:
     """Each partition that was made: who drops whose packets, and the leaders at that time."""
-    if isinstance(results.faults, Mapping):
+    rows = results.fault_rows
+    if rows is None:
         values = [event.value for event in completions(events) if event.f == "start-partition"]
     else:
-        values = [row.resolved for row in results.faults if row.fault == "partition" and row.evidence]
-    cuts = []
-    for value in values:
-        try:
-            cut = msgspec.convert(value, _Cut)
-        except msgspec.ValidationError:
-            continue  # one that failed has no value, and another version may say it otherwise
-        if cut.drops:
-            cuts.append((cut.drops, cut.primaries))
-    return cuts
+        values = [row.resolved for row in rows if row.fault == "partition" and row.evidence]
+    # One that failed has no value.
+    cuts = (converted(value, _Cut) for value in values)
+    return [(cut.drops, cut.primaries) for cut in cuts if cut is not None and cut.drops]

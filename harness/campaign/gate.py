@@ -40,6 +40,11 @@ class Failure(msgspec.Struct, frozen=True):
     known: bool
     example: Row
 
+    @property
+    def title(self) -> str:
+        """For people."""
+        return str(self.signature or "invalid, without a signature")
+
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What the gate says. `bound` is the failure rate that is excluded with `confidence`; `statement` says it."""
@@ -117,7 +122,7 @@ def _invalid(failures: Sequence[Failure], conclusive: int) -> Finding:
     known = [failure for failure in failures if failure.known]
     accepted = f"{sum(one.count for one in known)} known failures ({len(known)} in the baseline)" if known else ""
     if new:
-        rows = "; ".join(f"{failure.count} x {failure.signature}" for failure in new[:5])
+        rows = "; ".join(f"{failure.count} x {failure.title}" for failure in new[:5])
         more = f" and {len(new) - 5} more kinds" if len(new) > 5 else ""
         return Finding("failures", Verdict.INVALID, f"{rows}{more}" + (f"; beside {accepted}" if accepted else ""))
     if conclusive == 0:

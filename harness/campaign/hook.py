@@ -6,14 +6,18 @@ Lives here: when it is called, and the environment that it finds. Must not live 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 from harness.campaign.row import Outcome, Row
 from harness.campaign.signature import Signature
 
 _LIMIT_S = 60.0
+_LINES = 5
 _ARTEFACTS = ("artefact.json", "results.json", "job.json")
 """What shows the failure again; the first that there is."""
 
@@ -36,23 +40,35 @@ class Hook:
         if self._command is None or row.verdict is not Outcome.INVALID or row.signature in self._known:
             return
         self.know(row)
-        try:
-            done = subprocess.run(
-                ["sh", "-c", self._command],
-                env={**os.environ, **variables(self._store, row)},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_LIMIT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+        with tempfile.TemporaryFile("w+", errors="replace") as output:
+            code = _call(self._command, variables(self._store, row), output)
+            output.seek(0)
+            for line in output.read().splitlines()[-_LINES:]:
+                say(f"--on-failure: {line}")
+        if code is None:
             say(f"--on-failure: stopped after {_LIMIT_S:g} s")
-            return
-        for line in [*done.stdout.splitlines(), *done.stderr.splitlines()][-5:]:
-            say(f"--on-failure: {line}")
-        if done.returncode != 0:
-            say(f"--on-failure: exit code {done.returncode}")
+        elif code != 0:
+            say(f"--on-failure: exit code {code}")
+
+
+def _call(command: str, environment: Mapping[str, str], output: IO[str]) -> int | None:
+    """The exit code of the command; None if it took too long, and was killed with all that it had started."""
+    process = subprocess.Popen(
+        ["sh", "-c", command],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        process_group=0,
+    )
+    try:
+        return process.wait(_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def variables(store: Path, row: Row) -> dict[str, str]:

@@ -70,13 +70,12 @@ def _no_twins(values: list[object]) -> list[object]:
 Positive = Annotated[float, Field(gt=0, lt=math.inf)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
-Axis = Field(min_length=1)
 Env = Annotated[str, _one_of("environment", ("auto", *ENVIRONMENTS))]
 Workload = Annotated[str, _one_of("workload", tuple(WORKLOADS))]
 Mutant = Annotated[str, _one_of("mutant", (SOUND, *mutant_ids()))]
 Nemesis = Annotated[str, AfterValidator(_nemesis)]
 Concurrency = Annotated[Text, AfterValidator(_concurrency)]
-Axes_ = (BeforeValidator(_listed), AfterValidator(_no_twins), Axis)
+_AXIS = (BeforeValidator(_listed), AfterValidator(_no_twins), Field(min_length=1))
 
 
 class _Strict(BaseModel):
@@ -86,14 +85,14 @@ class _Strict(BaseModel):
 class Axes(_Strict):
     """Every combination of these is a cell. One value may stand without its list."""
 
-    env: Annotated[list[Env], *Axes_] = ["sim"]
-    nodes: Annotated[list[PositiveInt], *Axes_] = [5]
-    workload: Annotated[list[Workload], *Axes_] = ["register"]
-    nemesis: Annotated[list[Nemesis], *Axes_] = [DEFAULT_NEMESIS]
-    concurrency: Annotated[list[Concurrency], *Axes_] = ["2n"]
-    rate: Annotated[list[Positive], *Axes_] = [200.0]
-    interval: Annotated[list[Positive], *Axes_] = [5.0]
-    mutant: Annotated[list[Mutant], *Axes_] = [SOUND]
+    env: Annotated[list[Env], *_AXIS] = ["sim"]
+    nodes: Annotated[list[PositiveInt], *_AXIS] = [5]
+    workload: Annotated[list[Workload], *_AXIS] = ["register"]
+    nemesis: Annotated[list[Nemesis], *_AXIS] = [DEFAULT_NEMESIS]
+    concurrency: Annotated[list[Concurrency], *_AXIS] = ["2n"]
+    rate: Annotated[list[Positive], *_AXIS] = [200.0]
+    interval: Annotated[list[Positive], *_AXIS] = [5.0]
+    mutant: Annotated[list[Mutant], *_AXIS] = [SOUND]
 
 
 class Seeds(_Strict):

@@ -43,6 +43,6 @@ def by_signature(briefs: Sequence[Brief]) -> list[list[Brief]]:
 
 
 def _failure(briefs: Sequence[Brief]) -> str:
-    return (
-        f"{len(briefs)} x {briefs[0].signature}\n    first in {briefs[0].cell}, seed {briefs[0].seed}: {briefs[0].run}"
-    )
+    first = briefs[0]
+    title = first.signature or "invalid, without a signature"
+    return f"{len(briefs)} x {title}\n    first in {first.cell}, seed {first.seed}: {first.run}"

@@ -11,7 +11,7 @@ from harness.campaign.gate import Decision
 def render(decision: Decision) -> list[str]:
     """Failures, what was asked, and the answer in one sentence, last."""
     failures = [
-        f"{failure.count} x {failure.signature}{' (known)' if failure.known else ''}\n"
+        f"{failure.count} x {failure.title}{' (known)' if failure.known else ''}\n"
         f"    first {failure.example.run}, again: {failure.example.command}"
         for failure in decision.failures
     ]

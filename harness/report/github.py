@@ -24,7 +24,7 @@ _RANK = {Verdict.INVALID: 0, Verdict.UNKNOWN: 1}
 def error_commands(decision: Decision) -> list[str]:
     """Commands for the runner, one an error, ten at most: new failures by how often they show, then the rest."""
     errors = [
-        (f"{failure.count} x {failure.signature}", f"{failure.example.reason}\n{failure.example.command}")
+        (f"{failure.count} x {failure.title}", f"{failure.example.reason}\n{failure.example.command}")
         for failure in decision.failures
         if not failure.known
     ]

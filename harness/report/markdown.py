@@ -37,7 +37,7 @@ def failure_table(failures: Sequence[Failure], extra: Sequence[tuple[str, Sequen
     heads = ["failure", "runs", "known", "seed", "run", "again", *(head for head, _ in extra)]
     rows = [
         [
-            *(str(failure.signature), str(failure.count), "yes" if failure.known else "no"),
+            *(failure.title, str(failure.count), "yes" if failure.known else "no"),
             *(str(failure.example.seed), failure.example.run, failure.example.command),
             *(values[place] for _, values in extra),
         ]

@@ -1,0 +1,117 @@
+"""What a run directory says, in whatever shape its version has written it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from checkers.history import NEMESIS, Event
+from harness.campaign.facts import read_facts
+from harness.recorder import Recorder
+
+CHECKS = {"linearizable": {"verdict": "valid", "reason": "it is", "detail": ""}}
+CUT_OFF = {"shape": "primaries", "drops": {"n1": ["n2", "n3"], "n2": ["n1"], "n3": ["n1"]}, "primaries": ["n1"]}
+ASIDE = {"shape": "one", "drops": {"n3": ["n1", "n2"], "n1": ["n3"], "n2": ["n3"]}, "primaries": ["n1"]}
+S = 1_000_000_000
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A function: a run directory with these results, in which one read took place at eleven seconds."""
+
+    def run(faults, **results):
+        recorder = Recorder(tmp_path / "history.jsonl")
+        steps = [
+            (1, NEMESIS, "info", "start-partition", "primaries"),
+            (2, NEMESIS, "info", "start-partition", CUT_OFF),
+            (8, NEMESIS, "info", "stop-partition", None),
+            (9, NEMESIS, "info", "stop-partition", "healed"),
+            (10, 0, "invoke", "read", None),
+            (11, 0, "ok", "read", None),
+        ]
+        for index, (second, process, type_, f, value) in enumerate(steps):
+            recorder.record(Event(index=index, time=second * S, type=type_, process=process, f=f, value=value))
+        recorder.close()
+        (tmp_path / "test.json").write_text(json.dumps({"nodes": ["n1", "n2", "n3"], "seed": 1}))
+        saved = {"verdict": "valid", "reason": "it is", "checks": CHECKS, "faults": faults, **results}
+        (tmp_path / "results.json").write_text(json.dumps(saved))
+        return tmp_path
+
+    return run
+
+
+def window(begin, end, resolved, evidence, fault="partition"):
+    return {"fault": fault, "asked": {"shape": "primaries"}, "resolved": resolved, "begin": begin, "end": end,
+            "evidence": evidence, "effect": "packets dropped"}  # fmt: skip
+
+
+def test_faults_as_counts(run):
+    facts = read_facts(run({"partition": 1, "kill": 0}))
+    assert facts.results.attested() == {"partition": 1, "kill": 0}
+    assert (facts.minority_leader_cuts, facts.majority_leader_cuts) == (1, 0)
+    assert facts.statistics.recovery_s == 2
+
+
+def test_faults_as_windows_with_their_evidence(run):
+    rows = [
+        window(2.0, 9.0, CUT_OFF, {"packets": 12}),
+        window(9.2, 9.4, ASIDE, {"packets": 3}),
+        window(9.5, 9.75, ASIDE, {}),
+        window(9.8, None, None, None, fault="kill"),
+    ]
+    facts = read_facts(run(rows))
+    assert facts.results.attested() == {"partition": 2, "kill": 0}
+    assert (facts.minority_leader_cuts, facts.majority_leader_cuts) == (1, 1), "what is not attested is not counted"
+    healed = read_facts(run(rows[:3]))
+    assert healed.statistics.recovery_s == 1.25, "the windows are those of the results"
+
+
+@pytest.mark.parametrize(
+    ("results", "outcome"),
+    [
+        ({}, "valid"),
+        ({"verdict": "invalid"}, "invalid"),
+        ({"verdict": "unknown"}, "unknown"),
+        ({"verdict": "unknown", "inconclusive": "partition at 12.0 s had no effect: ..."}, "inconclusive"),
+        ({"verdict": "unknown", "checks": {**CHECKS, "faults": {"verdict": "unknown"}}}, "inconclusive"),
+        ({"verdict": "unknown", "checks": {**CHECKS, "nemesis": {"verdict": "unknown"}}}, "inconclusive"),
+        (
+            {
+                "verdict": "unknown",
+                "checks": {"linearizable": {"verdict": "unknown"}, "faults": {"verdict": "unknown"}},
+            },
+            "unknown",
+        ),
+    ],
+)
+def test_a_run_is_inconclusive_if_only_its_faults_stand_in_the_way(run, results, outcome):
+    assert read_facts(run([], **results)).results.outcome == outcome
+
+
+def test_the_signature_is_that_of_the_first_check_that_failed(run):
+    checks = {**CHECKS, "recovery": {"verdict": "invalid", "reason": "liveness: 3 keys were not served"}}
+    assert str(read_facts(run([], verdict="invalid", checks=checks)).results.signature).startswith("recovery: liveness")
+
+
+@pytest.mark.parametrize("faults", [["partition"], {"partition": "often"}, 7, None, [{"kind": "partition"}]])
+def test_faults_in_a_shape_of_later_versions_are_no_crash(run, faults):
+    facts = read_facts(run(faults))
+    assert facts.results.attested() == {}
+    assert facts.results.outcome == "valid"
+
+
+def test_a_history_that_is_cut_off_or_gone_leaves_the_verdict(run):
+    path = run({})
+    with (path / "history.jsonl").open("ab") as file:
+        file.write(b'{"index":9,"ti')
+    assert read_facts(path).statistics.operations == 1
+    (path / "history.jsonl").unlink()
+    assert read_facts(path).statistics is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"verdict": "splendid", "reason": ""}', '{"reason": "x"}'])
+def test_without_results_that_make_sense_it_has_not_ended(run, text):
+    path = run({})
+    (path / "results.json").write_text(text)
+    assert read_facts(path) is None
