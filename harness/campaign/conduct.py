@@ -1,6 +1,6 @@
-"""The main path of a campaign: begin or resume it, make its runs, take on what became of them, sum up.
+"""The main path of a campaign: make its runs, take on what became of them, sum up.
 
-    plan -> definition -> jobs that have no row yet -> engine -> row -> catalogue, keeper, hook, watcher -> summary
+    plan -> begin -> jobs that have no row yet -> engine -> row -> catalogue, keeper, hook, watcher -> summary
 
 Lives here: that order. Start reading here: `plan` is what goes in, `directory` is what is on disk, an engine (`pool`,
 `engine_dask`) makes runs, `row` is what comes out.
@@ -8,37 +8,24 @@ Lives here: that order. Start reading here: `plan` is what goes in, `directory` 
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
-
-from checkers.result import Verdict, merge
-from harness.campaign import catalogue, directory
+from harness.campaign import catalogue
+from harness.campaign.begin import jobs_in
 from harness.campaign.cells import Job
-from harness.campaign.directory import Assignment, CampaignDirectory, Definition, read_assignment, read_row
+from harness.campaign.directory import Assignment, CampaignDirectory, read_assignment, read_row
 from harness.campaign.execute import Limits
-from harness.campaign.expand import cells_of, jobs_of, seeds_of, shard_of
 from harness.campaign.hook import Hook
 from harness.campaign.keep import Keeper
 from harness.campaign.plan import Plan
 from harness.campaign.pool import Task
-from harness.campaign.row import COUNTED, Row, counts_of
+from harness.campaign.row import COUNTED, Row
 from harness.campaign.settle import row_of_unfinished
-from harness.environments.base import UsageError
-from harness.environments.choose import choose
-from harness.report import morning
-
-_FAILED_LIMIT = 1000
-"""How many of the runs that failed before are looked at, to be run first."""
-
-_FREE_TO_CHANGE = ("jobs", "budget", "gate")
-"""What a campaign may be resumed with otherwise than it was begun: none of it changes what its runs are."""
+from harness.campaign.summary import Summary, finished
 
 Engine = Callable[[Iterable[Task]], Generator[Row, None, None]]
 """Makes the runs, some at a time, and gives their rows as they end."""
@@ -50,86 +37,6 @@ class Watcher(Protocol):
     def begin(self, planned: int, rows: Sequence[Row]) -> None: ...
     def ended(self, row: Row) -> None: ...
     def say(self, notice: str) -> None: ...
-
-
-class Brief(msgspec.Struct, frozen=True):
-    """A run as the summary has it."""
-
-    run: str
-    env: str
-    seed: int | None
-    verdict: str
-    signature: str | None
-    seconds: float
-    cell: str
-    ended: str
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """The object that a campaign ends with. `planned` runs were to be made; fewer were if a budget ended it."""
-
-    campaign: str
-    verdict: Verdict
-    counts: Mapping[str, int]
-    planned: int
-    runs: Sequence[Brief]
-
-
-def begin(store: Path, plan: Plan, shard: tuple[int, int] = (1, 1)) -> CampaignDirectory:
-    """A new campaign. Fresh seeds are drawn, `auto` is resolved, and what failed before is looked up: all recorded.
-
-    Raises `UsageError` if this machine does not have an environment of the plan.
-    """
-    if shard[1] > 1 and plan.seeds.fresh is not None:
-        raise UsageError("--shard: fresh seeds would differ from shard to shard; give --seeds FIRST..LAST")
-    environments = {name: choose(name)[0] for name in plan.axes.env}
-    placed = (msgspec.structs.replace(cell, env=environments[cell.env]) for cell in cells_of(plan))
-    cells = list(dict.fromkeys(placed))
-    seeds = seeds_of(plan, random.SystemRandom())
-    directory.require_writable(store)
-    with catalogue.opened(store) as known:
-        known.refresh()
-        failed = [(cell, seed) for cell, seed in known.failed(_FAILED_LIMIT) if cell in cells]
-    if plan.seeds.fresh is None:
-        failed = [(cell, seed) for cell, seed in failed if seed in set(seeds)]
-    definition = Definition(
-        campaign="",
-        plan=plan.model_dump(mode="json"),
-        cells=cells,
-        seeds=seeds,
-        failed=failed,
-        shard=shard,
-        began=time.time(),
-    )
-    return directory.create(store, plan.name, definition)
-
-
-def require_same(definition: Definition, plan: Plan) -> None:
-    """Raises `UsageError` with what has changed, if the plan is not the one that the campaign was begun with."""
-    given = plan.model_dump(mode="json")
-    changes = [
-        f"{path} was {before} and is {now}"
-        for path, before, now in _differences(definition.plan, given)
-        if path.split(".")[0] not in _FREE_TO_CHANGE
-    ]
-    if changes:
-        right = "resume it with the plan as it was, or leave --resume out to begin another"
-        raise UsageError(f"{definition.campaign}: its plan has changed: {'; '.join(changes)}; {right}")
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any, Any]]:
-    for name in dict.fromkeys([*before, *now]):
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from _differences(old, new, f"{at}{name}.")
-        elif old != new:
-            yield f"{at}{name}", old, new
-
-
-def jobs_in(definition: Definition) -> list[Job]:
-    """The jobs of the campaign, or of its shard, in their order."""
-    jobs = jobs_of(definition.cells, definition.seeds, definition.failed)
-    return shard_of(jobs, *definition.shard)
 
 
 def settled(campaign: CampaignDirectory) -> dict[str, Row]:
@@ -199,47 +106,3 @@ class Conductor:
             assignment = read_assignment(run)
             assert isinstance(assignment, Assignment)
             yield Task(store=self.campaign.store, run=run, assignment=assignment, limits=limits)
-
-
-def finished(campaign: CampaignDirectory) -> Summary:
-    """The summary of a campaign that is over, for now; saved, and the morning report beside it."""
-    rows = campaign.rows()
-    summary = summarise(campaign, len(jobs_in(campaign.definition())), rows)
-    directory.save(campaign.summary, summary)
-    campaign.report.write_text(_morning(campaign, rows), encoding="utf-8")
-    return summary
-
-
-def _morning(campaign: CampaignDirectory, rows: Sequence[Row]) -> str:
-    """The report against the campaign before it, and all that the store knows of its cells."""
-    plan = str(campaign.definition().plan.get("name"))
-    earlier = [one for one in directory.campaigns(campaign.store, plan) if one.name < campaign.name]
-    before = earlier[-1].rows() if earlier else []
-    with catalogue.opened(campaign.store) as known:
-        known.refresh()
-        cells = dict.fromkeys(row.cell for row in [*rows, *before])
-        history = [row for cell in cells for row in known.rows(catalogue.Filter(exactly=cell))]
-    return morning.report(campaign.name, rows, before, history)
-
-
-def summarise(campaign: CampaignDirectory, planned: int, rows: Sequence[Row]) -> Summary:
-    """The summary of the rows that count. No rows are `unknown`, as is a run that says nothing."""
-    return Summary(
-        campaign=str(campaign.path),
-        verdict=merge(row.verdict.verdict for row in rows),
-        counts=counts_of(rows),
-        planned=planned,
-        runs=[
-            Brief(
-                run=str(campaign.store / row.run),
-                env=row.cell.env,
-                seed=row.seed,
-                verdict=row.verdict.value,
-                signature=None if row.signature is None else str(row.signature),
-                seconds=row.seconds,
-                cell=str(row.cell),
-                ended=row.ended,
-            )
-            for row in rows
-        ],
-    )

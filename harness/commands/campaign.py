@@ -109,7 +109,7 @@ def _seeds(text: str | None) -> dict[str, Any]:
 
 
 def _begun(store: Path, plan: Plan, part: tuple[int, int]) -> tuple[CampaignDirectory, Definition]:
-    from harness.campaign.conduct import begin
+    from harness.campaign.begin import begin
 
     campaign = begin(store, plan, part)
     return campaign, campaign.definition()
@@ -119,7 +119,7 @@ def _resumed(
     store: Path, path: Path | None, options: dict[str, Any], seeds: str | None, part: tuple[int, int]
 ) -> tuple[CampaignDirectory, Definition, Plan]:
     """The campaign to go on with: the one named, the last of the plan given, or the last of all."""
-    from harness.campaign.conduct import require_same
+    from harness.campaign.begin import require_same
     from harness.campaign.directory import campaigns, find
     from harness.campaign.load import laid_over, load
 

@@ -18,9 +18,9 @@ def merge_command(
     json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object, nothing else.")] = False,
 ) -> None:
     """Make one campaign of its shards. Exits with its verdict: invalid over unknown over valid."""
-    from harness.campaign.conduct import finished
     from harness.campaign.directory import find
     from harness.campaign.merge import merge, missing
+    from harness.campaign.summary import finished
     from harness.report.campaign import render, sentence
 
     found = [find(store, str(path)) for path in shards]

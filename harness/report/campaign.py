@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from checkers.result import Verdict
-from harness.campaign.conduct import Brief, Summary
+from harness.campaign.summary import Brief, Summary
 
 
 def render(summary: Summary) -> list[str]:

@@ -1,0 +1,84 @@
+"""What a campaign comes to: the object that it ends with, and the morning report.
+
+Lives here: summing up what the directories say. Must not live here: making runs, or words for a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from checkers.result import Verdict, merge
+from harness.campaign import catalogue, directory
+from harness.campaign.begin import jobs_in
+from harness.campaign.directory import CampaignDirectory
+from harness.campaign.row import Row, counts_of
+from harness.report import morning
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """A run as the summary has it."""
+
+    run: str
+    env: str
+    seed: int | None
+    verdict: str
+    signature: str | None
+    seconds: float
+    cell: str
+    ended: str
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The object that a campaign ends with. `planned` runs were to be made; fewer were if a budget ended it."""
+
+    campaign: str
+    verdict: Verdict
+    counts: Mapping[str, int]
+    planned: int
+    runs: Sequence[Brief]
+
+
+def finished(campaign: CampaignDirectory) -> Summary:
+    """The summary of a campaign that is over, for now; saved, and the morning report beside it."""
+    rows = campaign.rows()
+    summary = summarise(campaign, len(jobs_in(campaign.definition())), rows)
+    directory.save(campaign.summary, summary)
+    campaign.report.write_text(_morning(campaign, rows), encoding="utf-8")
+    return summary
+
+
+def _morning(campaign: CampaignDirectory, rows: Sequence[Row]) -> str:
+    """The report against the campaign before it, and all that the store knows of its cells."""
+    plan = str(campaign.definition().plan.get("name"))
+    earlier = [one for one in directory.campaigns(campaign.store, plan) if one.name < campaign.name]
+    before = earlier[-1].rows() if earlier else []
+    with catalogue.opened(campaign.store) as known:
+        known.refresh()
+        cells = dict.fromkeys(row.cell for row in [*rows, *before])
+        history = [row for cell in cells for row in known.rows(catalogue.Filter(exactly=cell))]
+    return morning.report(campaign.name, rows, before, history)
+
+
+def summarise(campaign: CampaignDirectory, planned: int, rows: Sequence[Row]) -> Summary:
+    """The summary of the rows that count. No rows are `unknown`, as is a run that says nothing."""
+    return Summary(
+        campaign=str(campaign.path),
+        verdict=merge(row.verdict.verdict for row in rows),
+        counts=counts_of(rows),
+        planned=planned,
+        runs=[
+            Brief(
+                run=str(campaign.store / row.run),
+                env=row.cell.env,
+                seed=row.seed,
+                verdict=row.verdict.value,
+                signature=None if row.signature is None else str(row.signature),
+                seconds=row.seconds,
+                cell=str(row.cell),
+                ended=row.ended,
+            )
+            for row in rows
+        ],
+    )
