@@ -15,7 +15,8 @@ def render(decision: Decision) -> list[str]:
         f"    first {failure.example.run}, again: {failure.example.command}"
         for failure in decision.failures
     ]
-    findings = [f"{finding.check:<20} {finding.verdict}: {finding.reason}" for finding in decision.findings]
+    width = max(len(finding.check) for finding in decision.findings)
+    findings = [f"{finding.check:<{width}}  {finding.verdict}: {finding.reason}" for finding in decision.findings]
     word = "passed" if decision.passed else f"not passed ({decision.verdict})"
     known = sum(failure.count for failure in decision.failures if failure.known)
     beside = f", beside {known} known failures" if known else ""
