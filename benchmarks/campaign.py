@@ -4,7 +4,7 @@
     python benchmarks/campaign.py --engine dask --runs 200
 
 Prints one JSON object. `coordination_ms` is the processor time of this process for each run, which makes all decisions
-and writes all rows; with dask it is scheduler and client, and the workers are processes of their own. `start_ms` is what
+and writes all rows; with dask it is scheduler and client; the workers are processes of their own. `start_ms` is what
 it takes to find the store, draw up the jobs and open the catalogue, for the whole campaign.
 """
 

@@ -222,6 +222,16 @@ def test_two_cannot_run_one_campaign(tmp_path, splitbrain):
         process.communicate(timeout=DEADLINE_S)
 
 
+def test_what_had_ended_when_its_campaign_was_killed_is_not_run_again(splitbrain, tmp_path):
+    """SIGKILL may come after the results and before the row."""
+    _, out, _ = splitbrain("campaign", *SHORT, "--seeds", "1", "--json")
+    run = the_campaign(tmp_path / "store") / "000-1"
+    (run / "row.json").unlink()
+    code, again, _ = splitbrain("campaign", "--resume", "--json")
+    assert (code, places(summary(again))) == (0, places(summary(out)))
+    assert [path.name for path in run.parent.glob("0*")] == ["000-1"]
+
+
 def test_resuming_what_has_ended_runs_nothing(splitbrain):
     _, out, _ = splitbrain("campaign", *SHORT, "--seeds", "1", "--json")
     code, again, err = splitbrain("campaign", "--resume", "--json")

@@ -13,7 +13,7 @@ import pytest
 from checkers.history import Event
 from harness.environments.base import UsageError
 from harness.recorder import Recorder
-from harness.store import create
+from harness.store import create, take
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 345_000, tzinfo=UTC)
 
@@ -116,3 +116,23 @@ def test_a_line_has_the_fields_that_there_are_and_no_others(tmp_path):
     assert first == plain
     assert (second["error"], second["actual"]) == ("mismatch", 7)
     assert "version" not in second
+
+
+def test_a_directory_that_somebody_chose_is_made_and_its_run_is_the_latest(tmp_path):
+    directory = take(tmp_path / "store", tmp_path / "store" / "night" / "000-1")
+    assert directory.path.is_dir()
+    directory.finish()
+    assert (tmp_path / "store" / "latest").resolve() == directory.path
+
+
+def test_a_directory_in_which_a_run_is_kept_is_refused_in_one_line(tmp_path):
+    (tmp_path / "test.json").write_text("{}")
+    with pytest.raises(UsageError, match="a run is kept there already") as error:
+        take(tmp_path, tmp_path)
+    assert str(error.value).startswith(f"--directory {tmp_path}: ")
+
+
+def test_a_chosen_directory_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    with pytest.raises(UsageError, match="name a directory that can be written"):
+        take(tmp_path, tmp_path / "file" / "run")
