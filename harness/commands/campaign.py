@@ -60,6 +60,8 @@ def campaign_command(
     if schema:
         _print_schema()
         return
+    if resume and dry_run:
+        raise UsageError("--dry-run: it says what a new campaign would run; leave --resume out")
     axes = {"env": env, "nodes": nodes, "workload": workload, "concurrency": concurrency}
     axes |= {"rate": rate, "interval": interval, "mutant": mutant}
     options = _options(

@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from harness.campaign.directory import read_row
@@ -139,6 +140,12 @@ def test_a_dry_run_says_what_would_be_run_and_runs_nothing(splitbrain, tmp_path)
     assert not (tmp_path / "store").exists()
     splitbrain("campaign", *SHORT, "--seeds", "1..2")
     assert "(median of 2)" in splitbrain("campaign", *SHORT, "--seeds", "1..10", "--dry-run")[1]
+
+
+def test_the_schema_of_a_plan_is_a_schema(splitbrain):
+    code, out, _ = splitbrain("campaign", "--schema")
+    assert code == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(out))
 
 
 def test_a_plan_in_a_file_is_what_its_options_would_be(splitbrain, tmp_path):
@@ -291,6 +298,7 @@ def test_what_does_not_belong_together_is_not_merged(splitbrain):
         (["--seeds", "1", "--engine", "dask"], ["--scheduler"]),
         (["--seeds", "1", "--store", "/proc/nowhere"], ["/proc/nowhere"]),
         (["--resume"], ["no campaign in store"]),
+        (["--resume", "--dry-run"], ["leave --resume out"]),
         (["none.toml"], ["none.toml"]),
         (["--seeds", "1", "--surprise"], ["--surprise"]),
     ],
