@@ -243,6 +243,7 @@ CHECKS = (
     Check("user namespaces", "--env local", "allow them to this user, or run as root", _user_namespaces),
     Check("iptables", "partitions with --env local", f"{_DEBIAN} iptables", partial(_program, "iptables", "--version")),
     Check("ip", "looking at networks by hand", f"{_DEBIAN} iproute2", partial(_program, "ip", "-V")),
+    Check("setpriv", "limits on the runs of campaigns", f"{_DEBIAN} util-linux", partial(_program, "setpriv", "-V")),
     Check("debootstrap", "a base image where no registry answers", f"{_DEBIAN} debootstrap", _debootstrap),
     Check("libfaketime", "faked wall clocks (images bring their own)", f"{_DEBIAN} libfaketime", _faketime),
     Check("packet loss", "--nemesis packets:loss", "a kernel with xt_statistic", partial(_accepts, LOSS)),
