@@ -127,15 +127,16 @@ class Catalogue:
 
     def refresh(self, progress: Callable[[int], None] = lambda count: None) -> None:
         """Bring it up to date with the directories. `progress` is called with the number of runs read so far."""
-        read = 0
-        for folder in sorted(_folders(self.store)):
+        read, there = 0, sorted(_folders(self.store))
+        seen = dict(self._connection.execute("SELECT folder, modified_ns FROM folders"))
+        for folder in there:
             modified_ns = (self.store / folder).stat().st_mtime_ns
-            if self._seen(folder) == modified_ns:
-                continue
-            read = self._read(folder, read, progress)
-            if time.time_ns() - modified_ns > _SETTLED_NS:
-                with self._connection:
-                    self._connection.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", [folder, modified_ns])
+            if seen.get(folder) != modified_ns:
+                read = self._read(folder, read, progress)
+                settled = time.time_ns() - modified_ns > _SETTLED_NS
+                self._mark(folder, modified_ns if settled else 0)
+        for folder in set(seen) - set(there):
+            self._remove(self._known(folder))
         unfinished = self.rows(Filter(verdict=[Outcome.INCOMPLETE]))
         current = [(row, row_of_directory(self.store, self.store / row.run)) for row in unfinished]
         self.add(now for before, now in current if now is not None and now != before)
@@ -143,8 +144,7 @@ class Catalogue:
 
     def _read(self, folder: str, read: int, progress: Callable[[int], None]) -> int:
         """Add the runs of a folder that are not here yet, remove those that are gone; how many were read so far."""
-        query = "SELECT run FROM runs WHERE run >= ? AND run < ?"  # the folder's, since 0 follows the slash
-        known = {run for (run,) in self._connection.execute(query, [f"{folder}/", f"{folder}0"])}
+        known = self._known(folder)
         with os.scandir(self.store / folder) as entries:
             there = {f"{folder}/{entry.name}" for entry in entries if _may_be_run(entry)}
         batch: list[Row] = []
@@ -160,9 +160,13 @@ class Catalogue:
         self._remove(known - there)
         return read
 
-    def _seen(self, folder: str) -> int | None:
-        found = self._connection.execute("SELECT modified_ns FROM folders WHERE folder = ?", [folder]).fetchone()
-        return found[0] if found else None
+    def _known(self, folder: str) -> set[str]:
+        query = "SELECT run FROM runs WHERE run >= ? AND run < ?"  # in ASCII 0 follows the slash
+        return {run for (run,) in self._connection.execute(query, [f"{folder}/", f"{folder}0"])}
+
+    def _mark(self, folder: str, modified_ns: int) -> None:
+        with self._connection:
+            self._connection.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", [folder, modified_ns])
 
     def _remove(self, runs: Iterable[str]) -> None:
         gone = [(run,) for run in runs]

@@ -39,8 +39,11 @@ class Keeper:
     def ended(self, row: Row) -> list[Row]:
         """Take on a run that ended; the rows that changed since something of theirs was deleted."""
         self._bytes += self._size(row) if self._budget is not None else 0
-        if row.verdict is Outcome.VALID and row.keeps != "row":
-            (self._whole if row.keeps == "all" else self._reduced).append(row)
+        if row.verdict is Outcome.VALID and row.keeps == "all":
+            self._whole.append(row)
+        elif row.verdict is Outcome.VALID and row.keeps == "results":
+            self._clean(row, RESULTS)  # of a campaign that was killed while it deleted
+            self._reduced.append(row)
         changed = []
         while self._limit is not None and len(self._whole) > self._limit:
             changed.append(self._reduce(self._whole.popleft()))
@@ -69,16 +72,18 @@ class Keeper:
     def _strip(self, row: Row, kept: frozenset[str], keeps: str) -> Row:
         """Delete all but the named files; the row says so before anything is gone."""
         before = self._size(row) if self._budget is not None else 0
-        run = self._store / row.run
         stripped = msgspec.structs.replace(row, keeps=keeps)
-        save(run / "row.json", stripped)
-        for entry in list(os.scandir(run)):
+        save(self._store / row.run / "row.json", stripped)
+        self._clean(row, kept)
+        self._bytes += self._size(row) - before if self._budget is not None else 0
+        return stripped
+
+    def _clean(self, row: Row, kept: frozenset[str]) -> None:
+        for entry in list(os.scandir(self._store / row.run)):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
             elif entry.name not in kept:
                 os.unlink(entry.path)
-        self._bytes += self._size(row) - before if self._budget is not None else 0
-        return stripped
 
     def _size(self, row: Row) -> int:
         """The bytes that the run's files take."""

@@ -115,7 +115,7 @@ def _show_campaign(text: str, path: Path | None, store: Path, terminal: Terminal
 
     if (path is None or not (path / "campaign.json").exists()) and not campaigns(store, text):
         raise UsageError(f"{text}: no run and no campaign is kept there; splitbrain runs lists them")
-    found = find(store, str(path or text))
+    found = find(store, text)
     if terminal.json:
         print(found.summary.read_text().strip() if found.summary.exists() else "{}")
         return

@@ -101,6 +101,9 @@ def test_it_follows_the_directories(tmp_path, rows):
         shutil.rmtree(tmp_path / first.run)
         known.refresh()
         assert known.rows() == [second]
+        shutil.rmtree(tmp_path / "night-1")
+        known.refresh()
+        assert known.rows() == []
 
 
 def test_it_is_made_anew_as_it_was(tmp_path, mixed):

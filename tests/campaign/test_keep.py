@@ -86,3 +86,11 @@ def test_a_campaign_that_is_resumed_goes_on_where_it_was(tmp_path, rows, ended):
     after = ended(rows())
     resumed.ended(after)
     assert [whole(tmp_path, row) for row in (before, after)] == [False, True]
+
+
+def test_what_a_killed_campaign_had_begun_to_delete_is_deleted(tmp_path, rows, ended):
+    """SIGKILL may come after the row says what is kept, and before anything is gone."""
+    row = ended(rows(keeps="results"))
+    Keeper(tmp_path, Keep(), print).ended(row)
+    assert not (tmp_path / row.run / "history.jsonl").exists()
+    assert results(tmp_path, row)
