@@ -2,10 +2,12 @@
 
     python benchmarks/campaign.py --engine pool --runs 200
     python benchmarks/campaign.py --engine dask --runs 200
+    python benchmarks/campaign.py --engine hollow --runs 500
 
 Prints one JSON object. `coordination_ms` is the processor time of this process for each run, which makes all decisions
 and writes all rows; with dask it is scheduler and client; the workers are processes of their own. `start_ms` is what
-it takes to find the store, draw up the jobs and open the catalogue, for the whole campaign.
+it takes to find the store, draw up the jobs and open the catalogue, for the whole campaign. `hollow` is dask with runs
+that do nothing, and client, scheduler and worker in this process: what all of dask costs a run, but for its standing cost.
 """
 
 from __future__ import annotations
@@ -20,15 +22,18 @@ from pathlib import Path
 
 from harness.campaign.begin import begin
 from harness.campaign.conduct import Conductor, Engine
+from harness.campaign.directory import Assignment
+from harness.campaign.execute import Limits
 from harness.campaign.hook import Hook
 from harness.campaign.load import load, parse_seeds
 from harness.campaign.pool import completed
+from harness.campaign.row import Outcome, Row
 from harness.commands.watch import Watch
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--engine", choices=["pool", "dask"], default="pool")
+    parser.add_argument("--engine", choices=["pool", "dask", "hollow"], default="pool")
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
@@ -64,10 +69,33 @@ def engine_of(name: str, jobs: int, stack: ExitStack) -> Engine:
         return lambda tasks: completed(tasks, jobs)
     from distributed import LocalCluster
 
-    from harness.campaign.engine_dask import connected
+    from harness.campaign import engine_dask
 
-    cluster = stack.enter_context(LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None))
-    return connected(cluster.scheduler_address, whole=False)
+    hollow = name == "hollow"
+    cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=not hollow, dashboard_address=None)
+    stack.enter_context(cluster)
+    if hollow:
+        engine_dask.make = nothing
+    return engine_dask.connected(cluster.scheduler_address, whole=False)
+
+
+def nothing(assignment: Assignment, limits: Limits, whole: bool) -> bytes:
+    """What a worker gives back of a run, without having made one; as large as a valid run's results are."""
+    from harness.campaign.engine_dask import Returned, pack
+
+    row = Row(
+        run="",
+        campaign=assignment.campaign,
+        job=assignment.job,
+        cell=assignment.cell,
+        seed=assignment.seed,
+        verdict=Outcome.VALID,
+        reason="nothing was run",
+        began=assignment.began,
+        seconds=0.0,
+        keeps="results",
+    )
+    return pack(Returned(row, {"results.json": bytes(2000), "test.json": bytes(800)}))
 
 
 if __name__ == "__main__":
