@@ -7,7 +7,7 @@
 Prints one JSON object. `coordination_ms` is the processor time of this process for each run, which makes all decisions
 and writes all rows; with dask it is scheduler and client; the workers are processes of their own. `start_ms` is what
 it takes to find the store, draw up the jobs and open the catalogue, for the whole campaign. `hollow` is dask with runs
-that do nothing, and client, scheduler and worker in this process: what all of dask costs a run, but for its standing cost.
+that do nothing, and client, scheduler and worker in this process: what all of dask costs a run.
 """
 
 from __future__ import annotations

@@ -273,6 +273,15 @@ def test_shards_merged_are_the_whole(splitbrain, tmp_path):
     assert "3 of 6 planned were not made" in out.splitlines()[-1]
 
 
+def test_what_was_merged_can_be_merged_again(splitbrain):
+    words = ["campaign", *SHORT, "--seeds", "1..3", "--json"]
+    parts = [summary(splitbrain(*words, "--shard", f"{index}/3")[1])["campaign"] for index in (1, 2, 3)]
+    most = summary(splitbrain("merge", *parts[:2], "--store", "most", "--json")[1])["campaign"]
+    last = summary(splitbrain("merge", parts[2], "--store", "last", "--json")[1])["campaign"]
+    code, out, _ = splitbrain("merge", most, last, "--store", "all", "--json")
+    assert (code, sorted(run["seed"] for run in summary(out)["runs"])) == (0, [1, 2, 3])
+
+
 def test_what_does_not_belong_together_is_not_merged(splitbrain):
     one, other = (summary(splitbrain("campaign", *SHORT, "--seeds", seeds, "--json")[1]) for seeds in ("1", "2"))
     code, out, err = splitbrain("merge", one["campaign"], other["campaign"], "--store", "merged")

@@ -81,8 +81,8 @@ def test_one_that_takes_too_long_is_ended_with_all_its_children(tmp_path, monkey
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)']); "
         f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid)); time.sleep(1000)",
     )
-    end = execute([], tmp_path, tmp_path, Limits(2.0, 8192), Children())
-    assert (end.ended, end.said) == ("out of time", "stopped after 2 s")
+    end = execute([], tmp_path, tmp_path, Limits(5.0, 8192), Children())
+    assert (end.ended, end.said) == ("out of time", "stopped after 5 s")
     pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: not alive(pid))
 
