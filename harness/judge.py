@@ -28,13 +28,14 @@ class Evidence:
 
     `failure` is what broke the run off; `unrecovered` what kept the healed cluster from being healthy; `unserved` the
     keys that it would not serve, None if the run never got so far; `skipped` the faults that could not be done here,
-    with the reason.
+    with the reason; `digest` that of a run that a seed makes again.
     """
 
     failure: str | None = None
     unrecovered: str | None = None
     unserved: Sequence[int] | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
+    digest: str | None = None
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -46,7 +47,10 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Results(msgspec.Struct, frozen=True):
-    """Everything there is to say of a run; `results.json` holds just this. One row a window in `faults`."""
+    """Everything there is to say of a run; `results.json` holds just this. One row a window in `faults`.
+
+    `digest` is equal for two simulated runs in which everything happened alike; None on real nodes.
+    """
 
     verdict: Verdict
     reason: str
@@ -58,6 +62,7 @@ class Results(msgspec.Struct, frozen=True):
     seed: int
     version: str
     command: str
+    digest: str | None = None
 
 
 def judge(test: Test, evidence: Evidence, events: Sequence[Event], leader_changes: int | None) -> Results:
@@ -83,6 +88,7 @@ def judge(test: Test, evidence: Evidence, events: Sequence[Event], leader_change
         seed=test.seed,
         version=test.version,
         command=test.command(),
+        digest=evidence.digest,
     )
 
 

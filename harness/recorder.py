@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from checkers.history import Event
+from harness.digest import Digest
 from harness.environments.base import EnvironmentFailure
 
 
@@ -22,10 +23,11 @@ class Recorder:
     An event is handed to the kernel before the next one is taken: SIGKILL loses none, at worst it cuts the last line.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, digest: Digest | None = None) -> None:
         self._path = path
         self._file = path.open("ab", buffering=0)
         self._encode = msgspec.json.Encoder().encode
+        self._digest = digest
         self._size = 0
 
     def record(self, event: Event) -> None:
@@ -40,6 +42,8 @@ class Recorder:
                 os.ftruncate(self._file.fileno(), self._size)
             raise EnvironmentFailure(f"{self._path} cannot be written: {error.strerror}") from error
         self._size += len(line)
+        if self._digest is not None:
+            self._digest.add(line)
 
     def mark(self) -> int:
         """A place to read from: the events that are recorded from now on."""

@@ -48,7 +48,7 @@ def run(test: Test, environment: Environment, adapter: Adapter, directory: RunDi
     environment was torn down; the history up to then is in the directory.
     """
     directory.save(directory.definition, test)
-    recorder = Recorder(directory.history)
+    recorder = Recorder(directory.history, environment.digest)
     remains = environment.remains()
     ledger = NoLedger() if remains is None else FileLedger(Run(environment.name, str(directory.path), remains))
     session = Session(test, environment, adapter, directory, recorder, ledger)
@@ -59,6 +59,7 @@ def run(test: Test, environment: Environment, adapter: Adapter, directory: RunDi
     finally:
         recorder.close()
         ledger.close(session.clean)
+    session.evidence.digest = environment.digest.text() if environment.digest else None
     results = judge(test, session.evidence, recorder.events(), adapter.leader_changes(directory.path))
     directory.save(directory.results, results)
     directory.finish()

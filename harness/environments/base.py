@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from harness.digest import Digest
 from harness.environments.faults import ClockSetting, DiskSetting, Traffic
 
 Node = str
@@ -120,6 +121,8 @@ class Environment(ABC):
     name: ClassVar[str]
     capabilities: frozenset[Capability] = frozenset(Capability)
     """What can be injected here. Known in full after `setup`, which takes away what this machine turns out to lack."""
+    digest: Digest | None = None
+    """Of all that happens, in its order, where a seed makes the same run again; None on real time."""
 
     def __init__(self, nodes: tuple[Node, ...], say: Callable[[str], None]) -> None:
         """`say` receives one-line notices for a person (what is being built, what was cleaned up)."""

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, ClassVar, TypeVar
 import msgspec
 
 from harness.adapters.raft_register import RaftRegister
+from harness.digest import Digest
 from harness.environments.base import (
     CallFailed,
     Capability,
@@ -60,6 +61,7 @@ class SimEnvironment(Environment):
         self._seed = seed
         self._directory = directory
         self._loop = Loop()
+        self.digest = Digest()
         self.network = Network(self._loop, seed, _packet_bytes)
         self.hosts: dict[Node, Host] = {}
         """The servers, for their counters of what faults did (`disk.seen`, `disk_error`, `standstills`)."""
@@ -119,13 +121,15 @@ class SimEnvironment(Environment):
         directory.mkdir(parents=True, exist_ok=True)
         file = (directory / "trace.jsonl").open("wb")
         self._traces.append(file)
-        encode, write = msgspec.json.Encoder().encode, file.write
+        encode, write, digest = msgspec.json.Encoder().encode, file.write, self.digest.add
 
         def trace(record: TraceRecord) -> None:
+            line = encode(record) + b"\n"
             try:
-                write(encode(record) + b"\n")
+                write(line)
             except OSError as error:
                 raise EnvironmentFailure(f"{directory}/trace.jsonl cannot be written: {error.strerror}") from error
+            digest(line)
 
         return trace
 
