@@ -9,6 +9,7 @@ is where it happens, `harness.driver` carries out generators, `harness.judge` tu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -16,11 +17,12 @@ from harness.adapters.base import Adapter
 from harness.cluster import Cluster
 from harness.driver import Driver, Handler
 from harness.environments.base import Environment, EnvironmentFailure
-from harness.generator import NEMESIS, AnyOf, Thread, TimeLimit, nemesis
+from harness.generator import NEMESIS, AnyOf, Generator, Thread, TimeLimit, nemesis
 from harness.interpreter import Interpreter
 from harness.judge import Evidence, Results, judge
 from harness.ledger import FileLedger, NoLedger, Run
-from harness.nemesis import schedule
+from harness.nemesis import schedule, script
+from harness.nemesis.fault import Aim
 from harness.nemesis.life import Life
 from harness.nemesis.specs import possible
 from harness.nemesis.windows import troubles_at_the_end
@@ -105,7 +107,7 @@ class Session:
 
         if complaint := await cluster.wait_healthy(test.recovery_limit_s):
             raise EnvironmentFailure(f"the cluster did not form within {test.recovery_limit_s:g} s: {complaint}")
-        faults = TimeLimit(test.time_limit_s - min(_LAST_FAULT_S, test.time_limit_s / 10), schedule.generator(aims))
+        faults = script.generator(test.schedule) if test.schedule is not None else self._drawn(aims)
         operations = AnyOf((workload.generator(pace), nemesis(faults)))
         await driver.drive(TimeLimit(test.time_limit_s, operations))
         mark = self.recorder.mark()
@@ -129,6 +131,11 @@ class Session:
             await driver.drive(workload.final_generator(unserved, pace))
             unserved = workload.unserved(keys, recorder.events(mark))
         self.evidence.unserved = unserved
+
+    def _drawn(self, aims: Sequence[Aim]) -> Generator:
+        """Faults as chance will have them, until shortly before the end."""
+        quiet_s = min(_LAST_FAULT_S, self.test.time_limit_s / 10)
+        return TimeLimit(self.test.time_limit_s - quiet_s, schedule.generator(aims))
 
     def _worker(self, thread: int) -> Worker:
         """The worker of a thread, whose clients all belong to one node: workers go round the nodes."""

@@ -13,12 +13,21 @@ import msgspec
 
 import harness
 from harness.environments.base import UsageError
+from harness.nemesis import FAULTS
+from harness.nemesis.script import Schedule, problems
 from harness.nemesis.specs import NemesisSpec, format_nemesis
 from harness.workloads import WORKLOADS
 
 
-class Test(msgspec.Struct, frozen=True, kw_only=True):
-    """A test. Times in seconds, `rate` in operations a second over all workers."""
+_NO_INTERVAL_S = 10.0
+"""Of a fault that comes when a schedule says."""
+
+
+class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A test. Times in seconds, `rate` in operations a second over all workers.
+
+    `nemesis` says which faults there are, and how often; with a `schedule` they come just then instead.
+    """
 
     __test__ = False  # not one of pytest's
 
@@ -26,6 +35,7 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[str, ...]
     workload: str
     nemesis: tuple[NemesisSpec, ...]
+    schedule: Schedule | None = None
     time_limit_s: float
     rate: float
     concurrency: int
@@ -48,8 +58,10 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
         """What runs of this test are filed under."""
         return "-".join([self.workload, self.environment, *([self.mutant] if self.mutant else [])])
 
-    def command(self) -> str:
-        """The command line that runs this test again."""
+    def command(self, run: str = "RUN") -> str:
+        """The command line that runs this test again; no options can give a schedule, so then it names the run."""
+        if self.schedule is not None:
+            return shlex.join(["splitbrain", "replay", run])
         words = ["splitbrain", "run", "--env", self.environment, "--nodes", str(len(self.nodes))]
         words += ["--workload", self.workload, "--nemesis", format_nemesis(self.nemesis)]
         words += ["--time-limit", f"{self.time_limit_s:g}", "--rate", f"{self.rate:g}"]
@@ -70,6 +82,13 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
         given = {"--hosts": self.hosts, "--identity": self.identity, "--known-hosts": self.known_hosts}
         flags = {"--accept-unknown-hosts": ""} if self.accept_unknown_hosts else {}
         return {option: value for option, value in given.items() if value is not None} | flags
+
+
+def with_schedule(test: Test, schedule: Schedule) -> Test:
+    """The same test with these faults, and no others."""
+    named = {window.fault for window in schedule}
+    nemesis = tuple(NemesisSpec(name, {}, _NO_INTERVAL_S) for name in FAULTS if name in named)
+    return msgspec.structs.replace(test, nemesis=nemesis, schedule=schedule)
 
 
 def node_names(count: int) -> tuple[str, ...]:
@@ -94,17 +113,18 @@ def validated(test: Test) -> Test:
         "--concurrency": test.concurrency,
         "--interval": min((spec.interval_s for spec in test.nemesis), default=1),
     }
-    problems = [
+    found = [
         f"{option} {value:g}: must be a finite number greater than 0"
         for option, value in limits.items()
         if not 0 < value < math.inf
     ]
     if test.workload not in WORKLOADS:
-        problems.append(f"--workload {test.workload}: there is no such workload; choose from {', '.join(WORKLOADS)}")
+        found.append(f"--workload {test.workload}: there is no such workload; choose from {', '.join(WORKLOADS)}")
     if test.environment != "docker":
-        problems += [f"{option} {value}: only --env docker has it" for option, value in test.docker_options().items()]
+        found += [f"{option} {value}: only --env docker has it" for option, value in test.docker_options().items()]
     if test.environment != "ssh":
-        problems += [f"{option} {value}: only --env ssh has it" for option, value in test.ssh_options().items()]
-    if problems:
-        raise UsageError("; ".join(problems))
+        found += [f"{option} {value}: only --env ssh has it" for option, value in test.ssh_options().items()]
+    found += problems(test.schedule or ())
+    if found:
+        raise UsageError("; ".join(found))
     return test

@@ -121,8 +121,6 @@ class Environment(ABC):
     name: ClassVar[str]
     capabilities: frozenset[Capability] = frozenset(Capability)
     """What can be injected here. Known in full after `setup`, which takes away what this machine turns out to lack."""
-    digest: Digest | None = None
-    """Of all that happens, in its order, where a seed makes the same run again; None on real time."""
 
     def __init__(self, nodes: tuple[Node, ...], say: Callable[[str], None]) -> None:
         """`say` receives one-line notices for a person (what is being built, what was cleaned up)."""
@@ -258,6 +256,11 @@ class Environment(ABC):
         """Set how the node's disk behaves from the next write on; works on a dead node too."""
 
     # -- evidence ------------------------------------------------------------------------------------------------
+
+    @property
+    def digest(self) -> Digest | None:
+        """Of all that happens, in its order, where a seed makes the same run again; None on real time."""
+        return None
 
     @abstractmethod
     async def observe(self, node: Node) -> Sight:

@@ -70,13 +70,17 @@ class Life:
 
     # -- the beginning ---------------------------------------------------------------------------------------------
 
-    async def begin(self, fault: Fault, asked: Asked) -> Mapping[str, object]:
-        """What became of it, as the history keeps it. Raises `EnvironmentFailure`; the window is open all the same."""
+    async def begin(self, fault: Fault, asked: Asked, again: Resolved | None = None) -> Mapping[str, object]:
+        """What became of it, as the history keeps it. Raises `EnvironmentFailure`; the window is open all the same.
+
+        `again` is what it became in another run, and is to become now: then nothing is aimed at.
+        """
         if fault.name in self._windows:  # it was ended, but not undone
             await self.end(fault)
-        view = View(self._environment.nodes, await self._aim(asked), self._former, self._held())
+        now = await (self._aim(asked) if again is None else self._observe())
+        view = View(self._environment.nodes, now, self._former, self._held())
         try:
-            resolved = fault.resolve(asked, view, self._random)
+            resolved = fault.resolve(asked, view, self._random) if again is None else _possible(fault, again, view)
         except NothingToHit as nothing:
             return {"skipped": str(nothing)}
         pairs = fault.pairs(resolved)
@@ -91,6 +95,7 @@ class Life:
             "nodes": nodes_of(resolved),
             "told": fault.told(resolved),
             "resolved": resolved,
+            "applied_ns": began_ns,
             "evidence": window.evidence,
             "believed_ms": (self._environment.now_ns() - began_ns) / 1e6 if window.evidence is not None else None,
             **_state(before),
@@ -182,6 +187,14 @@ class Life:
         if leader is not None and leader != self._leader:
             self._leader, self._former = leader, self._leader
         return now
+
+
+def _possible(fault: Fault, again: Resolved, view: View) -> Resolved:
+    """What a fault became in another run, if its nodes can be hit now. Raises `NothingToHit`."""
+    down = [node for node in nodes_of(again) if node not in view.up] if fault.holds_nodes else []
+    if down:
+        raise NothingToHit(f"{', '.join(down)} is not up")
+    return again
 
 
 def _asked(window: Window) -> Sequence[Node]:

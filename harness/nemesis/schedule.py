@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Final
 
 from checkers.history import Event
 from harness.environments.base import EnvironmentFailure
@@ -28,6 +29,9 @@ from harness.generator import (
 from harness.interpreter import Completion
 from harness.nemesis.fault import Aim, Asked
 from harness.nemesis.life import Life
+
+RESOLVED: Final = "resolved"
+"""What a fault became, in the value of its completion; and in that of an invocation, what it is to become again."""
 
 
 def begin_of(name: str) -> str:
@@ -114,7 +118,9 @@ def handler(aims: Sequence[Aim], life: Life) -> Callable[[Event], Awaitable[Comp
             if event.f in ends:
                 return Completion("info", value=await life.end(ends[event.f]))
             assert isinstance(event.value, dict)
-            return Completion("info", value={"asked": event.value, **await life.begin(begins[event.f], event.value)})
+            asked = {word: answer for word, answer in event.value.items() if word != RESOLVED}
+            became = await life.begin(begins[event.f], asked, event.value.get(RESOLVED))
+            return Completion("info", value={"asked": asked, **became})
         except EnvironmentFailure as failure:
             return Completion("info", error=str(failure))
 

@@ -23,7 +23,7 @@ _DENSE = 4
 """How many kinds at their full pace leave a cluster time to work."""
 
 
-class NemesisSpec(msgspec.Struct, frozen=True):
+class NemesisSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One kind of fault. `given` is what is fixed of it: words and numbers, by what they answer.
 
     `interval_s`: seconds from one to the next, about. `named` is whether the user asked for just this one; what came

@@ -61,7 +61,7 @@ class SimEnvironment(Environment):
         self._seed = seed
         self._directory = directory
         self._loop = Loop()
-        self.digest = Digest()
+        self._digest = Digest()
         self.network = Network(self._loop, seed, _packet_bytes)
         self.hosts: dict[Node, Host] = {}
         """The servers, for their counters of what faults did (`disk.seen`, `disk_error`, `standstills`)."""
@@ -121,7 +121,7 @@ class SimEnvironment(Environment):
         directory.mkdir(parents=True, exist_ok=True)
         file = (directory / "trace.jsonl").open("wb")
         self._traces.append(file)
-        encode, write, digest = msgspec.json.Encoder().encode, file.write, self.digest.add
+        encode, write, digest = msgspec.json.Encoder().encode, file.write, self._digest.add
 
         def trace(record: TraceRecord) -> None:
             line = encode(record) + b"\n"
@@ -186,6 +186,10 @@ class SimEnvironment(Environment):
         self.hosts[node].disk.set(setting)
 
     # -- evidence ------------------------------------------------------------------------------------------------
+
+    @property
+    def digest(self) -> Digest:
+        return self._digest
 
     async def observe(self, node: Node) -> Sight:
         host, seen = self.hosts[node], self.hosts[node].disk.seen
