@@ -18,7 +18,6 @@ from harness.nemesis.script import Schedule, problems
 from harness.nemesis.specs import NemesisSpec, format_nemesis
 from harness.workloads import WORKLOADS
 
-
 _NO_INTERVAL_S = 10.0
 """Of a fault that comes when a schedule says."""
 

@@ -93,7 +93,7 @@ def _end_ns(window: FaultWindow) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Each operation of the nemesis when it is due, counted from when it is first asked; late if the nemesis is busy."""
+    """Each operation of the nemesis when it is due, from when it is first asked on; late if the nemesis is busy."""
 
     moments: tuple[tuple[int, Template], ...]
     origin_ns: int | None = None
