@@ -22,6 +22,7 @@ from harness.commands.gate import gate_command
 from harness.commands.heal import heal_command
 from harness.commands.merge import merge_command
 from harness.commands.nemesis import nemesis_command
+from harness.commands.replay import replay_command
 from harness.commands.run import run_command
 from harness.commands.runs import runs_command, show_command
 from harness.environments.base import EnvironmentFailure, UsageError
@@ -48,6 +49,7 @@ app.command("show")(show_command)
 app.command("gate")(gate_command)
 app.command("compare")(compare_command)
 app.command("merge")(merge_command)
+app.command("replay")(replay_command)
 app.command("doctor")(doctor_command)
 app.command("nemesis")(nemesis_command)
 app.command("heal")(heal_command)

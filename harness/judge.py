@@ -65,8 +65,10 @@ class Results(msgspec.Struct, frozen=True):
     digest: str | None = None
 
 
-def judge(test: Test, evidence: Evidence, events: Sequence[Event], leader_changes: int | None) -> Results:
-    """The results of a run from everything that is known of it."""
+def judge(
+    test: Test, evidence: Evidence, events: Sequence[Event], leader_changes: int | None, run: str = "RUN"
+) -> Results:
+    """The results of a run from everything that is known of it. `run` is where it is kept."""
     names = [spec.name for spec in test.nemesis]
     faults = fault_rows(names, events)
     checks = {
@@ -87,7 +89,7 @@ def judge(test: Test, evidence: Evidence, events: Sequence[Event], leader_change
         leader_changes=leader_changes,
         seed=test.seed,
         version=test.version,
-        command=test.command(),
+        command=test.command(run),
         digest=evidence.digest,
     )
 

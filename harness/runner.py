@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from checkers.result import Verdict
 from harness.adapters.base import Adapter
+from harness.artefact import artefact_of
 from harness.cluster import Cluster
 from harness.driver import Driver, Handler
 from harness.environments.base import Environment, EnvironmentFailure
@@ -62,7 +64,11 @@ def run(test: Test, environment: Environment, adapter: Adapter, directory: RunDi
         recorder.close()
         ledger.close(session.clean)
     session.evidence.digest = environment.digest.text() if environment.digest else None
-    results = judge(test, session.evidence, recorder.events(), adapter.leader_changes(directory.path))
+    events = recorder.events()
+    leader_changes = adapter.leader_changes(directory.path)
+    results = judge(test, session.evidence, events, leader_changes, str(directory.path))
+    if results.verdict == Verdict.INVALID:
+        directory.save(directory.artefact, artefact_of(test, results, events))
     directory.save(directory.results, results)
     directory.finish()
     return results

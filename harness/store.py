@@ -1,6 +1,7 @@
 """The store: a directory for each run, complete enough to be checked and read again by anybody.
 
-    STORE/<name>/<time>/    test.json, history.jsonl, results.json, report.txt, <node>/node.log, <node>/trace.jsonl
+    STORE/<name>/<time>/    test.json, history.jsonl, results.json, report.txt, <node>/node.log, <node>/trace.jsonl;
+                            artefact.json if it failed
     STORE/current           the run that was started last, also while it runs
     STORE/latest            the run that ended last; STORE/<name>/latest, of that name
 
@@ -37,6 +38,11 @@ class RunDirectory:
     @property
     def results(self) -> Path:
         return self.path / "results.json"
+
+    @property
+    def artefact(self) -> Path:
+        """Of a run that failed: `harness.artefact`."""
+        return self.path / "artefact.json"
 
     @property
     def report(self) -> Path:

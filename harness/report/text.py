@@ -5,6 +5,7 @@ Lives here: wording and order. Must not live here: judging, or colours (the comm
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def render(results: Results, run: Path) -> str:
     """Everything a person needs to know, the verdict in one sentence last."""
     lines = [detail for check in results.checks.values() if (detail := check.detail)]
     lines += [*_numbers(results), f"run directory  {run}", f"to run again   {results.command}"]
+    if results.verdict == Verdict.INVALID:
+        lines.append(f"to replay      splitbrain replay {shlex.quote(str(run))}")
     return "\n".join([*lines, sentence(results)])
 
 
