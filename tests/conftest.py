@@ -1,8 +1,9 @@
 """What needs a machine that can do it: tests marked `docker` and `local`.
 
-Lives here: skipping with the environment's own reason, and running the `local` ones inside the private namespace that
-they need. All that were selected run there in one pytest of its own, and then end here as they ended there. Hypothesis
-needs no profile from us: it takes its own, without randomness, wherever CI is set.
+Lives here: skipping with the environment's own reason (`--require-docker` is an option of our own plugin), and running
+the `local` ones inside the private namespace that they need. All that were selected run there in one pytest of its own,
+and then end here as they ended there. Hypothesis needs no profile from us: it takes its own, without randomness,
+wherever CI is set.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ _unavailable = {"docker": cache(DockerEnvironment.unavailable), "local": cache(L
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--require-docker", action="store_true", help="fail tests marked docker where no engine answers")
     parser.addoption("--reports-to", metavar="FILE", type=Path, help="write each report to FILE, as a line of JSON")
 
 
