@@ -22,6 +22,10 @@ from harness.nemesis.parameters import Parameter
 Asked = Mapping[str, object]
 """What a fault was asked for: a word for each of its choices, a number for each parameter that was given."""
 
+DRAW: Final = "draw"
+"""In what is asked for, a number that fixes what chance decides of this fault: then it becomes the same, on the same
+cluster, whatever other faults there were before it."""
+
 Resolved = Mapping[str, object]
 """What that became on the cluster as it was, as JSON: enough to do it again, and to undo it. It always has `nodes`."""
 

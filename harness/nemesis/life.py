@@ -17,7 +17,18 @@ from typing import Protocol
 
 from harness.cluster import Cluster
 from harness.environments.base import Environment, EnvironmentFailure, Node
-from harness.nemesis.fault import Asked, Course, Evidence, Fault, NothingToHit, Observation, Resolved, View, nodes_of
+from harness.nemesis.fault import (
+    DRAW,
+    Asked,
+    Course,
+    Evidence,
+    Fault,
+    NothingToHit,
+    Observation,
+    Resolved,
+    View,
+    nodes_of,
+)
 from harness.nemesis.targets import LEADER
 
 _ELECTION_NS = 2_000_000_000
@@ -78,9 +89,11 @@ class Life:
         if fault.name in self._windows:  # it was ended, but not undone
             await self.end(fault)
         now = await (self._aim(asked) if again is None else self._observe())
+        random = Random(f"draw/{asked[DRAW]}") if DRAW in asked else self._random
+        now = await (self._aim(asked, random) if again is None else self._observe())
         view = View(self._environment.nodes, now, self._former, self._held())
         try:
-            resolved = fault.resolve(asked, view, self._random) if again is None else _possible(fault, again, view)
+            resolved = fault.resolve(asked, view, random) if again is None else _possible(fault, again, view)
         except NothingToHit as nothing:
             return {"skipped": str(nothing)}
         pairs = fault.pairs(resolved)
@@ -101,7 +114,7 @@ class Life:
             **_state(before),
         }
 
-    async def _aim(self, asked: Asked) -> Observation:
+    async def _aim(self, asked: Asked, random: Random) -> Observation:
         """What the fault is aimed by. One that wants the leader waits a little for an election to end.
 
         And then some more, by chance: a fault that came always as soon after an election as it can be made would meet
@@ -115,7 +128,7 @@ class Life:
             await self._environment.sleep(_LEADER_POLL_S)
             now = await self._observe()
         if now.leaders:
-            await self._environment.sleep(self._random.random() * _SPREAD_S)
+            await self._environment.sleep(random.random() * _SPREAD_S)
             later = await self._observe()
             now = later if later.leaders else now
         return now

@@ -9,8 +9,9 @@
         run = simulate(seed=1, nodes=3, time_limit=4, schedule=schedule)
         assert run.verdict != "invalid", run.reason
 
-Lives here: drawing. Everything is drawn such that leaving out a part leaves the rest as it was: so hypothesis shrinks
-a failing schedule to the fewest faults, and a failing history to the fewest operations. Needs hypothesis.
+Lives here: drawing. Everything is drawn such that leaving out a part leaves the rest as it was, what chance decides of
+a fault included: so hypothesis shrinks a failing schedule to the fewest faults, and a failing history to the fewest
+operations. Needs hypothesis.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from msgspec import UNSET
 from checkers.history import Operation, Status
 from harness.environments.sim.environment import SimEnvironment
 from harness.nemesis import FAULTS
-from harness.nemesis.fault import Fault
+from harness.nemesis.fault import DRAW, Fault
 from harness.nemesis.script import FaultWindow
 
 _MS_NS = 1_000_000
-_LEAST_MS = 100
-"""A fault that is over before anybody can have met it only keeps shrinking from ending."""
+_DRAWS = 8
+_LEAST_MS = 1500
+"""A fault takes longer than an election: several shorter ones could do what one does, and shrinking would end there."""
 
 
 # -- schedules ---------------------------------------------------------------------------------------------------------
@@ -54,7 +56,8 @@ def schedules(
 def _windows(fault: Fault, limit_ms: int) -> st.SearchStrategy[FaultWindow]:
     begins = st.integers(0, max(limit_ms - _LEAST_MS, 0))
     lengths = st.integers(_LEAST_MS, max(limit_ms, _LEAST_MS))
-    asked = {question: st.sampled_from(_words(fault, words)) for question, words in fault.choices.items()}
+    words = {question: st.sampled_from(_words(fault, words)) for question, words in fault.choices.items()}
+    asked = {**words, DRAW: st.integers(0, _DRAWS - 1)}
     return st.builds(window_ms, st.just(fault.name), begins, lengths, st.fixed_dictionaries(asked))
 
 
