@@ -19,6 +19,7 @@ from harness.commands.compare import compare_command
 from harness.commands.demo import demo_command
 from harness.commands.doctor import doctor_command
 from harness.commands.gate import gate_command
+from harness.commands.export import export_command
 from harness.commands.heal import heal_command
 from harness.commands.merge import merge_command
 from harness.commands.nemesis import nemesis_command
@@ -50,6 +51,7 @@ app.command("gate")(gate_command)
 app.command("compare")(compare_command)
 app.command("merge")(merge_command)
 app.command("replay")(replay_command)
+app.command("export")(export_command)
 app.command("doctor")(doctor_command)
 app.command("nemesis")(nemesis_command)
 app.command("heal")(heal_command)

@@ -1,0 +1,56 @@
+"""`splitbrain export`: a run as a regression test that stands alone.
+
+Lives here: which test a run becomes, and writing it. Its text is `harness.report.regression`'s.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from checkers.budget import Budget
+from checkers.formats import jsonl
+from checkers.result import Violation
+from harness.artefact import Artefact, read_artefact
+from harness.environments.base import UsageError
+from harness.environments.sim.environment import SimEnvironment
+from harness.report.regression import recorded, simulated
+from harness.workloads import WORKLOADS
+
+
+def export_command(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run, or its artefact.json.")],
+    pytest: Annotated[Path, typer.Option(metavar="FILE", help="The test file to write; must not exist yet.")],
+) -> None:
+    """Write a regression test for pytest.
+
+    Of a simulated run it makes the run again from its seed. Of a run on real nodes it judges the failing window.
+    """
+    artefact = read_artefact(path)
+    if artefact.definition.environment == SimEnvironment.name:
+        text = simulated(artefact)
+    else:
+        text = recorded(artefact, _violation(artefact, path if path.is_dir() else path.parent))
+    try:
+        with pytest.open("x") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(
+            f"--pytest {pytest}: {error.strerror}; name a new file in a directory that is there"
+        ) from error
+    typer.echo(f"wrote {pytest}; run it with: pytest {pytest}")
+
+
+def _violation(artefact: Artefact, run: Path) -> Violation:
+    """What was violated in the recorded history. Raises `UsageError` if nothing was."""
+    test, history = artefact.definition, run / "history.jsonl"
+    if not history.exists():
+        raise UsageError(f"{run}: there is no history.jsonl, and a run on {test.environment} nodes is not made again")
+    recorded_history = jsonl.read(history, truncated_tail="drop")
+    result = WORKLOADS[test.workload].check(recorded_history, Budget(seconds=test.check_limit_s))
+    if result.violation is None:
+        failed = f" (what failed is {artefact.failure})" if artefact.failure else ""
+        raise UsageError(f"{run}: its history is {result.verdict}, so there is no window that fails{failed}")
+    return result.violation
