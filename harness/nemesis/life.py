@@ -88,7 +88,6 @@ class Life:
         """
         if fault.name in self._windows:  # it was ended, but not undone
             await self.end(fault)
-        now = await (self._aim(asked) if again is None else self._observe())
         random = Random(f"draw/{asked[DRAW]}") if DRAW in asked else self._random
         now = await (self._aim(asked, random) if again is None else self._observe())
         view = View(self._environment.nodes, now, self._former, self._held())
