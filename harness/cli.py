@@ -18,8 +18,8 @@ from harness.commands.check import check_command
 from harness.commands.compare import compare_command
 from harness.commands.demo import demo_command
 from harness.commands.doctor import doctor_command
-from harness.commands.gate import gate_command
 from harness.commands.export import export_command
+from harness.commands.gate import gate_command
 from harness.commands.heal import heal_command
 from harness.commands.merge import merge_command
 from harness.commands.nemesis import nemesis_command

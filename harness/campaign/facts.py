@@ -105,7 +105,7 @@ def read_facts(directory: Path) -> Facts | None:
     events = _events(directory / "history.jsonl")
     if events is None:
         return Facts(results=results, statistics=None)
-    windows, cuts = _windows(results, events), _cuts(results, events)
+    windows, cuts = _windows(results, events), _cuts(events)
     nodes = _node_count(directory)
     sides = [side_of(str(leader), drops, nodes) for drops, leaders in cuts for leader in leaders if nodes]
     return Facts(
@@ -164,20 +164,21 @@ def _windows(results: SavedResults, events: Sequence[Event]) -> list[Window]:
     ]
 
 
-class _Cut(msgspec.Struct, frozen=True):
-    """What a partition became: who drops whose packets, and who led when it was made."""
-
+class _Drops(msgspec.Struct, frozen=True):
     drops: Mapping[str, list[str]] = {}
-    primaries: list[str] = []
 
 
-def _cuts(results: SavedResults, events: Sequence[Event]) -> list[tuple[Mapping[str, list[str]], list[str]]]:
-    """Each partition that was made: who drops whose packets, and the leaders at that time."""
-    rows = results.fault_rows
-    if rows is None:
-        values = [event.value for event in completions(events) if event.f == "start-partition"]
-    else:
-        values = [row.resolved for row in rows if row.fault == "partition" and row.evidence]
-    # One that failed has no value.
+class _Cut(msgspec.Struct, frozen=True):
+    """What a partition became, as the history has it: who drops whose packets, and who led when it was made."""
+
+    resolved: _Drops
+    leaders: list[str] = []
+    evidence: object = None
+
+
+def _cuts(events: Sequence[Event]) -> list[tuple[Mapping[str, list[str]], list[str]]]:
+    """Each partition that was seen to be made: who drops whose packets, and the leaders at that time."""
+    values = [event.value for event in completions(events) if event.f == "start-partition"]
+    # One that failed, or found nothing to cut, has no such value.
     cuts = (converted(value, _Cut) for value in values)
-    return [(cut.drops, cut.primaries) for cut in cuts if cut is not None and cut.drops]
+    return [(cut.resolved.drops, cut.leaders) for cut in cuts if cut is not None and cut.evidence]

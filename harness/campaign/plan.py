@@ -18,7 +18,8 @@ from harness.campaign.thresholds import parse_threshold
 from harness.environments.base import UsageError
 from harness.environments.choose import ENVIRONMENTS
 from harness.environments.sim.mutants import mutant_ids
-from harness.test import parse_concurrency, parse_nemesis
+from harness.nemesis.specs import parse_nemesis
+from harness.test import parse_concurrency
 from harness.workloads import WORKLOADS
 
 DEFAULT_NEMESIS = "partition,clock,kill,pause"
