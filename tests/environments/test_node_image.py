@@ -72,7 +72,7 @@ def test_the_wheel_holds_the_packages_and_all_that_an_image_needs(tmp_path: Path
     for package in ("raft_impl", "checkers", "harness"):
         sources = {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
         assert sources <= names
-    assert {f"harness/environments/image/{name}" for name in ("Dockerfile", "init", "node")} <= names
+    assert {f"harness/environments/image/{name}" for name in ("Dockerfile", "init")} <= names
     assert "harness/environments/ssh_clean.sh" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 

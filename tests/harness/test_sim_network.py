@@ -110,7 +110,7 @@ def test_delay_and_jitter():
     assert 40 <= min(late.values()) < 41
     assert 59 < max(late.values()) <= 60
     assert sum(late.values()) / len(late) == pytest.approx(50, abs=0.5)
-    assert wire.network.counts["n1"] == PacketCounts(delayed=len(wire.from_n2()))
+    assert wire.network.counts["n1"] == PacketCounts(shaped=len(wire.from_n2()), delayed=len(wire.from_n2()))
 
 
 def test_jitter_makes_nothing_earlier():

@@ -87,7 +87,7 @@ class Network:
         if node in self._deaf:
             kinds["clients"] = counts.refused
         if any(destination == node for _, destination in self._shapers):
-            kinds["packets"] = counts.lost
+            kinds["packets"] = counts.shaped
         return kinds
 
     def _count_anew(self, nodes: Iterable[Node]) -> None:

@@ -25,6 +25,8 @@ class PacketCounts:
     """By a cut between nodes."""
     refused: int = 0
     """By a cut of clients."""
+    shaped: int = 0
+    """Came over a shaped link."""
     lost: int = 0
     delayed: int = 0
     """Came later than they would have, for whatever reason."""
@@ -46,6 +48,7 @@ class Shaper:
     def delays_ns(self, now_ns: int, size_bytes: int) -> tuple[int, ...]:
         """How much later a packet that is here now comes out: no time if it is lost, two if it is duplicated."""
         traffic, counts = self._traffic, self._counts
+        counts.shaped += 1
         queued_ns = self._queue_ns(now_ns, size_bytes)
         if queued_ns is None or self._falls(traffic.loss):
             counts.lost += 1
