@@ -27,6 +27,9 @@ from harness.test import Test, with_schedule
 GOOD, BAD, CANNOT_TELL = 0, 1, 125
 """What `git bisect run` takes for an answer."""
 
+_OF_ONE_PLACE = ("clock", "base_image", "subnet", "hosts", "identity", "known_hosts", "accept_unknown_hosts")
+"""Of a definition, what means nothing in another environment."""
+
 _CONFIDENCE = 0.95
 
 
@@ -49,8 +52,8 @@ def definition_of(artefact: Artefact, environment: str, number: int, aim_anew: b
         msgspec.structs.replace(window, resolved=None if aim_anew else window.resolved) for window in artefact.schedule
     )
     if environment != test.environment:
-        # What only containers understand means nothing elsewhere.
-        test = msgspec.structs.replace(test, environment=environment, clock="node", base_image=None, subnet=None)
+        usual = {field.name: field.default for field in msgspec.structs.fields(Test) if field.name in _OF_ONE_PLACE}
+        test = msgspec.structs.replace(test, environment=environment, **usual)
     return with_schedule(test, schedule)
 
 

@@ -103,7 +103,7 @@ def test_a_script_is_aimed_anew_where_nothing_is_resolved(simulated):
     (found,) = recorded(events)
     assert found.asked == {"target": "leader"}
     assert found.resolved["nodes"] == list(row.nodes)
-    assert row.effect["leaders"][0] == row.nodes
+    assert list(row.effect["leaders"][0]) == list(row.nodes)
 
 
 def test_a_node_that_is_down_cannot_be_hit_again(simulated):
