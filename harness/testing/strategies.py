@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -49,25 +50,31 @@ def schedules(
     possible = [name for name, fault in FAULTS.items() if fault.capability in SimEnvironment.capabilities]
     if unknown := [name for name in faults if name not in possible]:
         raise ValueError(f"{', '.join(unknown)}: the simulator has {', '.join(possible)}")
-    windows = st.one_of([_windows(FAULTS[name], int(seconds * 1000)) for name in faults])
+    limit_ms = int(seconds * 1000)
+    whats = [what for name in faults for what in _whats(FAULTS[name])]
+    begins = st.integers(0, max(limit_ms - _LEAST_MS, 0))
+    lengths = st.integers(_LEAST_MS, max(limit_ms, _LEAST_MS))
+    # One choice for all that is asked for: hypothesis deletes up to five choices at once, and a window must be fewer.
+    windows = st.builds(window_ms, st.sampled_from(whats), begins, lengths)
     return st.lists(windows, max_size=most).map(one_at_a_time)
 
 
-def _windows(fault: Fault, limit_ms: int) -> st.SearchStrategy[FaultWindow]:
-    begins = st.integers(0, max(limit_ms - _LEAST_MS, 0))
-    lengths = st.integers(_LEAST_MS, max(limit_ms, _LEAST_MS))
-    words = {question: st.sampled_from(_words(fault, words)) for question, words in fault.choices.items()}
-    asked = {**words, DRAW: st.integers(0, _DRAWS - 1)}
-    return st.builds(window_ms, st.just(fault.name), begins, lengths, st.fixed_dictionaries(asked))
-
-
-def window_ms(fault: str, begin_ms: int, length_ms: int, asked: Mapping[str, object]) -> FaultWindow:
-    """A fault that begins so long after the run and is in force for so long; by this hypothesis shows a window."""
+def window_ms(what: tuple[str, Mapping[str, object]], begin_ms: int, length_ms: int) -> FaultWindow:
+    """A fault that begins so long after the run and is in force for so long."""
+    fault, asked = what
     return FaultWindow(fault, begin_ms * _MS_NS, (begin_ms + length_ms) * _MS_NS, asked)
 
 
+def _whats(fault: Fault) -> list[tuple[str, Mapping[str, object]]]:
+    """All that can be asked for of a fault in the simulator, in its own order: they shrink to the first."""
+    answers = [_words(fault, words) for words in fault.choices.values()]
+    return [
+        (fault.name, {**dict(zip(fault.choices, words, strict=True)), DRAW: draw})
+        for *words, draw in product(*answers, range(_DRAWS))
+    ]
+
+
 def _words(fault: Fault, words: Mapping[str, int]) -> Sequence[str]:
-    """The answers that the simulator can carry out, as the fault orders them: they shrink to the first."""
     return [word for word in words if fault.needs.get(word, fault.capability) in SimEnvironment.capabilities]
 
 
