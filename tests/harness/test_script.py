@@ -106,6 +106,14 @@ def test_a_script_is_aimed_anew_where_nothing_is_resolved(simulated):
     assert list(row.effect["leaders"][0]) == list(row.nodes)
 
 
+def test_what_chance_decides_can_be_fixed_whatever_came_before(simulated):
+    last = window("pause", 3, 4, target="one", draw=5)
+    before = [(), (window("kill", 1, 2),), (window("kill", 0.5, 1), window("partition", 1, 2, shape="one"))]
+    hit = [recorded(simulated(with_schedule(definition(), (*others, last)))[1])[-1] for others in before]
+    assert [one.fault for one in hit] == ["pause"] * 3
+    assert len({tuple(one.resolved["nodes"]) for one in hit}) == 1
+
+
 def test_a_node_that_is_down_cannot_be_hit_again(simulated):
     schedule = (window("kill", 1, 3, nodes=["n2"]), window("pause", 2, 2.5, nodes=["n2"]))
     results, events = simulated(with_schedule(definition(), schedule))
