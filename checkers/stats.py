@@ -122,26 +122,6 @@ def _all_healed(windows: Sequence[Window]) -> list[int]:
     return moments
 
 
-def fault_windows(events: Iterable[Event]) -> dict[str, list[Window]]:
-    """By kind of fault the windows that the nemesis' events tell of: from `start-KIND` to the next `stop-KIND`.
-
-    Both ends count from when the operation was complete; one that completed with an error changed nothing.
-    """
-    windows: dict[str, list[Window]] = {}
-    opened: dict[str, int] = {}
-    for event in completions(events):
-        verb, _, kind = event.f.partition("-")
-        if event.error is not UNSET or not kind:
-            continue
-        if verb == "start":
-            opened.setdefault(kind, event.time)
-        elif verb == "stop" and kind in opened:
-            windows.setdefault(kind, []).append((opened.pop(kind), event.time))
-    for kind, begin_ns in opened.items():
-        windows.setdefault(kind, []).append((begin_ns, None))
-    return windows
-
-
 def completions(events: Iterable[Event]) -> list[Event]:
     """The nemesis' completions: it does one thing at a time, so every other event of its own is one."""
     return [event for event in events if event.process == NEMESIS][1::2]

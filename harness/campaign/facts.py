@@ -15,7 +15,7 @@ import msgspec
 from checkers import formats
 from checkers.history import Event
 from checkers.result import Verdict
-from checkers.stats import Statistics, Window, completions, fault_windows, side_of, statistics
+from checkers.stats import Statistics, Window, completions, side_of, statistics
 from harness.campaign.row import Outcome
 from harness.campaign.signature import Signature, signature_of
 
@@ -41,7 +41,7 @@ class FaultWindow(msgspec.Struct, frozen=True):
 
 
 class SavedResults(msgspec.Struct, frozen=True):
-    """`results.json`. `faults` is a count by kind, as 0.1.0 wrote it at first, or a list of windows (`fault_rows`)."""
+    """`results.json`."""
 
     verdict: Verdict
     reason: str
@@ -70,20 +70,16 @@ class SavedResults(msgspec.Struct, frozen=True):
         return next((signature_of(name, check.reason, check.detail) for name, check in broken), None)
 
     @property
-    def fault_rows(self) -> list[FaultWindow] | None:
-        """The windows, None if `faults` does not list them. What another version has written otherwise is left out."""
-        if not isinstance(self.faults, list):
-            return None
-        rows = (converted(row, FaultWindow) for row in self.faults)
+    def fault_rows(self) -> list[FaultWindow]:
+        """The windows of faults. What another version has written otherwise is left out."""
+        listed = self.faults if isinstance(self.faults, list) else []
+        rows = (converted(row, FaultWindow) for row in listed)
         return [row for row in rows if row is not None]
 
     def attested(self) -> dict[str, int]:
         """How many windows of each kind of fault had an effect that something attests."""
-        rows = self.fault_rows
-        if rows is None:
-            return dict(converted(self.faults, dict[str, int]) or {})
-        counts = dict.fromkeys((row.fault for row in rows), 0)
-        for row in rows:
+        counts = dict.fromkeys((row.fault for row in self.fault_rows), 0)
+        for row in self.fault_rows:
             counts[row.fault] += bool(row.evidence)
         return counts
 
@@ -105,7 +101,7 @@ def read_facts(directory: Path) -> Facts | None:
     events = _events(directory / "history.jsonl")
     if events is None:
         return Facts(results=results, statistics=None)
-    windows, cuts = _windows(results, events), _cuts(events)
+    windows, cuts = _windows(results), _cuts(events)
     nodes = _node_count(directory)
     sides = [side_of(str(leader), drops, nodes) for drops, leaders in cuts for leader in leaders if nodes]
     return Facts(
@@ -155,12 +151,11 @@ def _events(path: Path) -> list[Event] | None:
         return None
 
 
-def _windows(results: SavedResults, events: Sequence[Event]) -> list[Window]:
-    rows = results.fault_rows
-    if rows is None:
-        return [window for windows in fault_windows(events).values() for window in windows]
+def _windows(results: SavedResults) -> list[Window]:
     return [
-        (int(row.begin * 1e9), None if row.end is None else int(row.end * 1e9)) for row in rows if row.begin is not None
+        (int(row.begin * 1e9), None if row.end is None else int(row.end * 1e9))
+        for row in results.fault_rows
+        if row.begin is not None
     ]
 
 

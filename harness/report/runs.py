@@ -72,7 +72,7 @@ def _faults(row: Row, results: SavedResults | None) -> list[str]:
     cuts = f"leaders cut off {row.minority_leader_cuts} times, others {row.majority_leader_cuts} times"
     changes = "not known" if row.leader_changes is None else str(row.leader_changes)
     lines = [f"faults         {counts}; {cuts}", f"elections won  {changes}"]
-    windows = (results.fault_rows if results is not None else None) or []
+    windows = results.fault_rows if results is not None else []
     lines += [_window(window) for window in windows[:_MOST_WINDOWS]]
     if len(windows) > _MOST_WINDOWS:
         lines.append(f"    and {len(windows) - _MOST_WINDOWS} more")

@@ -11,8 +11,8 @@ from harness.campaign.facts import read_facts
 from harness.recorder import Recorder
 
 CHECKS = {"linearizable": {"verdict": "valid", "reason": "it is", "detail": ""}}
-CUT_OFF = {"shape": "primaries", "drops": {"n1": ["n2", "n3"], "n2": ["n1"], "n3": ["n1"]}, "primaries": ["n1"]}
-ASIDE = {"shape": "one", "drops": {"n3": ["n1", "n2"], "n1": ["n3"], "n2": ["n3"]}, "primaries": ["n1"]}
+CUT_OFF = {"drops": {"n1": ["n2", "n3"], "n2": ["n1"], "n3": ["n1"]}}
+ASIDE = {"drops": {"n3": ["n1", "n2"], "n1": ["n3"], "n2": ["n3"]}}
 S = 1_000_000_000
 
 
@@ -23,10 +23,16 @@ def run(tmp_path):
     def run(faults, **results):
         recorder = Recorder(tmp_path / "history.jsonl")
         steps = [
-            (1, NEMESIS, "info", "start-partition", "primaries"),
-            (2, NEMESIS, "info", "start-partition", CUT_OFF),
+            (1, NEMESIS, "info", "start-partition", {"shape": "leader"}),
+            (2, NEMESIS, "info", "start-partition", cut(CUT_OFF, {"packets": 12})),
             (8, NEMESIS, "info", "stop-partition", None),
-            (9, NEMESIS, "info", "stop-partition", "healed"),
+            (9, NEMESIS, "info", "stop-partition", {"undone": True}),
+            (9, NEMESIS, "info", "start-partition", {"shape": "one"}),
+            (9, NEMESIS, "info", "start-partition", cut(ASIDE, {"packets": 3})),
+            (9, NEMESIS, "info", "stop-partition", None),
+            (9, NEMESIS, "info", "stop-partition", {"undone": True}),
+            (9, NEMESIS, "info", "start-partition", {"shape": "one"}),
+            (9, NEMESIS, "info", "start-partition", cut(ASIDE, None)),
             (10, 0, "invoke", "read", None),
             (11, 0, "ok", "read", None),
         ]
@@ -41,24 +47,21 @@ def run(tmp_path):
     return run
 
 
-def window(begin, end, resolved, evidence, fault="partition"):
-    return {"fault": fault, "asked": {"shape": "primaries"}, "resolved": resolved, "begin": begin, "end": end,
-            "evidence": evidence, "effect": "packets dropped"}  # fmt: skip
+def cut(resolved, evidence):
+    """What a partition's completion says in the history."""
+    return {"resolved": resolved, "leaders": ["n1"], "evidence": evidence}
 
 
-def test_faults_as_counts(run):
-    facts = read_facts(run({"partition": 1, "kill": 0}))
-    assert facts.results.attested() == {"partition": 1, "kill": 0}
-    assert (facts.minority_leader_cuts, facts.majority_leader_cuts) == (1, 0)
-    assert facts.statistics.recovery_s == 2
+def window(begin, end, evidence, fault="partition"):
+    return {"fault": fault, "asked": fault, "resolved": "n1", "begin": begin, "end": end, "evidence": evidence}
 
 
 def test_faults_as_windows_with_their_evidence(run):
     rows = [
-        window(2.0, 9.0, CUT_OFF, {"packets": 12}),
-        window(9.2, 9.4, ASIDE, {"packets": 3}),
-        window(9.5, 9.75, ASIDE, {}),
-        window(9.8, None, None, None, fault="kill"),
+        window(2.0, 9.0, {"packets": 12}),
+        window(9.2, 9.4, {"packets": 3}),
+        window(9.5, 9.75, None),
+        window(9.8, None, None, fault="kill"),
     ]
     facts = read_facts(run(rows))
     assert facts.results.attested() == {"partition": 2, "kill": 0}

@@ -15,7 +15,8 @@ from harness.campaign.expand import cells_of, jobs_of, seeds_of, shard_of
 from harness.campaign.load import load, parse_seeds
 from harness.campaign.plan import Plan
 from harness.environments.base import UsageError
-from harness.test import Test, node_names, parse_nemesis
+from harness.nemesis.specs import parse_nemesis
+from harness.test import Test, node_names
 
 
 def plan(**options):

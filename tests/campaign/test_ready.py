@@ -43,7 +43,7 @@ interval = 1
 rate = 100
 mutant = "Q1"
 [seeds]
-range = "1..2"
+range = "4..5"
 """
 """What `night.BROKEN` is, as a plan: it is seen under these seeds."""
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers.history import NEMESIS, Event
-from checkers.stats import fault_windows, percentile, side_of, statistics
+from checkers.stats import percentile, side_of, statistics
 
 S = 1_000_000_000
 
@@ -106,20 +106,6 @@ def test_what_was_never_healed_is_no_recovery():
 
 
 # -- faults
-
-
-def test_windows_are_from_the_completion_of_a_start_to_that_of_the_next_stop():
-    both = [
-        (0, NEMESIS, "info", "start-kill"),
-        (1, NEMESIS, "info", "start-kill"),
-        (2, NEMESIS, "info", "start-partition"),
-        (3, NEMESIS, "info", "start-partition", {"error": "it cuts nothing"}),
-        (4, NEMESIS, "info", "stop-kill"),
-        (5, NEMESIS, "info", "stop-kill"),
-        (6, NEMESIS, "info", "start-pause"),
-        (7, NEMESIS, "info", "start-pause"),
-    ]
-    assert fault_windows(events(*both)) == {"kill": [(1 * S, 5 * S)], "pause": [(7 * S, None)]}
 
 
 @pytest.mark.parametrize(

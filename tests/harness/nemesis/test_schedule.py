@@ -124,7 +124,7 @@ class Fate:
         self.breaks = breaks
         self.asked = []
 
-    async def begin(self, fault, asked):
+    async def begin(self, fault, asked, again=None):
         return self._take("begin", fault.name, asked)
 
     async def end(self, fault):
