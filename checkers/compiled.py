@@ -32,7 +32,11 @@ class Engine:
         """An array of these integers, its own."""
         return list(values)
 
-    def gather(self, values: Integers, places: Any) -> Integers:  # noqa: ANN401
+    def view(self, values: Any) -> Integers:  # noqa: ANN401  (an array of machine words)
+        """The same integers, to be read only."""
+        return values
+
+    def gather(self, values: Integers, places: Integers) -> Integers:
         """The values at these places."""
         return [values[place] for place in places]
 
@@ -71,19 +75,20 @@ def compiled() -> Engine | None:
     class Compiled(Engine):
         compiled = True
         most_open = 62  # operations are bits of a 64-bit word
-        search = _compile(kernel, numba.njit(cache=True))
+        search = _compile(kernel, numba.njit(cache=True, forceinline=True))
         register = _compile(register_kernel, numba.njit(cache=True))
 
         def filled(self, size: int, value: int) -> Integers:
-            made = np.empty(size, dtype=np.int64)
-            made.fill(value)
-            return made
+            return np.full(size, value, dtype=np.int64) if value else np.zeros(size, dtype=np.int64)
 
         def array(self, values: Any) -> Integers:  # noqa: ANN401
             return np.array(values, dtype=np.int64)
 
-        def gather(self, values: Integers, places: Any) -> Integers:  # noqa: ANN401
-            return values[np.asarray(places)]
+        def view(self, values: Any) -> Integers:  # noqa: ANN401
+            return np.frombuffer(values, dtype=np.int64) if len(values) else np.empty(0, dtype=np.int64)
+
+        def gather(self, values: Integers, places: Integers) -> Integers:
+            return np.array(values, dtype=np.int64)[places]
 
         def listed(self, values: Integers) -> list[int]:
             found: list[int] = values.tolist()

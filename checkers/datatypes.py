@@ -5,25 +5,40 @@ agree with, so each step says what it would have done. An initial value of None 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from operator import attrgetter
 
 from checkers.history import Operation
-from checkers.models import ILLEGAL, Illegal, Model, ModelError, State
+from checkers.models import ILLEGAL, Illegal, Model, ModelError, State, Transition
 
 
 def kv(initial: State = None) -> Model:
     """Keys with text: `get`, `put`, `append`; each key starts as "", and is a copy of its own."""
-    names = frozenset({"get", "put", "append"})
     start = "" if initial is None else initial
-    return Model("kv", start, _kv_step, names, frozenset({"get"}), frozenset({"put"}), hindsight=_unseen_as_one)
+    return Model(
+        "kv",
+        start,
+        _kv_step,
+        frozenset({"get", "put", "append"}),
+        frozenset({"get"}),
+        frozenset({"put"}),
+        hindsight=_unseen_as_one,
+        transitions=_seen_texts if isinstance(start, str) else None,
+    )
 
 
 def kv_unsplit(initial: State = None) -> Model:
     """The same with all keys in one state, for those who want to see what the split by key saves."""
-    names = frozenset({"get", "put", "append"})
     return Model(
-        "kv-unsplit", frozenset(), _kv_unsplit_step, names, frozenset({"get"}), per_key=False, hindsight=_unseen_by_key
+        "kv-unsplit",
+        frozenset(),
+        _kv_unsplit_step,
+        frozenset({"get", "put", "append"}),
+        frozenset({"get"}),
+        per_key=False,
+        hindsight=_unseen_by_key,
+        part=attrgetter("key"),
     )
 
 
@@ -40,6 +55,33 @@ def _unseen_as_one(operations: Iterable[Operation]) -> Callable[[State], State]:
         return text if place < len(got) and got[place].startswith(text) else UNSEEN
 
     return merged
+
+
+def _seen_texts(kinds: Sequence[Operation]) -> list[Transition] | None:
+    """The transitions that lead to a text that was got, found backwards from those; all others lead to UNSEEN."""
+    gets = [(number, one.result) for number, one in enumerate(kinds) if one.f == "get" and one.status == "ok"]
+    puts = [(number, one.value) for number, one in enumerate(kinds) if one.f == "put"]
+    if not all(isinstance(text, str) for _, text in (*gets, *puts)):
+        return None
+    appends: dict[str, list[int]] = {}
+    for number, one in enumerate(kinds):
+        if one.f == "append":
+            appends.setdefault(str(one.value), []).append(number)
+    seen = dict.fromkeys(text for _, text in gets)
+    found: list[Transition] = [(number, None, UNSEEN) for numbers in appends.values() for number in numbers]
+    found += [(number, None, ILLEGAL) for number, _ in gets]
+    found += [(number, text, text) for number, text in gets]
+    sizes, waiting = {len(text) for text in appends}, list(seen)
+    while waiting:
+        text = waiting.pop()
+        for size in sizes:
+            before, end = text[: len(text) - size], text[len(text) - size :]
+            if size <= len(text) and end in appends:
+                found += [(number, before, text) for number in appends[end]]
+                if before not in seen:
+                    seen[before] = None
+                    waiting.append(before)
+    return found + [(number, None, text if text in seen else UNSEEN) for number, text in puts]
 
 
 def _unseen_by_key(operations: Iterable[Operation]) -> Callable[[State], State]:

@@ -1,188 +1,256 @@
-"""Which engine decides a history, and what it says, in one form for all of them.
+"""Which engine decides a history, and why that one.
 
-Lives here: the choice, and the adapters. `walk` tries the one obvious order; `register` is the near-linear decision;
-`search` the frontier search, plain or compiled; `reference` the readable search. None of them is believed on its
-word: see `checkers.linearizable`.
+Lives here: the choice, and the adapters. `walk` tries the one obvious order; `versions` is what version numbers say,
+`register` the near-linear decision, `search` the frontier search, plain or compiled, `reference` the readable search.
+None of them is believed on its word: see `checkers.linearizable`.
 """
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
-from operator import attrgetter
 
-from checkers import frontier, unique_register, version_order, wing_gong
+from checkers import unique_register, version_order, wing_gong
 from checkers.budget import Budget, Meter
 from checkers.compiled import Engine, compiled, interpreted
-from checkers.history import History, Operation
+from checkers.decision import Answer, Decision
+from checkers.frontier import Frontier
+from checkers.history import EVERY_KEY, History, Operation
 from checkers.models import Illegal, Model, ModelError, State
 from checkers.replay import replay
 from checkers.state_graph import StateGraph
-from checkers.wing_gong import Answer
 
 ENGINES = ("auto", "reference", "search", "register")
 REPAYS_LOADING = 20_000  # operations, above which the compiled loops are worth loading
 STEPS_INTERPRETED = 100_000  # about a second; past it the compiled loops are worth loading
 KINDS_KEPT = 10_000
-_return_rank = attrgetter("return_rank")
+NOT_APPLICABLE = (
+    "the register engine does not apply: it takes registers where every value seen was written once "
+    "and every failed cas says what it saw; use --engine auto"
+)
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What an engine says. `order` is the linearization found; `core` are operations that contradict each other.
+def judge(
+    history: History, model: Model, engine: str, meter: Meter, load: bool = False
+) -> Iterator[tuple[int, Decision]]:
+    """What an engine says of each key, the smallest first, by the key's number; all as one is EVERY_KEY.
 
-    `blocked` is an operation up to whose return the history is refuted; `states` were possible then, if `exact` no
-    others were.
-    `progress` says how far an exhausted search got.
+    Operations are named by their places in the history. `load` is whether the compiled loops may be loaded.
     """
-
-    answer: Answer
-    engine: str
-    order: Sequence[Operation] = ()
-    core: Sequence[Operation] = ()
-    sentence: str = ""
-    blocked: Operation | None = None
-    states: tuple[State, ...] = ()
-    exact: bool = False
-    progress: str = ""
+    if not history.columns.events:
+        yield EVERY_KEY, Decision(Answer.LINEARIZED, "walk", "there is nothing to order")
+        return
+    key = history.columns.key
+    keys = range(len(history.columns.keys)) if model.per_key else ()
+    if len(keys) < 2:
+        yield EVERY_KEY, decide(history, model, engine, meter, load)
+        return
+    chosen = _Choice(history, model, engine, meter, load)
+    for number in sorted(keys, key=key.count):
+        yield number, chosen.decide(number)
 
 
 def decide(history: History, model: Model, engine: str, meter: Meter, load: bool = False) -> Decision:
-    """What the engine says of the history; `load` is whether the compiled loops may be loaded."""
-    if engine == "search":
-        return _search(history, model, meter, load)
-    operations = relevant(history, model)
-    if engine == "reference":
-        return _reference(operations, model, meter)
-    if engine == "auto":
-        decision = _walk(operations, model)
-        if decision is not None:
-            return decision
-        if model.versioned:
-            decision = _versions(operations, model)
-            if decision is not None:
-                return decision
-    if engine == "register" or (model.single_value and _mostly_unique(operations)):
-        decision = _register(operations, model, _loops(load or len(operations) >= REPAYS_LOADING))
-        if decision is not None:
-            return decision
-        if engine == "register":
-            raise ModelError(
-                "the register engine does not apply: it takes registers where every value seen was written once "
-                "and every failed cas says what it saw; use --engine auto"
-            )
-    return _search(history, model, meter, load)
+    """What the engine says of the whole history, taken as one."""
+    return _Choice(history, model, engine, meter, load).decide(EVERY_KEY)
 
 
-def relevant(history: History, model: Model) -> Sequence[Operation]:
-    """The operations that can matter to the verdict: asked once for each kind."""
-    columns = history.columns
-    wanted = [model.relevant(operation) for operation in columns.kinds.values()]
-    if all(wanted):
-        return history.operations
-    return [operation for operation, kind in zip(history.operations, columns.kind, strict=True) if wanted[kind]]
+class _Choice:
+    """The engines at work on one history."""
 
+    def __init__(self, history: History, model: Model, engine: str, meter: Meter, load: bool) -> None:
+        self.history = history
+        self.model = model
+        self.engine = engine
+        self.meter = meter
+        self.loops = _loops(load or len(history) >= REPAYS_LOADING)
+        self.frontiers: dict[bool, Frontier] = {}
+        self.walk: _Walk | None = None
 
-def _walk(operations: Sequence[Operation], model: Model) -> Decision | None:
-    """Tries the order of the returns, which always respects real time; decides also the no of a sequential history."""
-    order = sorted((one for one in operations if one.returned), key=_return_rank)
-    state: State = model.initial
-    for operation in order:
-        after = model.step(state, operation)
-        if isinstance(after, Illegal):
-            if len(order) < len(operations) or not _sequential(operations):
-                return None
-            return Decision(Answer.REFUTED, "walk", blocked=operation, states=(state,), exact=True)
-        state = after
-    return Decision(Answer.LINEARIZED, "walk", order=order)
+    def decide(self, key: int) -> Decision:
+        """What the engine asked for says of one key."""
+        if self.engine == "auto":
+            return self._automatic(key)
+        if self.engine == "search":
+            return self._search(key, "it was asked for")
+        engine, applies = self._reference, True
+        if self.engine == "register":
+            engine, applies = self._register, self.model.single_value
+        decision = self._on_relevant(key, engine) if applies else None
+        if decision is None:
+            raise ModelError(NOT_APPLICABLE)
+        return replace(decision, why="it was asked for")
 
+    def _automatic(self, key: int) -> Decision:
+        """What the first engine says that settles it, the cheapest asked first."""
+        decision = None
+        if not (self.loops.compiled and _may_share_graph(self.model)):  # else the table is there, and the search as fast
+            self.walk = self.walk or _Walk(self.history, self.model, key != EVERY_KEY)
+            decision = self.walk.decision(key)
+        why = "the search takes any model"
+        if decision is None and self.model.versioned:
+            why = "the versions in the replies leave the order open"
+            decision = self._on_relevant(key, self._versions)
+        if decision is None and self.model.single_value:
+            why = "values were written more than once"
+            if _mostly_unique(self.history):
+                why = "a value that was seen has two possible writers, or a failed cas does not say what it saw"
+                decision = self._on_relevant(key, self._register)
+        return decision or self._search(key, why)
 
-def _sequential(operations: Sequence[Operation]) -> bool:
-    """Whether each operation returned before the next was called."""
-    return all(first.return_rank < second.call_rank for first, second in pairwise(operations))
-
-
-def _versions(operations: Sequence[Operation], model: Model) -> Decision | None:
-    """What the versions in the replies say, or None where they leave it open."""
-    pair = version_order.contradiction(operations)
-    if pair is not None:
-        blocked = max(pair, key=_return_rank)
-        other = next(one for one in pair if one is not blocked)
-        sentence = f"its version contradicts that of {other}"
-        return Decision(Answer.REFUTED, "versions", core=pair, sentence=sentence, blocked=blocked)
-    order = version_order.sorted_by_version(operations)
-    if order is None or replay(order, operations, model) is not None:
-        return None
-    return Decision(Answer.LINEARIZED, "versions", order=order)
-
-
-def _reference(operations: Sequence[Operation], model: Model, meter: Meter) -> Decision:
-    before = meter.steps
-    found = wing_gong.search(operations, model, meter)
-    order = [operations[place] for place in found.order]
-    return Decision(found.answer, "reference", order=order, progress=f"{meter.steps - before} steps")
-
-
-def _register(operations: Sequence[Operation], model: Model, loops: Engine) -> Decision | None:
-    """What the register engine says, or None if it does not apply."""
-    if not model.single_value:
-        return None
-    columns = unique_register.columns_of(operations, model.initial, loops)
-    if columns is None:
-        return None
-    if isinstance(columns, Operation):
-        sentence = "a failed cas saw the very value that it compared with"
-        return Decision(Answer.REFUTED, "register", core=[columns], sentence=sentence, blocked=columns)
-    answer = unique_register.decide(columns[0], loops)
-    if not answer.applies:
-        return None
-    places = columns[1]
-    if answer.witness is not None:
-        order = [operations[places[row]] for row in loops.listed(answer.witness[: answer.count])]
-        return Decision(Answer.LINEARIZED, "register", order=order)
-    core = [operations[places[row]] for row in answer.core]
-    blocked = max((one for one in core if one.returned), key=lambda one: one.return_rank)
-    return Decision(Answer.REFUTED, "register", core=core, sentence=answer.sentence, blocked=blocked)
-
-
-def _search(history: History, model: Model, meter: Meter, load: bool) -> Decision:
-    """What the frontier search says: interpreted for little work, else compiled if that can be had."""
-    loops = _loops(load or len(history) >= REPAYS_LOADING)
-    if not loops.compiled:
-        patience = Meter(
-            Budget(seconds=meter.seconds_left, steps=STEPS_INTERPRETED, bytes=meter.budget.bytes), meter.clock
-        )
-        found = _frontier(history, model, loops, patience)
-        meter.spend(patience.steps)
-        if found.answer is not Answer.EXHAUSTED or not meter.read_clock():
+    def _on_relevant(
+        self, key: int, engine: Callable[[Sequence[Operation]], Decision | None]
+    ) -> Decision | None:
+        """What an engine says that takes only the operations that matter."""
+        places = relevant(self.history, self.model, key)
+        operations = self.history.operations
+        found = engine([operations[place] for place in places])
+        if found is None or len(places) == len(operations):
             return found
-    return _frontier(history, model, _loops(load=True), meter)
+        return replace(
+            found,
+            order=[places[place] for place in found.order],
+            core=[places[place] for place in found.core],
+            blocked=places[found.blocked] if found.blocked >= 0 else -1,
+        )
+
+    def _reference(self, operations: Sequence[Operation]) -> Decision:
+        return wing_gong.search(operations, self.model, self.meter)
+
+    def _versions(self, operations: Sequence[Operation]) -> Decision | None:
+        """What the versions in the replies say, or None where they leave it open."""
+        place_of = {one.call_rank: place for place, one in enumerate(operations)}
+        why = "each reply says how many updates there were"
+        pair = version_order.contradiction(operations)
+        if pair is not None:
+            other, blocked = sorted(pair, key=lambda one: one.return_rank)
+            core = [place_of[other.call_rank], place_of[blocked.call_rank]]
+            sentence = f"its version contradicts that of {other}"
+            return Decision(Answer.REFUTED, "versions", why, core=core, sentence=sentence, blocked=core[1])
+        order = version_order.sorted_by_version(operations)
+        if order is None or replay(order, operations, self.model) is not None:
+            return None
+        return Decision(Answer.LINEARIZED, "versions", why, order=[place_of[one.call_rank] for one in order])
+
+    def _register(self, operations: Sequence[Operation]) -> Decision | None:
+        """What the register engine says, or None if it does not apply."""
+        why = "every value that was seen was written once"
+        columns = unique_register.columns_of(operations, self.model.initial, self.loops)
+        if columns is None:
+            return None
+        if isinstance(columns, int):
+            sentence = "a failed cas saw the very value that it compared with"
+            return Decision(Answer.REFUTED, "register", why, core=[columns], sentence=sentence, blocked=columns)
+        answer = unique_register.decide(columns[0], self.loops)
+        if not answer.applies:
+            return None
+        places = columns[1]
+        if answer.witness is not None:
+            order = [places[row] for row in self.loops.listed(answer.witness[: answer.count])]
+            return Decision(Answer.LINEARIZED, "register", why, order=order)
+        core = [places[row] for row in answer.core]
+        returned = [place for place in core if operations[place].returned]
+        blocked = max(returned, key=lambda place: operations[place].return_rank)
+        return Decision(Answer.REFUTED, "register", why, core=core, sentence=answer.sentence, blocked=blocked)
+
+    def _search(self, key: int, why: str) -> Decision:
+        """What the frontier search says: interpreted for little work, else compiled if that can be had."""
+        loops, meter = self.loops, self.meter
+        if not loops.compiled:
+            limits = Budget(seconds=meter.seconds_left, steps=STEPS_INTERPRETED, bytes=meter.budget.bytes)
+            patience = Meter(limits, meter.clock)
+            found = self._frontier(key, loops, patience, why)
+            meter.spend(patience.steps)
+            if found.answer is not Answer.EXHAUSTED or not meter.read_clock():
+                return found
+            loops = _loops(load=True)
+        return self._frontier(key, loops, meter, why)
+
+    def _frontier(self, key: int, loops: Engine, meter: Meter, why: str) -> Decision:
+        frontier = self.frontiers.get(loops.compiled)
+        if frontier is None:
+            frontier = Frontier(self.history.columns, _graph(self.history, self.model, loops), loops, why)
+            self.frontiers[loops.compiled] = frontier
+        found = frontier.decide(key, meter)
+        return self._frontier(key, interpreted(), meter, why) if found is None else found
 
 
-def _frontier(history: History, model: Model, loops: Engine, meter: Meter) -> Decision:
-    operations, columns = history.operations, history.columns
-    graph = _graph(model, loops) if model.hindsight is None else StateGraph(model, loops.filled, operations)
-    if len(columns.kinds) + len(graph.kinds) > KINDS_KEPT:
-        graph = StateGraph(model, loops.filled, operations)
-    found = frontier.decide(columns, graph.kinds_of(columns.kinds), graph, loops, meter)
-    if found is None:  # too many open at once for the compiled loops
-        return _frontier(history, model, interpreted(), meter)
-    return Decision(
-        found.answer,
-        "compiled search" if loops.compiled else "search",
-        order=[operations[place] for place in found.order or ()],
-        blocked=operations[found.blocked] if found.blocked >= 0 else None,
-        states=found.states,
-        exact=found.exact,
-        progress=f"{found.reached[0]} of {found.reached[1]} events, up to {found.widest} configurations",
-    )
+def relevant(history: History, model: Model, key: int) -> Sequence[int]:
+    """The places of the operations on a key that can matter to the verdict; each kind is asked once."""
+    columns = history.columns
+    wanted = [model.relevant(operation) for operation in columns.kinds]
+    places = history.places_of(key)
+    return places if all(wanted) else [place for place in places if wanted[columns.kind[place]]]
+
+
+class _Walk:
+    """The order of the returns, tried on every key: it respects real time, so if it is legal it is a linearization."""
+
+    def __init__(self, history: History, model: Model, split: bool) -> None:
+        self.history = history
+        self.model = model
+        self.orders: dict[int, list[int]] = {}
+        self.states: dict[int, State] = {}
+        self.stuck: dict[int, int] = {}
+        operations, key_of, step, observes = history.operations, history.columns.key, model.step, model.observes
+        for code in history.columns.events:
+            key = key_of[~code] if split and code < 0 else EVERY_KEY
+            if code >= 0 or key in self.stuck or not observes(operations[~code]):
+                continue
+            state = step(self.states.get(key, model.initial), operations[~code])
+            if isinstance(state, Illegal):
+                self.stuck[key] = ~code
+                if len(self.stuck) == (len(history.columns.keys) if split else 1):
+                    break
+            else:
+                self.states[key] = state
+                self.orders.setdefault(key, []).append(~code)
+
+    def decision(self, key: int) -> Decision | None:
+        """What it settles of a key: yes, or the no of operations that do not overlap; else None."""
+        if key not in self.stuck:
+            why = "the order of the returns is a linearization"
+            return Decision(Answer.LINEARIZED, "walk", why, order=self.orders.get(key, ()))
+        if not self._sequential(key):
+            return None
+        why = "no two operations overlap, so there is one order only"
+        state = self.states.get(key, self.model.initial)
+        return Decision(Answer.REFUTED, "walk", why, blocked=self.stuck[key], states=(state,), exact=True)
+
+    def _sequential(self, key: int) -> bool:
+        """Whether each operation called before the first illegal one returned had returned before the next was called."""
+        operations, end = self.history.operations, self.history.operations[self.stuck[key]].return_rank
+        mine = (one for one, other in zip(operations, self.history.columns.key, strict=True) if key in (other, EVERY_KEY))
+        begun = (one for one in mine if one.call_rank < end and self.model.relevant(one))
+        return all(first.return_rank < second.call_rank for first, second in pairwise(begun))
+
+
+def _mostly_unique(history: History) -> bool:
+    """Whether it looks as if written values are different: asked of a sample, so that it costs nothing."""
+    if 2 * len(history.columns.kinds) < len(history):
+        return False
+    written = [(operation.key, operation.value) for operation in history.operations[:64] if operation.f != "read"]
+    return len(set(written)) * 4 >= len(written) * 3
+
+
+def _graph(history: History, model: Model, loops: Engine) -> StateGraph:
+    """The graph that a search of this history fills; histories of one model share it where they can."""
+    shared = _shared_graph(model, loops) if _may_share_graph(model) else None
+    if shared is None or len(history.columns.kinds) + len(shared.kinds) > KINDS_KEPT:
+        return StateGraph(model, loops, history)
+    return shared
+
+
+def _may_share_graph(model: Model) -> bool:
+    """Whether what one history shows of the states holds for all."""
+    return model.hindsight is None and model.transitions is None
 
 
 @lru_cache(maxsize=16)
-def _graph(model: Model, loops: Engine) -> StateGraph:
-    """The states of a model explored so far: histories of one model share them."""
-    return StateGraph(model, loops.filled)
+def _shared_graph(model: Model, loops: Engine) -> StateGraph:
+    """The states of a model explored so far."""
+    return StateGraph(model, loops)
 
 
 def _loops(load: bool) -> Engine:
@@ -190,9 +258,3 @@ def _loops(load: bool) -> Engine:
     if load or "numba" in sys.modules:
         return compiled() or interpreted()
     return interpreted()
-
-
-def _mostly_unique(operations: Sequence[Operation]) -> bool:
-    """Whether it looks as if written values are different: asked of a sample, so that it costs nothing."""
-    written = [operation.value for operation in operations[:64] if operation.f != "read"]
-    return len(set(written)) * 4 >= len(written) * 3

@@ -9,68 +9,70 @@ it; it counts only once the reference search has refuted it.
 from collections.abc import Callable, Sequence
 
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from checkers.budget import Budget, Meter
-from checkers.engines import Decision, decide
-from checkers.history import NEVER, History, Key, Operation
+from checkers.decision import Answer, Decision
+from checkers.engines import decide
+from checkers.history import History, Key, Operation
 from checkers.models import Model, State, cas_argument
 from checkers.result import Violation
-from checkers.wing_gong import Answer, search
+from checkers.wing_gong import search
 
-Operations = Sequence[Operation]
-Refuted = Callable[[Operations], bool]
+Places = Sequence[int]
+Refuted = Callable[[History], bool]
 PREFIX_SEARCHED = 20_000  # operations, above which the failing prefix shown need not be the shortest
 STEPS_TO_MINIMISE = 300_000
 STEPS_TO_CONFIRM = 5_000_000
 
 
-def explain(operations: Operations, key: Key, model: Model, decision: Decision, meter: Meter) -> Violation | None:
-    """The violation in refuted operations; None if the reference search did not confirm it within the budget."""
+def explain(history: History, key: Key, model: Model, decision: Decision, meter: Meter) -> Violation | None:
+    """The violation in a refuted history; None if the reference search did not confirm it within the budget.
+
+    The history holds only operations that matter to the model.
+    """
     effort = Meter(Budget(seconds=meter.seconds_left, steps=STEPS_TO_MINIMISE), meter.clock)
-
-    def refuted(part: Operations) -> bool:
-        return decide(History(part, "part"), model, "auto", effort).answer is Answer.REFUTED
-
-    blocked = decision.blocked or max((one for one in operations if one.returned), key=lambda one: one.return_rank)
+    refuted = _refuted_by(model, effort)
+    operations, blocked = history.operations, decision.blocked
+    if blocked < 0:
+        returned = [place for place, one in enumerate(operations) if one.returned]
+        blocked = max(returned, key=lambda place: operations[place].return_rank)
     told = decision.engine == "versions"  # the two operations say it all
     if len(operations) <= PREFIX_SEARCHED and not told:
-        blocked = _first_refuted(operations, blocked, refuted)
-    shown = prefix(operations, blocked)
-    window, judge = _window(shown, model, decision, effort, refuted)
+        blocked = _first_refuted(history, blocked, refuted)
+    shown = history.prefix(blocked)
+    window, judge = _window(history, shown, model, decision, effort)
     confirmed = search(window, judge, Meter(Budget(seconds=meter.seconds_left, steps=STEPS_TO_CONFIRM), meter.clock))
     if confirmed.answer is not Answer.REFUTED:
         return None
     states, exact = ((), False) if told else _states(shown, model, decision, blocked, effort)
     return Violation(
         key=key,
-        blocked=blocked,
+        blocked=operations[blocked],
         states=states,
         exact=exact,
         prefix=tuple(shown),
         window=tuple(window),
         judge=judge,
-        sentence=_sentence(blocked, states, exact, decision),
+        sentence=_sentence(operations[blocked], states, exact, decision),
     )
 
 
-def prefix(operations: Operations, last: Operation) -> list[Operation]:
-    """The operations called before `last` returned; those still open then may or may not take place."""
-    cut = last.return_rank
-    return [
-        operation if operation.return_rank <= cut else replace(operation, return_rank=NEVER, return_time=None)
-        for operation in operations
-        if operation.call_rank < cut
-    ]
+def _refuted_by(model: Model, effort: Meter) -> Refuted:
+    """Asks the engines whether a history has no linearization; false also if the effort does not last."""
+
+    def refuted(part: History) -> bool:
+        return decide(part, model, "auto", effort).answer is Answer.REFUTED
+
+    return refuted
 
 
-def _first_refuted(operations: Operations, refuted_at: Operation, refuted: Refuted) -> Operation:
+def _first_refuted(history: History, refuted_at: int, refuted: Refuted) -> int:
     """The first operation up to whose return the history is refuted. O(log n) decisions."""
-    returned = sorted((operation for operation in operations if operation.returned), key=lambda one: one.return_rank)
-    low, high = 0, next(place for place, one in enumerate(returned) if one.call_rank == refuted_at.call_rank)
+    returned = [~code for code in history.columns.events if code < 0]
+    low, high = 0, returned.index(refuted_at)
     while low < high:
         middle = (low + high) // 2
-        if refuted(prefix(operations, returned[middle])):
+        if refuted(history.prefix(returned[middle])):
             high = middle
         else:
             low = middle + 1
@@ -78,43 +80,42 @@ def _first_refuted(operations: Operations, refuted_at: Operation, refuted: Refut
 
 
 def _window(
-    shown: Operations, model: Model, decision: Decision, effort: Meter, refuted: Refuted
-) -> tuple[list[Operation], Model]:
+    history: History, shown: History, model: Model, decision: Decision, effort: Meter
+) -> tuple[Sequence[Operation], Model]:
     """The smallest part found of the refuted operations that is refuted by itself, and the model that refutes it."""
     gapped = model.gapped
     if gapped is not None:
         if decision.core:
-            return sorted(decision.core, key=lambda one: one.call_rank), gapped
-        part = [operation for operation in shown if gapped.relevant(operation)]
-
-        def refuted_with_gaps(rest: Operations) -> bool:
-            return decide(History(rest, "part"), gapped, "auto", effort).answer is Answer.REFUTED
-
+            return history.part(sorted(decision.core)).operations, gapped
+        part = shown.part([place for place, one in enumerate(shown) if gapped.relevant(one)])
+        refuted_with_gaps = _refuted_by(gapped, effort)
         if refuted_with_gaps(part):
-            return minimise([[operation] for operation in part], refuted_with_gaps), gapped
-    part = list(decision.core or shown)
+            return minimise(part, [[place] for place in range(len(part))], refuted_with_gaps).operations, gapped
+    refuted = _refuted_by(model, effort)
+    part = history.part(sorted(decision.core)) if decision.core and model.single_value else shown
     if model.single_value:
-        telling = [one for one in part if one.status != "fail" or one.actual is not UNSET]
-        if len(telling) == len(part) or refuted(telling):  # a cas that saw only "not old" ties all values together
-            part = minimise(_by_value(telling), refuted)
-    observers = [[one] for one in part if one.f in model.reads or one.status == "fail"]
-    updates = [one for one in part if not (one.f in model.reads or one.status == "fail")]
-    return minimise(observers, refuted, updates), model
+        telling = [place for place, one in enumerate(part) if one.status != "fail" or one.actual is not UNSET]
+        without_blind = part.part(telling)
+        if len(telling) == len(part) or refuted(without_blind):  # a cas that saw only "not old" ties all values
+            part = minimise(without_blind, _by_value(without_blind), refuted)
+    observers = [place for place, one in enumerate(part) if one.f in model.reads or one.status == "fail"]
+    updates = sorted(set(range(len(part))) - set(observers))
+    return minimise(part, [[place] for place in observers], refuted, updates).operations, model
 
 
-def _by_value(operations: Operations) -> list[list[Operation]]:
-    """The operations by the values that they touch, values that a cas connects together."""
+def _by_value(history: History) -> list[Places]:
+    """The places of operations by the values that they touch, values that a cas connects together."""
     group_of: dict[State, list[State]] = {}
-    for operation in operations:
+    for operation in history:
         merged: list[State] = []
         for value in _touched(operation):
             known = group_of.get(value, [value])
             merged.extend(one for one in known if one not in merged)
         for value in merged:
             group_of[value] = merged
-    groups: dict[int, list[Operation]] = {}
-    for operation in operations:
-        groups.setdefault(id(group_of[_touched(operation)[0]]), []).append(operation)
+    groups: dict[int, list[int]] = {}
+    for place, operation in enumerate(history):
+        groups.setdefault(id(group_of[_touched(operation)[0]]), []).append(place)
     return list(groups.values())
 
 
@@ -127,8 +128,10 @@ def _touched(operation: Operation) -> tuple[State, ...]:
     return cas_argument(operation) if operation.f == "cas" else (operation.value,)
 
 
-def minimise(groups: list[list[Operation]], refuted: Refuted, kept: Operations = ()) -> list[Operation]:
+def minimise(history: History, groups: Sequence[Places], refuted: Refuted, kept: Places = ()) -> History:
     """The kept and those of as few groups as deleting halves, quarters, ... leaves refuted. About k log n tests."""
+    groups = list(groups)
+    smallest = history
     size = 2 * len(groups)
     while size > 1:
         size = (size + 1) // 2
@@ -136,22 +139,18 @@ def minimise(groups: list[list[Operation]], refuted: Refuted, kept: Operations =
         while start > 0:
             start = max(0, start - size)
             rest = groups[:start] + groups[start + size :]
-            if refuted(_flat([*rest, kept])):
-                groups = rest
-    return _flat([*groups, kept])
-
-
-def _flat(groups: Sequence[Operations]) -> list[Operation]:
-    operations = [operation for group in groups for operation in group]
-    return sorted(operations, key=lambda operation: operation.call_rank)
+            part = history.part(sorted(place for group in (*rest, kept) for place in group))
+            if refuted(part):
+                groups, smallest = rest, part
+    return smallest
 
 
 def _states(
-    shown: Operations, model: Model, decision: Decision, blocked: Operation, effort: Meter
+    shown: History, model: Model, decision: Decision, blocked: int, effort: Meter
 ) -> tuple[tuple[State, ...], bool]:
     """The states possible when the blocked operation returned, and whether they are all and no others."""
-    if not (decision.exact and decision.blocked is blocked):
-        decision = decide(History(shown, "prefix"), model, "search", effort)
+    if not (decision.exact and decision.blocked == blocked):
+        decision = decide(shown, model, "search", effort)
     if decision.answer is not Answer.REFUTED:
         return (), False
     return decision.states, decision.exact

@@ -11,11 +11,11 @@ from typing import Literal
 from msgspec.structs import replace
 
 from checkers.budget import Budget, Meter
+from checkers.decision import Answer
 from checkers.engines import decide
 from checkers.history import NEVER, History, Operation
 from checkers.models import Model
 from checkers.result import Result
-from checkers.wing_gong import Answer
 
 Fate = Literal["must", "may", "cannot"]
 STEPS_EACH = 100_000

@@ -10,9 +10,10 @@ invocations are ranked before completions, and from there on only the ranks, whi
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from bisect import bisect_left
 from itertools import count
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -21,8 +22,11 @@ NEMESIS = "nemesis"
 NEVER = 1 << 62
 """The return rank of an operation that was never seen to return: later than every rank."""
 
+EVERY_KEY = -1
+
 Key = str | int | None
 Process = int | str
+_call_rank = attrgetter("call_rank")
 EventType = Literal["invoke", "ok", "fail", "info"]
 Status = Literal["ok", "fail", "info"]
 
@@ -88,14 +92,10 @@ class History:
     Build it with `History.of_events` or `History.of_operations`; both raise HistoryError. Nemesis events are dropped.
     """
 
-    def __init__(self, operations: Sequence[Operation], source: str) -> None:
+    def __init__(self, operations: Sequence[Operation], source: str, columns: "Columns | None" = None) -> None:
         self.operations = operations
         self.source = source
-
-    @cached_property
-    def columns(self) -> "Columns":
-        """The history as integers, for the engines. O(n log n) once."""
-        return Columns.of(self.operations)
+        self.columns = Columns.of(operations, _events_by_rank(operations)) if columns is None else columns
 
     @classmethod
     def of_events(cls, events: Iterable[Event], source: str = "history") -> "History":
@@ -105,12 +105,17 @@ class History:
     @classmethod
     def of_numbered_events(cls, events: Iterable[tuple[int, Event]], source: str) -> "History":
         """The same from (line, event) pairs, as a reader of a format has them. O(n log n)."""
-        return cls(_rank(list(_pair(events, source))), source)
+        return cls._of_unranked(list(_pair(events, source)), source)
 
     @classmethod
     def of_operations(cls, operations: Iterable[Operation], source: str = "history") -> "History":
         """The history of operations with call and return times; ranks that they carry are ignored. O(n log n)."""
-        return cls(_rank([_checked(operation, source, number) for number, operation in enumerate(operations)]), source)
+        return cls._of_unranked([_checked(one, source, number) for number, one in enumerate(operations)], source)
+
+    @classmethod
+    def _of_unranked(cls, operations: list[Operation], source: str) -> "History":
+        ranked, events = _rank(operations)
+        return cls(ranked, source, Columns.of(ranked, events))
 
     def __len__(self) -> int:
         return len(self.operations)
@@ -118,14 +123,25 @@ class History:
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations)
 
-    def by_key(self) -> dict[Key, "History"]:
-        """One sub-history a key, in order of first use."""
-        keys: dict[Key, list[Operation]] = {}
-        for operation in self.operations:
-            keys.setdefault(operation.key, []).append(operation)
-        if len(keys) == 1:
-            return dict.fromkeys(keys, self)
-        return {key: History(operations, self.source) for key, operations in keys.items()}
+    def part(self, places: Sequence[int]) -> "History":
+        """The history of only the operations at these places, which ascend."""
+        return History([self.operations[place] for place in places], self.source, self.columns.part(places))
+
+    def places_of(self, key: int) -> Sequence[int]:
+        """The places of the operations on the key of that number; of all if it is EVERY_KEY."""
+        if key == EVERY_KEY or len(self.columns.keys) == 1:
+            return range(len(self.operations))
+        return [place for place, number in enumerate(self.columns.key) if number == key]
+
+    def prefix(self, last: int) -> "History":
+        """What was called before the operation at place `last` returned; what was open then never returns."""
+        cut = self.operations[last].return_rank
+        begun = bisect_left(self.operations, cut, key=_call_rank)
+        operations = [
+            one if one.return_rank <= cut else msgspec.structs.replace(one, return_rank=NEVER, return_time=None)
+            for one in self.operations[:begun]
+        ]
+        return History(operations, self.source, self.columns.prefix(begun, ~last))
 
     def where(self, operation: Operation) -> str:
         """Where an operation was written down, for messages: `history.jsonl:12`."""
@@ -134,47 +150,80 @@ class History:
         return f"{self.source}: operation {operation.call_index}"
 
 
-class Columns:
-    """Operations as integers: `kinds` has one of each kind, by its key, and `kind` the position of each operation's.
+class Columns(NamedTuple):
+    """Operations as integers, by their places in order of calls.
 
-    `events` are the calls and returns in order of rank: n where operation n is called, ~n where it returns.
+    `kinds` has one operation of each kind, `names` what makes it that kind; `kind` says which of them each operation
+    is like, `key` which of the `keys` it is on. `events` are the calls and returns in order of rank: n where operation
+    n is called, ~n where it returns.
     """
 
-    def __init__(self, kinds: dict[object, Operation], kind: "array[int]", events: "array[int]") -> None:
-        self.kinds = kinds
-        self.kind = kind
-        self.events = events
+    names: list[object]
+    kinds: list[Operation]
+    kind: "array[int]"
+    keys: list[Key]
+    key: "array[int]"
+    events: "array[int]"
 
     @classmethod
-    def of(cls, operations: Sequence[Operation]) -> "Columns":
-        """The columns of operations that are in order of their calls."""
+    def of(cls, operations: Iterable[Operation], events: "array[int]") -> "Columns":
+        """The columns of operations that are in order of their calls, given the events. O(n)."""
         numbers: dict[object, int] = {}
-        kinds: dict[object, Operation] = {}
-        kind = array("i")
+        keys: dict[Key, int] = {}
+        kinds: list[Operation] = []
+        kind, key = array("q"), array("q")
         for operation in operations:
-            key = kind_key(operation)
-            number = numbers.setdefault(key, len(kinds))
+            number = numbers.setdefault(kind_key(operation), len(kinds))
             if number == len(kinds):
-                kinds[key] = operation
+                kinds.append(operation)
             kind.append(number)
-        ranks = [(operation.call_rank, number) for number, operation in enumerate(operations)]
-        ranks += [(one.return_rank, ~number) for number, one in enumerate(operations) if one.return_rank != NEVER]
-        ranks.sort()
-        return cls(kinds, kind, array("i", [code for _, code in ranks]))
+            key.append(keys.setdefault(operation.key, len(keys)))
+        return cls(list(numbers), kinds, kind, list(keys), key, events)
+
+    def part(self, places: Sequence[int]) -> "Columns":
+        """The columns of only the operations at these places. O(n)."""
+        new = {place: number for number, place in enumerate(places)}
+        events = array("q")
+        for code in self.events:
+            if code >= 0:
+                if code in new:
+                    events.append(new[code])
+            elif ~code in new:
+                events.append(~new[~code])
+        kind = [self.kind[place] for place in places]
+        used = {number: place for place, number in enumerate(dict.fromkeys(kind))}
+        key = [self.key[place] for place in places]
+        keys = {number: place for place, number in enumerate(dict.fromkeys(key))}
+        return Columns(
+            names=[self.names[number] for number in used],
+            kinds=[self.kinds[number] for number in used],
+            kind=array("q", [used[number] for number in kind]),
+            keys=[self.keys[number] for number in keys],
+            key=array("q", [keys[number] for number in key]),
+            events=events,
+        )
+
+    def prefix(self, begun: int, last: int) -> "Columns":
+        """The columns of the first `begun` operations and of the events up to `last`."""
+        end = self.events.index(last) + 1
+        return self._replace(kind=self.kind[:begun], key=self.key[:begun], events=self.events[:end])
+
+
+def _events_by_rank(operations: Sequence[Operation]) -> "array[int]":
+    """The calls and returns of ranked operations in order. O(n log n)."""
+    ranks = [(operation.call_rank, place) for place, operation in enumerate(operations)]
+    ranks += [(one.return_rank, ~place) for place, one in enumerate(operations) if one.return_rank != NEVER]
+    ranks.sort()
+    return array("q", [code for _, code in ranks])
 
 
 def kind_key(operation: Operation) -> object:
-    """What makes two operations the same to a model."""
-    return (
-        operation.f,
-        operation.value,
-        operation.result,
-        operation.status,
-        operation.version,
-        operation.actual,
-        operation.error == "mismatch",
-        operation.key,
-    )
+    """What makes two operations the same to a model; short for the common ones, since it is hashed often."""
+    one = operation
+    if one.status == "ok" and one.version is None and one.actual is UNSET:
+        return (one.f, one.value, one.result, one.key)
+    mismatch = one.error == "mismatch"
+    return (one.f, one.value, one.result, one.key, one.status, one.version, one.actual, mismatch)
 
 
 def freeze(value: object) -> object:
@@ -302,8 +351,8 @@ def _checked(operation: Operation, source: str, number: int) -> Operation:
     )
 
 
-def _rank(operations: list[Operation]) -> list[Operation]:
-    """The operations with distinct ranks, in order of their calls; at one instant calls come before returns."""
+def _rank(operations: list[Operation]) -> "tuple[list[Operation], array[int]]":
+    """The operations with distinct ranks, in order of their calls, and the events; at one instant calls come first."""
     moments = [(operation.call_time, 0, operation.call_index, number) for number, operation in enumerate(operations)]
     moments += [
         (operation.return_time, 1, operation.return_index, number)
@@ -311,16 +360,19 @@ def _rank(operations: list[Operation]) -> list[Operation]:
         if operation.return_time is not None
     ]
     moments.sort()
-    calls, returns = [0] * len(operations), [NEVER] * len(operations)
+    calls, returns, places = [0] * len(operations), [NEVER] * len(operations), [0] * len(operations)
     order: list[int] = []
+    events = array("q")
     for rank, (_, returning, _, number) in enumerate(moments):
         if returning:
             returns[number] = rank
+            events.append(~places[number])
         else:
-            calls[number] = rank
+            calls[number], places[number] = rank, len(order)
+            events.append(len(order))
             order.append(number)
     replace: Callable[..., Operation] = msgspec.structs.replace
-    return [replace(operations[number], call_rank=calls[number], return_rank=returns[number]) for number in order]
+    return [replace(operations[one], call_rank=calls[one], return_rank=returns[one]) for one in order], events
 
 
 def _argument(operation: Operation) -> str:

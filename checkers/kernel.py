@@ -13,7 +13,8 @@ docs/checking.md):
 - an overwrite discharges every open overwrite just before it, unseen, which remain usable until they return;
 - of two configurations with one state, one that discharged more and used fewer crashed operations stands for both;
 - crashed operations of one kind are a count; of open ones of one kind, the one that must return first goes first;
-- an update that told nothing is not followed by an overwrite.
+- an update that told nothing is not followed by an overwrite;
+- at a return only operations on the same part of the state take place: the others commute with it, and can wait.
 
 Without counts (`TRACK` = 0) crashed operations are unlimited: an empty set is then still a proof that there is no
 linearization. With `WIDTH` the set is cut to the most frugal configurations: a survivor is then still a linearization.
@@ -24,7 +25,9 @@ from typing import Any
 Integers = Any
 
 UNKNOWN_STATE, ILLEGAL_STATE, EMPTY, STATE_BITS = -2, -1, -1, 31
-OBSERVER, OVERWRITE = 1, 2
+OBSERVER, OVERWRITE, IRRELEVANT = 1, 2, 4  # flags of kinds
+LIVE = -1  # the class of an operation that returns
+EVERY_KEY = -1
 TOO_MUCH = 64  # times the width: with so many configurations at one return, a pass that is cut gives up
 RAN_AWAY = 2  # `CUT` then: without counts a model with endless states never ends
 ENOUGH = 4  # times the width: with so many results at one return, a pass that is cut looks no further
@@ -37,11 +40,12 @@ EVENT, EVENTS, HEAD, WORK_COUNT, RESULT_COUNT, FRONT_COUNT = 0, 1, 2, 3, 4, 5
 NODES, FIRST_NODE, BUSY, OPEN, OBSERVERS, OVERWRITES = 6, 7, 8, 9, 10, 11
 CLASSES, TRACK, WIDTH, CUT, STEPS, STEP_LIMIT = 12, 13, 14, 15, 16, 17
 WANTED_KIND, WANTED_STATE, GENERATION, MOST_OPEN, WIDEST, RESULT_BIT = 18, 19, 20, 21, 22, 23
-NODE_WORDS, BUCKET_MASK, POOL_END, ALL_EVENTS, SPARING = 24, 25, 26, 27, 28
-AT_EVENTS, AT_KIND, AT_DEADLINE, AT_CLASS, AT_FLAGS, AT_RELEVANT = 29, 30, 31, 32, 33, 34
-AT_CLASS_OF_KIND, AT_CLASS_KIND, AT_AVAILABLE, AT_SLOTS, AT_FRONT, AT_WORK = 35, 36, 37, 38, 39, 40
-AT_RESULT, AT_BUCKETS, AT_POOL = 41, 42, 43
-CONTROL_WORDS = 44
+NODE_WORDS, SPARING, RESULT_PART, BUCKET_MASK, POOL_END = 24, 25, 26, 27, 28
+AT_EVENTS, AT_KIND, AT_DEADLINE, AT_KLASS = 29, 30, 31, 32
+AT_FLAGS, AT_PART, AT_OTHERWISE, AT_CLASS_OF_KIND = 33, 34, 35, 36
+AT_CLASS_KIND, AT_AVAILABLE, AT_SLOTS = 37, 38, 39
+AT_FRONT, AT_WORK, AT_RESULT, AT_BUCKETS, AT_POOL = 40, 41, 42, 43, 44
+CONTROL_WORDS = 45
 
 # words of a configuration (a node is the offset of its first), of the slot of an open operation, of a bucket
 STATE, DONE, SEEN, PARENT, VIA, MOMENT, USELESS, NEXT, USED = 0, 1, 2, 3, 4, 5, 6, 7, 8
@@ -49,33 +53,47 @@ SLOT_KIND, SLOT_TWINS, SLOT_OPERATION, SLOT_WORDS = 0, 1, 2, 3
 BUCKET_HEAD, BUCKET_GENERATION, BUCKET_WORDS = 0, 1, 2
 
 
-def prepare(m: Integers) -> None:
-    """Leaves only relevant events, and finds when each operation must return and the classes of those that never do."""
+def prepare(m: Integers, all_events: Integers, key_of: Integers, key: int) -> None:
+    """Takes the events of one key that matter, and finds when each operation must return and the crashed classes."""
     count = 0
-    for place in range(m[ALL_EVENTS]):
-        code = m[m[AT_EVENTS] + place]
+    for code in all_events:
         operation = code if code >= 0 else ~code
-        if m[m[AT_RELEVANT] + m[m[AT_KIND] + operation]]:
+        if (key == EVERY_KEY or key_of[operation] == key) and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] != IRRELEVANT:
             m[m[AT_EVENTS] + count] = code
             m[m[AT_DEADLINE] + operation] = -1 if code >= 0 else count
             count += 1
-    m[EVENTS] = count
-    classes = opened = 0
+    classes = opened = most = 0
     for place in range(count):
         code = m[m[AT_EVENTS] + place]
         if code < 0:
             opened -= 1
         elif m[m[AT_DEADLINE] + code] >= 0:
-            m[m[AT_CLASS] + code] = -1
+            m[m[AT_KLASS] + code] = LIVE
             opened += 1
-            m[MOST_OPEN] = max(m[MOST_OPEN], opened)
+            most = max(most, opened)
         else:
-            if m[m[AT_CLASS_OF_KIND] + m[m[AT_KIND] + code]] < 0:
-                m[m[AT_CLASS_OF_KIND] + m[m[AT_KIND] + code]] = classes
-                m[m[AT_CLASS_KIND] + classes] = m[m[AT_KIND] + code]
+            kind = m[m[AT_KIND] + code]
+            if m[m[AT_CLASS_OF_KIND] + kind] < 0:
+                m[m[AT_CLASS_OF_KIND] + kind] = classes
+                m[m[AT_CLASS_KIND] + classes] = kind
                 classes += 1
-            m[m[AT_CLASS] + code] = m[m[AT_CLASS_OF_KIND] + m[m[AT_KIND] + code]]
-    m[CLASSES] = classes
+            m[m[AT_KLASS] + code] = m[m[AT_CLASS_OF_KIND] + kind]
+    for klass in range(classes):
+        m[m[AT_CLASS_OF_KIND] + m[m[AT_CLASS_KIND] + klass]] = -1
+    m[EVENTS], m[CLASSES], m[MOST_OPEN] = count, classes, most
+
+
+def start(m: Integers, track: int, width: int) -> None:
+    """Begins a pass: one configuration, before the first event."""
+    m[EVENT] = m[BUSY] = m[OPEN] = m[OBSERVERS] = m[OVERWRITES] = m[CUT] = m[WIDEST] = m[STEPS] = 0
+    m[TRACK], m[WIDTH], m[NODE_WORDS] = track, width, USED + m[CLASSES] * track
+    for klass in range(m[CLASSES]):
+        m[m[AT_AVAILABLE] + klass] = 0
+    root = m[AT_POOL]
+    for word in range(m[NODE_WORDS]):
+        m[root + word] = 0
+    m[root + PARENT] = -1
+    m[m[AT_FRONT]], m[FRONT_COUNT], m[NODES] = root, 1, root + m[NODE_WORDS]
 
 
 def advance(m: Integers, t: Integers) -> int:
@@ -83,12 +101,12 @@ def advance(m: Integers, t: Integers) -> int:
     while m[EVENT] < m[EVENTS]:
         code = m[m[AT_EVENTS] + m[EVENT]]
         status = FINISHED
-        if code >= 0 and m[m[AT_CLASS] + code] >= 0:
-            m[m[AT_AVAILABLE] + m[m[AT_CLASS] + code]] += 1
-        elif code >= 0:
+        if code < 0:
+            status = complete(m, t, ~code)
+        elif m[m[AT_KLASS] + code] == LIVE:
             status = call(m, t, code)
         else:
-            status = complete(m, t, ~code)
+            m[m[AT_AVAILABLE] + m[m[AT_KLASS] + code]] += 1
         if status != FINISHED:
             return status
         m[EVENT] += 1
@@ -98,48 +116,48 @@ def advance(m: Integers, t: Integers) -> int:
 def call(m: Integers, t: Integers, operation: int) -> int:
     """Gives the operation a slot; an observer is discharged at once wherever the state agrees."""
     kind = m[m[AT_KIND] + operation]
-    flag = m[m[AT_FLAGS] + kind]
-    if flag == OBSERVER:
+    if m[m[AT_FLAGS] + kind] == OBSERVER:
         for place in range(m[FRONT_COUNT]):
             state = m[m[m[AT_FRONT] + place] + STATE]
             if lookup(m, t, kind, state) == UNKNOWN_STATE:
                 return want(m, kind, state)
-    slot = 0
-    while m[OPEN] >> slot & 1:
-        slot += 1
+    slot = occupy(m, m[OPEN], operation)
     bit = 1 << slot
     m[OPEN] |= bit
-    m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_KIND] = kind
-    m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] = operation
-    m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_TWINS] = 0
-    if flag == OBSERVER:
+    if m[m[AT_FLAGS] + kind] == OBSERVER:
         m[OBSERVERS] |= bit
         for place in range(m[FRONT_COUNT]):
             node = m[m[AT_FRONT] + place]
             if lookup(m, t, kind, m[node + STATE]) == m[node + STATE]:
                 m[node + DONE] |= bit
         return FINISHED
-    if flag == OVERWRITE:
+    if m[m[AT_FLAGS] + kind] == OVERWRITE:
         m[OVERWRITES] |= bit
-    other = 0
-    while m[OPEN] >> other:
-        if m[OPEN] >> other & 1 and other != slot and m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_KIND] == kind:
-            if m[m[AT_DEADLINE] + m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_OPERATION]] < m[m[AT_DEADLINE] + operation]:
+    for other in range(m[MOST_OPEN]):
+        twin = other * SLOT_WORDS
+        if m[OPEN] >> other & 1 and other != slot and m[m[AT_SLOTS] + twin + SLOT_KIND] == kind:
+            if m[m[AT_DEADLINE] + m[m[AT_SLOTS] + twin + SLOT_OPERATION]] < m[m[AT_DEADLINE] + operation]:
                 m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_TWINS] |= 1 << other
             else:
-                m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_TWINS] |= bit
-        other += 1
+                m[m[AT_SLOTS] + twin + SLOT_TWINS] |= bit
     return FINISHED
+
+
+def occupy(m: Integers, taken: int, operation: int) -> int:
+    """The first slot that is not taken, now the operation's."""
+    slot = 0
+    while taken >> slot & 1:
+        slot += 1
+    m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_KIND] = m[m[AT_KIND] + operation]
+    m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] = operation
+    m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_TWINS] = 0
+    return slot
 
 
 def complete(m: Integers, t: Integers, operation: int) -> int:
     """Keeps the configurations that are discharged of the operation, and finds those that can become so."""
-    slot = 0
-    while m[OPEN] >> slot & 1 == 0 or m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] != operation:
-        slot += 1
-    bit = 1 << slot
     if m[BUSY] == 0:
-        begin(m, bit)
+        begin(m, operation)
     while m[HEAD] < m[WORK_COUNT]:
         if m[WIDTH] and m[RESULT_COUNT] >= ENOUGH * m[WIDTH]:
             m[CUT] = max(m[CUT], 1)
@@ -161,22 +179,19 @@ def complete(m: Integers, t: Integers, operation: int) -> int:
             return PAUSED
     if m[RESULT_COUNT] == 0:
         return REFUTED
-    settle(m, bit)
-    m[OPEN] &= ~bit
-    m[OBSERVERS] &= ~bit
-    m[OVERWRITES] &= ~bit
-    other = 0
-    while m[OPEN] >> other:
-        m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_TWINS] &= ~bit
-        other += 1
+    settle(m)
+    vacate(m)
     m[BUSY] = 0
     return FINISHED
 
 
-def begin(m: Integers, bit: int) -> None:
+def begin(m: Integers, operation: int) -> None:
     """Sorts the configurations at a return into those that may stay and those that have to go on, or both."""
-    m[BUSY] = 1
-    m[RESULT_BIT] = bit
+    slot = 0
+    while m[OPEN] >> slot & 1 == 0 or m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] != operation:
+        slot += 1
+    bit = 1 << slot
+    m[BUSY], m[RESULT_BIT], m[RESULT_PART] = 1, bit, m[m[AT_PART] + m[m[AT_KIND] + operation]]
     m[GENERATION] += 1
     m[HEAD] = m[WORK_COUNT] = m[RESULT_COUNT] = 0
     m[SPARING] = 1 if m[WIDTH] and m[TRACK] and m[CLASSES] else 0
@@ -200,29 +215,30 @@ def expand(m: Integers, t: Integers, node: int) -> int:
         usable &= ~m[OVERWRITES]
     slot = 0
     while usable >> slot:
-        if usable >> slot & 1:
+        kind = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_KIND]
+        if usable >> slot & 1 and m[m[AT_PART] + kind] == m[RESULT_PART]:
             bit = 1 << slot
             alike = ~done if done & bit == 0 else done & ~seen
             if m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_TWINS] & alike == 0:
-                status = take(m, t, node, m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_KIND], bit, -1)
+                status = take(m, t, node, kind, slot, LIVE)
                 if status != FINISHED:
                     return status
         slot += 1
     if m[SPARING]:
         return FINISHED
-    tracked = m[CLASSES] * m[TRACK]
     for klass in range(m[CLASSES]):
         kind = m[m[AT_CLASS_KIND] + klass]
-        left = m[m[AT_AVAILABLE] + klass] - (m[node + USED + klass] if tracked else 0)
-        if left > 0 and not (useless and m[m[AT_FLAGS] + kind] == OVERWRITE):
+        left = m[m[AT_AVAILABLE] + klass] - (m[node + USED + klass] if m[TRACK] else 0)
+        useful = not (useless and m[m[AT_FLAGS] + kind] == OVERWRITE)
+        if left > 0 and useful and m[m[AT_PART] + kind] == m[RESULT_PART]:
             status = take(m, t, node, kind, 0, klass)
             if status != FINISHED:
                 return status
     return FINISHED
 
 
-def take(m: Integers, t: Integers, node: int, kind: int, bit: int, klass: int) -> int:
-    """Adds the configuration after an operation: the open one of that bit, or one of a crashed class (bit 0)."""
+def take(m: Integers, t: Integers, node: int, kind: int, slot: int, klass: int) -> int:
+    """Adds the configuration after an operation: the open one of that slot, or one of a crashed class."""
     m[STEPS] += 1
     before = m[node + STATE]
     state = lookup(m, t, kind, before)
@@ -230,6 +246,7 @@ def take(m: Integers, t: Integers, node: int, kind: int, bit: int, klass: int) -
         return want(m, kind, before)
     if state == ILLEGAL_STATE:
         return FINISHED
+    bit = 1 << slot if klass == LIVE else 0
     done, seen = m[node + DONE] | bit, m[node + SEEN]
     if m[m[AT_FLAGS] + kind] == OVERWRITE:
         done |= m[OVERWRITES]
@@ -239,21 +256,20 @@ def take(m: Integers, t: Integers, node: int, kind: int, bit: int, klass: int) -
         return WANTED
     done |= agreeing
     told = done & ~(m[node + DONE] | bit)
-    if bit == 0 and told == 0 and state == before:
+    if klass != LIVE and told == 0 and state == before:
         return FINISHED
     child = m[NODES]
     if child + m[NODE_WORDS] > m[POOL_END]:
         return FULL
     m[child + STATE], m[child + DONE], m[child + SEEN] = state, done, seen
-    m[child + PARENT] = node
-    m[child + VIA] = ~klass if bit == 0 else m[m[AT_SLOTS] + slot_of(bit) * SLOT_WORDS + SLOT_OPERATION]
-    m[child + MOMENT] = m[EVENT]
-    m[child + USELESS] = 1 if told == 0 and (bit == 0 or m[m[AT_FLAGS] + kind] == OVERWRITE) else 0
-    tracked = m[CLASSES] * m[TRACK]
-    for other in range(tracked):
-        m[child + USED + other] = m[node + USED + other]
-    if tracked and bit == 0:
-        m[child + USED + klass] += 1
+    m[child + PARENT], m[child + MOMENT] = node, m[EVENT]
+    m[child + VIA] = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] if klass == LIVE else ~klass
+    m[child + USELESS] = 1 if told == 0 and (klass != LIVE or m[m[AT_FLAGS] + kind] == OVERWRITE) else 0
+    if m[TRACK]:
+        for other in range(m[CLASSES]):
+            m[child + USED + other] = m[node + USED + other]
+        if klass != LIVE:
+            m[child + USED + klass] += 1
     if covered(m, child):
         return FINISHED
     m[NODES] += m[NODE_WORDS]
@@ -278,12 +294,12 @@ def file(m: Integers, node: int, child: int, bit: int) -> None:
         m[WORK_COUNT] += 1
 
 
-def settle(m: Integers, bit: int) -> None:
+def settle(m: Integers) -> None:
     """Makes the next set out of the results: the slot freed, the covered ones dropped, cut to the width."""
     for place in range(m[RESULT_COUNT]):
         node = m[m[AT_RESULT] + place]
-        m[node + DONE] &= ~bit
-        m[node + SEEN] &= ~bit
+        m[node + DONE] &= ~m[RESULT_BIT]
+        m[node + SEEN] &= ~m[RESULT_BIT]
         m[node + USELESS] = 0
     count = m[RESULT_COUNT]
     for _ in range(2):  # backwards twice: what a later one covers goes in the first pass, an earlier one in the second
@@ -302,6 +318,16 @@ def settle(m: Integers, bit: int) -> None:
     m[WIDEST] = max(m[WIDEST], count)
     if m[WIDTH] and count > m[WIDTH]:
         cut(m)
+
+
+def vacate(m: Integers) -> None:
+    """Frees the slot of the operation that returned."""
+    bit = m[RESULT_BIT]
+    m[OPEN] &= ~bit
+    m[OBSERVERS] &= ~bit
+    m[OVERWRITES] &= ~bit
+    for other in range(m[MOST_OPEN]):
+        m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_TWINS] &= ~bit
 
 
 def cut(m: Integers) -> None:
@@ -326,11 +352,11 @@ def cut(m: Integers) -> None:
 
 def covered(m: Integers, node: int) -> bool:
     """Whether a configuration of this generation can do all that this one can."""
-    place = bucket(m, node) * BUCKET_WORDS
-    if m[m[AT_BUCKETS] + place + BUCKET_GENERATION] != m[GENERATION]:
+    place = bucket(m, node)
+    if m[place + BUCKET_GENERATION] != m[GENERATION]:
         return False
     tracked = m[CLASSES] * m[TRACK]
-    other = m[m[AT_BUCKETS] + place + BUCKET_HEAD]
+    other = m[place + BUCKET_HEAD]
     while other >= 0:
         if m[other + STATE] == m[node + STATE]:
             done, seen = m[other + DONE], m[other + SEEN]
@@ -352,11 +378,11 @@ def frugal(m: Integers, tracked: int, first: int, second: int) -> bool:
 
 def chain(m: Integers, node: int) -> None:
     """Adds a configuration to its bucket."""
-    place = bucket(m, node) * BUCKET_WORDS
-    fresh = m[m[AT_BUCKETS] + place + BUCKET_GENERATION] != m[GENERATION]
-    m[node + NEXT] = -1 if fresh else m[m[AT_BUCKETS] + place + BUCKET_HEAD]
-    m[m[AT_BUCKETS] + place + BUCKET_GENERATION] = m[GENERATION]
-    m[m[AT_BUCKETS] + place + BUCKET_HEAD] = node
+    place = bucket(m, node)
+    fresh = m[place + BUCKET_GENERATION] != m[GENERATION]
+    m[node + NEXT] = -1 if fresh else m[place + BUCKET_HEAD]
+    m[place + BUCKET_GENERATION] = m[GENERATION]
+    m[place + BUCKET_HEAD] = node
 
 
 def bucket(m: Integers, node: int) -> int:
@@ -364,7 +390,7 @@ def bucket(m: Integers, node: int) -> int:
     strict = m[node + DONE] & ~(m[OBSERVERS] | m[OVERWRITES])
     mixed = (strict ^ strict >> 20 ^ strict >> 40) & 0xFFFFF
     place: int = (m[node + STATE] * 40503 ^ mixed * 26544357) & m[BUCKET_MASK]
-    return place
+    return m[AT_BUCKETS] + place * BUCKET_WORDS
 
 
 def agree(m: Integers, t: Integers, state: int, observers: int) -> int:
@@ -386,13 +412,31 @@ def lookup(m: Integers, t: Integers, kind: int, state: int) -> int:
     """The state after an operation of the kind, ILLEGAL_STATE, or UNKNOWN_STATE if the model was not asked yet."""
     key = kind << STATE_BITS | state
     last = len(t) // 2 - 1
-    place = ((kind * 40503) ^ (state * 26544357)) & 0x7FFFFFFF & last
+    place = hashed(kind, state) & last
     while t[2 * place] != EMPTY:
         if t[2 * place] == key:
             after: int = t[2 * place + 1]
             return after
         place = place + 1 & last
-    return UNKNOWN_STATE
+    default: int = m[m[AT_OTHERWISE] + kind]
+    return default
+
+
+def insert(table: Integers, keys: Integers, values: Integers) -> None:
+    """Adds cells that the table, at most half full with them, does not have yet."""
+    last = len(table) // 2 - 1
+    for cell in range(len(keys)):
+        key = keys[cell]
+        place = hashed(key >> STATE_BITS, key & (1 << STATE_BITS) - 1) & last
+        while table[2 * place] != EMPTY:
+            place = place + 1 & last
+        table[2 * place] = key
+        table[2 * place + 1] = values[cell]
+
+
+def hashed(kind: int, state: int) -> int:
+    """Where the search for a cell begins; the same in Python and in machine words, since only low bits count."""
+    return ((kind * 40503) ^ (state * 26544357)) & 0x7FFFFFFF
 
 
 def want(m: Integers, kind: int, state: int) -> int:
@@ -401,9 +445,100 @@ def want(m: Integers, kind: int, state: int) -> int:
     return WANTED
 
 
-def slot_of(bit: int) -> int:
-    """The number of the slot of that bit."""
+def linearize(m: Integers, t: Integers, order: Integers, visible: Integers, queue: Integers) -> int:
+    """Writes down the order that the most frugal survivor stands for, and how many operations it has.
+
+    -1 if a crashed operation would take place before it was called, or once more than there are. `visible` (of each
+    operation) comes full of zeros; `queue` holds the next crashed operation of the class for each, and behind them,
+    full of -1, first and last of each class.
+    """
+    uses = trail(m, visible)
+    heads = len(visible)
+    count = state = unplaced = use = 0
+    for moment in range(m[EVENTS]):
+        while use < uses and m[m[m[AT_WORK] + use] + MOMENT] == moment:
+            via = m[m[m[AT_WORK] + use] + VIA]
+            use += 1
+            if via < 0:
+                klass, via = ~via, queue[heads + 2 * ~via]
+                if via < 0:
+                    return -1
+                queue[heads + 2 * klass] = queue[via]
+            if m[m[AT_FLAGS] + m[m[AT_KIND] + via]] == OVERWRITE:
+                count, unplaced = place_hidden(m, order, count, unplaced, visible)
+            order[count] = via
+            count += 1
+            unplaced &= ~slot_of(m, unplaced, via)
+            state = lookup(m, t, m[m[AT_KIND] + via], state)
+            count, unplaced = place_observers(m, t, order, count, unplaced, state)
+        code = m[m[AT_EVENTS] + moment]
+        if code < 0:
+            unplaced &= ~slot_of(m, unplaced, ~code)
+        elif m[m[AT_KLASS] + code] == LIVE:
+            unplaced |= 1 << occupy(m, unplaced, code)
+            count, unplaced = place_observers(m, t, order, count, unplaced, state)
+        else:
+            enqueue(queue, heads + 2 * m[m[AT_KLASS] + code], code)
+    return count
+
+
+def trail(m: Integers, visible: Integers) -> int:
+    """Leaves in `work` the configurations on the way to the first survivor, and marks what took place visibly."""
+    uses = 0
+    node = m[m[AT_FRONT]]
+    while m[node + PARENT] >= 0:
+        m[m[AT_WORK] + uses] = node
+        uses += 1
+        if m[node + VIA] >= 0:
+            visible[m[node + VIA]] = 1
+        node = m[node + PARENT]
+    for place in range(uses // 2):
+        m[m[AT_WORK] + place], m[m[AT_WORK] + uses - 1 - place] = m[m[AT_WORK] + uses - 1 - place], m[m[AT_WORK] + place]
+    return uses
+
+
+def enqueue(queue: Integers, ends: int, operation: int) -> None:
+    """Puts a crashed operation last in the queue whose first and last are at `ends`."""
+    queue[operation] = -1
+    if queue[ends] < 0:
+        queue[ends] = operation
+    else:
+        queue[queue[ends + 1]] = operation
+    queue[ends + 1] = operation
+
+
+def place_hidden(m: Integers, order: Integers, count: int, unplaced: int, visible: Integers) -> tuple[int, int]:
+    """Writes down the open overwrites that nobody sees, just before one that hides them."""
     slot = 0
-    while bit >> slot > 1:
+    while unplaced >> slot:
+        operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
+        if unplaced >> slot & 1 and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OVERWRITE and visible[operation] == 0:
+            order[count] = operation
+            count += 1
+            unplaced &= ~(1 << slot)
         slot += 1
-    return slot
+    return count, unplaced
+
+
+def place_observers(m: Integers, t: Integers, order: Integers, count: int, unplaced: int, state: int) -> tuple[int, int]:
+    """Writes down the open observers that agree with the state."""
+    slot = 0
+    while unplaced >> slot:
+        operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
+        if unplaced >> slot & 1 and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OBSERVER:
+            if lookup(m, t, m[m[AT_KIND] + operation], state) == state:
+                order[count] = operation
+                count += 1
+                unplaced &= ~(1 << slot)
+        slot += 1
+    return count, unplaced
+
+
+def slot_of(m: Integers, taken: int, operation: int) -> int:
+    """The bit of the operation's slot; 0 if it is in none of those taken."""
+    slot = 0
+    while taken >> slot:
+        if taken >> slot & 1 and m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] == operation:
+            return 1 << slot
+        slot += 1
+    return 0

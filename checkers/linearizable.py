@@ -5,20 +5,21 @@ valid is reported once the witness was replayed, invalid once the reference sear
 shown.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from checkers import models
 from checkers.budget import MONOTONIC, Budget, Clock, Meter
-from checkers.engines import ENGINES, Decision, decide, relevant
+from checkers.decision import Answer, Decision
+from checkers.engines import ENGINES, judge, relevant
 from checkers.explain import explain
-from checkers.history import History, Key, Operation
-from checkers.models import Model, ModelError
+from checkers.history import History, Operation
+from checkers.models import Illegal, Model, ModelError, State
 from checkers.replay import replay
 from checkers.result import Result, Verdict, merge
-from checkers.wing_gong import Answer
 
-REPAYS_LOADING = 20_000  # operations on all keys, above which the compiled loops are worth loading
+SECONDS_TO_BLAME = 10
 
 
 def check(
@@ -39,67 +40,64 @@ def check(
         raise ModelError(f"no engine named {engine!r}; there are {', '.join(ENGINES)}")
     model = models.get(model) if isinstance(model, str) else model
     history = history if isinstance(history, History) else History.of_operations(history)
-    _require_known(history, model)
-    if not any(operation.returned and model.relevant(operation) for operation in history):
-        return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
-    meter = Meter(budget, clock)
-    load = len(history) >= REPAYS_LOADING
-    if not model.per_key:
-        return _check_one(history, None, model, engine, load, meter)
-    parts = sorted(history.by_key().items(), key=lambda part: len(part[1]))
-    if len(parts) == 1:
-        return _check_one(parts[0][1], parts[0][0], model, engine, load, meter)
-    results: list[Result] = []
-    for key, part in parts:
-        results.append(_check_one(part, key, model, engine, load, meter))
-        if results[-1].verdict is Verdict.INVALID and not all_keys:
-            break
-    return _merged(results, len(parts), history)
-
-
-def _check_one(history: History, key: Key, model: Model, engine: str, load: bool, meter: Meter) -> Result:
-    """The result for the operations of one key."""
-    operations = relevant(history, model)
-    before = meter.steps
     try:
-        decision = decide(history, model, engine, meter, load)
-        result = Result(
-            verdict=Verdict.UNKNOWN,
-            reason=_gave_up(decision, meter),
-            engine=decision.engine,
-            operations=len(history),
-            key=key,
-            steps=meter.steps - before,
-            relevant=operations,
-        )
-        if decision.answer is Answer.LINEARIZED:
-            return _replayed(result, decision, operations, model)
-        if decision.answer is Answer.REFUTED:
-            return _confirmed(result, decision, operations, model, meter)
-        return result
+        return _check(history, model, engine, all_keys, Meter(budget, clock))
     except (ModelError, AssertionError):
         raise
     except Exception as error:
+        _blame(history, model)
         raise ModelError(f"{history.source}: model {model.name} raised {type(error).__name__}: {error}") from error
 
 
-def _replayed(result: Result, decision: Decision, operations: Sequence[Operation], model: Model) -> Result:
-    """Valid, once the witness was replayed."""
-    mistake = replay(decision.order, operations, model)
-    assert mistake is None, f"{decision.engine}: {mistake}"
-    reason = f"the {result.operations} operations have a linearization, replayed"
-    return replace(result, verdict=Verdict.VALID, reason=reason, witness=tuple(decision.order))
+def _check(history: History, model: Model, engine: str, all_keys: bool, meter: Meter) -> Result:
+    """The result of a check whose arguments are in order."""
+    _require_known(history, model)
+    if not any(operation.returned and model.relevant(operation) for operation in history.columns.kinds):
+        return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
+    results: list[Result] = []
+    before = 0
+    for key, decision in judge(history, model, engine, meter):
+        results.append(_proved(history, key, decision, model, meter, meter.steps - before))
+        before = meter.steps
+        if results[-1].verdict is Verdict.INVALID and not all_keys:
+            break
+    keys = len(history.columns.keys) if model.per_key else 1
+    return results[0] if keys < 2 else _merged(results, keys, history)
 
 
-def _confirmed(
-    result: Result, decision: Decision, operations: Sequence[Operation], model: Model, meter: Meter
-) -> Result:
-    """Invalid, once the reference search has refuted the window; else unknown."""
-    violation = explain(operations, result.key, model, decision, meter)
+def _proved(history: History, key: int, decision: Decision, model: Model, meter: Meter, steps: int) -> Result:
+    """The result for one key, once what the engine says of it has been confirmed."""
+    places = relevant(history, model, key)
+    result = Result(
+        verdict=Verdict.UNKNOWN,
+        reason=_gave_up(decision, meter),
+        engine=decision.engine,
+        why=decision.why,
+        operations=len(history.places_of(key)),
+        key=history.columns.keys[max(key, 0)] if model.per_key else None,
+        steps=steps,
+        relevant=[history.operations[place] for place in places],
+    )
+    if decision.answer is Answer.LINEARIZED:
+        return _replayed(result, [history.operations[place] for place in decision.order], model)
+    if decision.answer is Answer.EXHAUSTED:
+        return result
+    part = history if len(places) == len(history) else history.part(places)
+    core = [bisect_left(places, place) for place in decision.core]
+    local = replace(decision, core=core, blocked=bisect_left(places, decision.blocked) if decision.blocked >= 0 else -1)
+    violation = explain(part, result.key, model, local, meter)
     if violation is None:
         reason = f"the {decision.engine} found a contradiction, but the budget did not last to confirm it"
         return replace(result, reason=reason)
     return replace(result, verdict=Verdict.INVALID, reason=violation.sentence, violation=violation)
+
+
+def _replayed(result: Result, order: Sequence[Operation], model: Model) -> Result:
+    """Valid, once the witness was replayed."""
+    mistake = replay(order, result.relevant, model)
+    assert mistake is None, f"{result.engine}: {mistake}"
+    reason = f"the {result.operations} operations have a linearization, replayed"
+    return replace(result, verdict=Verdict.VALID, reason=reason, witness=tuple(order))
 
 
 def _gave_up(decision: Decision, meter: Meter) -> str:
@@ -116,13 +114,31 @@ def _require_known(history: History, model: Model) -> None:
     """Raises ModelError for the first operation that the model does not know or cannot take."""
     if not model.operations:
         return
-    for operation in history:
+    for operation in history.columns.kinds:
         if operation.f not in model.operations:
             names = ", ".join(sorted(model.operations))
             where = history.where(operation)
             raise ModelError(f"{where}: model {model.name} has no operation {operation.f!r}; it has {names}")
         if operation.f == "cas" and not (isinstance(operation.value, tuple) and len(operation.value) == 2):
             raise ModelError(f"{history.where(operation)}: cas takes [old, new], not {operation.value!r}")
+
+
+def _blame(history: History, model: Model) -> None:
+    """Raises ModelError for the operation on which the model raises, if it does so again."""
+
+    def step(state: State, operation: Operation) -> State | Illegal:
+        try:
+            after = model.step(state, operation)
+            hash(after)
+        except Exception as error:
+            where = history.where(operation)
+            told = f"raised {type(error).__name__} on {operation}: {error}"
+            raise ModelError(f"{where}: model {model.name} {told}") from error
+        return after
+
+    guarded = replace(model, step=step, hindsight=None, transitions=None)
+    for _ in judge(history, guarded, "auto", Meter(Budget(seconds=SECONDS_TO_BLAME))):
+        pass
 
 
 def _merged(results: Sequence[Result], keys: int, history: History) -> Result:

@@ -7,7 +7,7 @@ must say what they would do, or ILLEGAL where they could not), and the failed on
 lives here.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -28,6 +28,7 @@ class Illegal:
 
 ILLEGAL: Final = Illegal()
 Step = Callable[[State, Operation], State | Illegal]
+Transition = tuple[int, State, State | Illegal]
 
 
 class ModelError(ValueError):
@@ -52,6 +53,9 @@ class Model:
     versioned: the state is a value and the number of updates that led to it, which replies carry as `version`.
     hindsight: given all operations, a map of states to states that none of the operations tells from them, so that
         the search merges states whose difference nobody can see any more.
+    transitions: given one operation of each kind, all that a search has to know beforehand: (kind, state, state
+        after), where None stands for all states not named. None where it cannot tell.
+    part: the part of the state that an operation touches; operations on different parts commute. None: all of it.
     """
 
     name: str
@@ -66,6 +70,8 @@ class Model:
     single_value: bool = False
     versioned: bool = False
     hindsight: Callable[[Iterable[Operation]], Callable[[State], State | Illegal]] | None = None
+    transitions: Callable[[Sequence[Operation]], Iterable[Transition] | None] | None = None
+    part: Callable[[Operation], Hashable] | None = None
 
     def relevant(self, operation: Operation) -> bool:
         """Whether the operation can matter to the verdict."""

@@ -64,7 +64,7 @@ class Violation:
 class Result:
     """The outcome of one check; `keys` holds the result of each key where keys were checked apart.
 
-    `reason` is one sentence. `witness` is a linearization that was replayed against the model (valid, and no keys);
+    `reason` is one sentence; `why` says why that `engine` decided. `witness` is a linearization that was replayed against the model (valid, and no keys);
     `violation` is set if invalid;
     `relevant` are the operations that the model judged.
     """
@@ -73,6 +73,7 @@ class Result:
     reason: str
     engine: str
     operations: int
+    why: str = ""
     key: Key = None
     steps: int = 0
     witness: tuple[Operation, ...] | None = field(default=None, repr=False)

@@ -1,121 +1,170 @@
 """A model's states as they are reached: the table that lets a search run on integers.
 
 Lives here: numbers for states and for kinds of operations, and the transitions between them, each asked of the model
-once (Knossos calls this memoisation). The table is an open-addressing hash in two flat arrays, so that a compiled
-search can read it, and it is filled only as far as searches ask. `digraph` shows it as networkx: states, and edges
-labelled by operations.
+once (Knossos calls this memoisation). The table is an open-addressing hash in one flat array, so that a compiled
+search can read it, and it is filled only as far as searches ask, or all at once where the model can tell which
+transitions matter. `digraph` shows it as networkx: states, and edges labelled by operations.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from checkers.history import Operation
+from checkers.compiled import Engine
+from checkers.history import EVERY_KEY, Columns, History, Operation
+from checkers.kernel import EMPTY, ILLEGAL_STATE, IRRELEVANT, OBSERVER, OVERWRITE, STATE_BITS, UNKNOWN_STATE, Integers
 from checkers.models import Illegal, Model, State
 
 if TYPE_CHECKING:
     import networkx as nx
 
-ILLEGAL_STATE = -1
-UNKNOWN_STATE = -2
-EMPTY = -1
-STATE_BITS = 31
-OBSERVER, OVERWRITE = 1, 2  # flags of kinds: never changes the state; leads to one state from any
-FIRST_SIZE = 1 << 10
-
-Integers = Any  # a list of int, or a numpy array of int64: whatever the search that reads it was built for
-Allocate = Callable[[int, int], Integers]
-"""Makes an array of that size filled with that value."""
+FIRST_SIZE = 1 << 8
+TRAITS = 4  # of a kind: its flags, the part it touches, where it leads if no cell says, and room for the kernel's own
 
 
 class Table:
     """A hash from (kind, state) to the next state, in a flat array (key, value, ...) that a search can read."""
 
-    def __init__(self, allocate: Allocate) -> None:
-        self._allocate = allocate
-        self._cells: dict[int, int] = {}
-        self.words = allocate(2 * FIRST_SIZE, EMPTY)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.cells: dict[int, int] = {}
+        self.words = engine.filled(2 * FIRST_SIZE, EMPTY)
 
-    def get(self, key: int) -> int | None:
-        """The value of the key, if it has one."""
-        return self._cells.get(key)
+    def __len__(self) -> int:
+        return len(self.cells)
 
-    def put(self, key: int, value: int) -> None:
-        """Sets a key that has no value yet."""
-        self._cells[key] = value
-        if len(self._cells) * 4 > len(self.words):
-            self.words = self._allocate(4 * len(self.words), EMPTY)
-            for cell in self._cells.items():
-                self._insert(*cell)
-        else:
-            self._insert(key, value)
-
-    def items(self) -> Iterable[tuple[int, int]]:
-        """All (key, value) pairs, in order of insertion."""
-        return self._cells.items()
-
-    def _insert(self, key: int, value: int) -> None:
-        last = len(self.words) // 2 - 1
-        place = hashed(key) & last
-        while self.words[2 * place] != EMPTY:
-            place = place + 1 & last
-        self.words[2 * place] = key
-        self.words[2 * place + 1] = value
+    def put(self, cells: Mapping[int, int]) -> None:
+        """Adds cells that it does not have yet; `words` is another array if they needed more room."""
+        self.cells.update(cells)
+        size = len(self.words)
+        while len(self.cells) * 4 > size:
+            size *= 2
+        if size > len(self.words):
+            self.words, cells = self._engine.filled(2 * size, EMPTY), self.cells
+        array = self._engine.array
+        self._engine.search["insert"](self.words, array(list(cells.keys())), array(list(cells.values())))
 
 
 class StateGraph:
     """The explored part of a model's transition graph. State 0 is the initial one.
 
-    If the model has hindsight, the graph is good for these operations only.
+    Histories of one model share a graph, each new one adding its kinds of operations, unless the model has hindsight
+    or tells its transitions: then a graph is made `of` one history, is good for that only, and numbers kinds as it does.
     """
 
-    def __init__(self, model: Model, allocate: Allocate, operations: Iterable[Operation] = ()) -> None:
+    def __init__(self, model: Model, engine: Engine, of: History | None = None) -> None:
         self.model = model
-        self._merged = model.hindsight(operations) if model.hindsight is not None else None
-        self.table = Table(allocate)
+        self.engine = engine
+        self.table = Table(engine)
         self.states: list[State] = [model.initial]
         self.kinds: list[Operation] = []
-        self.flags: list[int] = []
-        self.relevant: list[bool] = []
+        self.traits = engine.filled(0, 0)
+        self._history = of
         self._state_number: dict[State, int] = {model.initial: 0}
         self._kind_number: dict[object, int] = {}
-        self._arrays: tuple[Integers, Integers] | None = None
+        self._part_number: dict[object, int] = {}
+        self._explored: set[int] = set()
+        self._asked: tuple[list[object], list[int]] = [], []
+        if of is not None:
+            self._add(of.columns.kinds)
 
-    def kinds_of(self, kinds: Mapping[object, Operation]) -> list[int]:
-        """The number of each of these kinds, in their order, new ones added."""
-        known = self._kind_number
-        for key, operation in kinds.items():
-            if key not in known:
-                self._add(key, operation)
-        return [known[key] for key in kinds]
+    @property
+    def alone(self) -> bool:
+        """Whether this is the graph of one history."""
+        return self._history is not None
 
-    def _add(self, key: object, operation: Operation) -> None:
-        self._kind_number[key] = len(self.kinds)
-        observer = operation.f in self.model.reads or operation.status == "fail"
-        self.kinds.append(operation)
-        self.flags.append(OBSERVER if observer else OVERWRITE if operation.f in self.model.overwrites else 0)
-        self.relevant.append(self.model.relevant(operation))
+    @cached_property
+    def _kinds_by_key(self) -> list[dict[int, None]]:
+        assert self._history is not None
+        columns = self._history.columns
+        found: list[dict[int, None]] = [{} for _ in columns.keys]
+        for kind, key in zip(columns.kind, columns.key, strict=True):
+            found[key][kind] = None
+        return found
 
-    def arrays(self, array: Callable[[list[int]], Integers]) -> tuple[Integers, Integers]:
-        """`flags` and `relevant` as arrays, made anew only when kinds were added."""
-        if self._arrays is None or len(self._arrays[0]) != len(self.kinds):
-            self._arrays = array(self.flags), array([int(one) for one in self.relevant])
-        return self._arrays
+    def kinds_on(self, key: int) -> Iterable[int]:
+        """The kinds that the one history has on a key."""
+        return range(len(self.kinds)) if key == EVERY_KEY else self._kinds_by_key[key]
+
+    def kinds_of(self, columns: Columns) -> Sequence[int]:
+        """The number of each kind in the columns, in their order, new ones added."""
+        if self._history is not None:
+            return range(len(self.kinds))
+        if columns.names is not self._asked[0]:  # the parts of one history ask again and again
+            known, first = self._kind_number, len(self._kind_number)
+            numbers = [*map(known.get, columns.names)]
+            if None in numbers:
+                pairs = zip(columns.names, columns.kinds, strict=True)
+                self._add([kind for name, kind in pairs if known.setdefault(name, len(known)) >= first])
+                self.explore(range(first, len(known)))
+            self._asked = columns.names, [known[name] for name in columns.names] if None in numbers else numbers
+        return self._asked[1]
+
+    def _add(self, kinds: Sequence[Operation]) -> None:
+        """Adds kinds, so far without traits."""
+        first, old, engine = len(self.kinds), self.traits, self.engine
+        self.kinds = [*self.kinds, *kinds]
+        count = len(self.kinds)
+        self.traits = engine.filled(TRAITS * count, -1)
+        for trait, nothing in enumerate((IRRELEVANT, 0, UNKNOWN_STATE)):
+            begin = trait * count
+            self.traits[begin : begin + first] = old[trait * first : (trait + 1) * first]
+            self.traits[begin + first : begin + count] = engine.filled(len(kinds), nothing)
+
+    def explore(self, kinds: Iterable[int]) -> None:
+        """Finds out the traits of these kinds and, if the model can tell, all transitions that matter."""
+        model, count, traits = self.model, len(self.kinds), self.traits
+        numbers = [number for number in kinds if number not in self._explored]
+        self._explored.update(numbers)
+        operations = [self.kinds[number] for number in numbers]
+        for number, operation in zip(numbers, operations, strict=True):
+            traits[number] = self._flag(operation)
+            if model.part is not None:
+                part = model.part(operation)
+                traits[count + number] = self._part_number.setdefault(part, len(self._part_number))
+        told = None if model.transitions is None else model.transitions(operations)
+        cells: dict[int, int] = {}
+        for place, before, after in told or ():
+            if before is None:
+                traits[2 * count + numbers[place]] = self._number(after)
+            else:
+                cells[numbers[place] << STATE_BITS | self._number(before)] = self._number(after)
+        if cells:
+            self.table.put(cells)
+
+    def _flag(self, operation: Operation) -> int:
+        if not self.model.relevant(operation):
+            return IRRELEVANT
+        if operation.f in self.model.reads or operation.status == "fail":
+            return OBSERVER
+        return OVERWRITE if operation.f in self.model.overwrites else 0
 
     def step(self, kind: int, state: int) -> int:
         """The state after an operation of that kind, ILLEGAL_STATE if there is none; asks the model at most once."""
         key = kind << STATE_BITS | state
-        known = self.table.get(key)
-        if known is not None:
+        known = self.table.cells.get(key)
+        if known is None:
+            known = int(self.traits[2 * len(self.kinds) + kind])
+        if known != UNKNOWN_STATE:
             return known
         after = self.model.step(self.states[state], self.kinds[kind])
-        number = ILLEGAL_STATE
-        if not isinstance(after, Illegal) and self._merged is not None:
-            after = self._merged(after)
-        if not isinstance(after, Illegal):
-            number = self._state_number.setdefault(after, len(self.states))
-            if number == len(self.states):
-                self.states.append(after)
-        self.table.put(key, number)
+        number = self._number(after if isinstance(after, Illegal) else self._merged(after))
+        self.table.put({key: number})
+        return number
+
+    @cached_property
+    def _merged(self) -> Callable[[State], State | Illegal]:
+        """The state that stands for a state and all those that nothing tells from it."""
+        hindsight = self.model.hindsight
+        return (lambda state: state) if hindsight is None or self._history is None else hindsight(self._history)
+
+    def _number(self, state: State | Illegal) -> int:
+        """The number of the state, a new one if it has none yet."""
+        if isinstance(state, Illegal):
+            return ILLEGAL_STATE
+        number = self._state_number.setdefault(state, len(self.states))
+        if number == len(self.states):
+            self.states.append(state)
         return number
 
     def digraph(self) -> "nx.MultiDiGraph[State]":
@@ -124,13 +173,8 @@ class StateGraph:
 
         graph: nx.MultiDiGraph[State] = nx.MultiDiGraph()
         graph.add_nodes_from(self.states)
-        for key, after in self.table.items():
+        for key, after in self.table.cells.items():
             if after >= 0:
                 before = self.states[key & (1 << STATE_BITS) - 1]
                 graph.add_edge(before, self.states[after], operation=self.kinds[key >> STATE_BITS])
         return graph
-
-
-def hashed(key: int) -> int:
-    """A hash of a cell's key that is the same in Python and in the compiled search: only low bits are kept."""
-    return ((key >> STATE_BITS) * 40503 ^ (key & (1 << STATE_BITS) - 1) * 26544357) & 0x7FFFFFFF

@@ -54,8 +54,8 @@ class Answer:
 
 def columns_of(
     operations: Sequence[Operation], initial: State, engine: Engine
-) -> tuple[Columns, list[int]] | Operation | None:
-    """The columns and which operation each row is; or an operation that contradicts itself; or None: does not apply."""
+) -> tuple[Columns, list[int]] | int | None:
+    """The columns and which operation each row is; or one that contradicts itself; or None: does not apply."""
     numbers: dict[State, int] = {initial: 0}
     rows: list[tuple[int, int, int, int, int]] = []
     places: list[int] = []
@@ -70,7 +70,7 @@ def columns_of(
                 if operation.actual is UNSET:
                     return None
                 if operation.actual == before:
-                    return operation
+                    return place
                 kind, old, new = k.READ, 0, operation.actual
             elif before == after:
                 if operation.return_rank == NEVER:

@@ -8,10 +8,10 @@ core that they name.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from checkers.budget import Meter
+from checkers.decision import Answer, Decision
 from checkers.history import Operation
 from checkers.models import Illegal, Model, State
 
@@ -19,25 +19,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
-class Answer(Enum):
-    """How a search ended."""
-
-    LINEARIZED = "linearized"
-    REFUTED = "refuted"
-    EXHAUSTED = "exhausted"
-
-
-@dataclass(frozen=True)
-class Search:
-    """The end of a search. `order` is the linearization, as positions in the operations; what never happened is absent.
-
-    `states` are the states of the configurations, sorted by their text, in which only the last operation to return was
-    missing: where that operation found itself. They are complete only if the search refuted.
-    """
-
-    answer: Answer
-    order: tuple[int, ...] = ()
-    states: tuple[State, ...] = ()
+NAME = "reference"
 
 
 @dataclass
@@ -51,11 +33,12 @@ class _Frame:
     taken: int = -1
 
 
-def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Search:
+def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Decision:
     """A linearization of all operations that returned, with any of those that did not, or a refutation.
 
     Exponential in the number of concurrent operations at worst; every configuration is visited at most once. The
-    model sees only operations that it finds relevant.
+    `states` of a refutation are those of the configurations in which only the last operation to return was missing:
+    where that operation found itself.
     """
     from checkers.precedence import precedence_graph  # here, since networkx takes half a second to import
 
@@ -73,13 +56,13 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Searc
         frame = path[-1]
         missing = required & ~frame.linearized
         if not missing:
-            return Search(Answer.LINEARIZED, tuple(step.taken for step in path[:-1]))
+            return Decision(Answer.LINEARIZED, NAME, order=[step.taken for step in path[:-1]])
         if missing == 1 << last:
             before_last[frame.state] = None
         for node in frame.untried:
             state = model.step(frame.state, operations[node])
             if not meter.spend():
-                return Search(Answer.EXHAUSTED)
+                return Decision(Answer.EXHAUSTED, NAME, progress=f"{meter.steps} steps")
             if merged is not None and not isinstance(state, Illegal):
                 state = merged(state)
             linearized = frame.linearized | 1 << node
@@ -94,7 +77,8 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Searc
             break
         else:
             path.pop()
-    return Search(Answer.REFUTED, states=tuple(sorted(before_last, key=repr)))
+    states = tuple(sorted(before_last, key=repr))
+    return Decision(Answer.REFUTED, NAME, blocked=last, states=states, exact=True)
 
 
 def _is_free(graph: "nx.DiGraph[int]", node: int, linearized: int) -> bool:

@@ -14,12 +14,13 @@ from checker_oracle import by_subsets, register_history
 from checkers import Budget, History, Operation, models
 from checkers.budget import Meter
 from checkers.compiled import Engine, compiled, interpreted
-from checkers.frontier import decide as decide_frontier
+from checkers.frontier import Frontier
+from checkers.history import EVERY_KEY
 from checkers.replay import replay
 from checkers.state_graph import StateGraph
 from checkers.unique_register import columns_of
 from checkers.unique_register import decide as decide_register
-from checkers.wing_gong import Answer
+from checkers.decision import Answer
 
 MODEL = models.cas_register(0)
 
@@ -32,7 +33,7 @@ def main() -> int:
     options.add_argument("--size", type=int, default=8)
     given = options.parse_args()
     loops = compiled() or interpreted()
-    graph = StateGraph(MODEL, loops.filled)
+    graph = StateGraph(MODEL, loops)
     for seed in range(given.seed, given.seed + given.count):
         random = Random(seed)
         size = random.randint(1, given.size)
@@ -55,11 +56,13 @@ def judged_wrongly(history: History, loops: Engine, graph: StateGraph) -> str | 
 def wrong_search(operations: list[Operation], linearizable: bool, loops: Engine, graph: StateGraph) -> str | None:
     """The same of the frontier search."""
     columns = History(operations, "fuzz").columns
-    found = decide_frontier(columns, graph.kinds_of(columns.kinds), graph, loops, Meter(Budget()))
+    found = Frontier(columns, graph, loops).decide(EVERY_KEY, Meter(Budget()))
     assert found is not None
     if (found.answer is Answer.LINEARIZED) != linearizable:
         return f"the search says {found.answer}"
-    return replay([operations[place] for place in found.order], operations, MODEL) if found.order is not None else None
+    if found.answer is Answer.REFUTED:
+        return None
+    return replay([operations[place] for place in found.order], operations, MODEL)
 
 
 def wrong_register(operations: list[Operation], linearizable: bool, loops: Engine) -> str | None:
@@ -67,7 +70,7 @@ def wrong_register(operations: list[Operation], linearizable: bool, loops: Engin
     columns = columns_of(operations, 0, loops)
     if columns is None:
         return None
-    if isinstance(columns, Operation):
+    if isinstance(columns, int):
         return "the register engine refutes a cas that brute force allows" if linearizable else None
     answer = decide_register(columns[0], loops)
     if not answer.applies:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checkers import ILLEGAL, Operation, Verdict, check, models
+from checkers import ILLEGAL, History, Operation, Verdict, check, models
 from checkers.compiled import interpreted
 from checkers.state_graph import StateGraph
 
@@ -51,9 +51,9 @@ def test_a_nondeterministic_model_is_in_every_state_it_may_be_in() -> None:
 
 
 def test_the_explored_states_can_be_seen_as_a_graph() -> None:
-    graph = StateGraph(models.get("mutex"), interpreted().filled)
+    graph = StateGraph(models.get("mutex"), interpreted())
     acquire, release = sequence(("acquire", None, None), ("release", None, None))
-    first, second = graph.kinds_of({"a": acquire, "r": release})
+    first, second = graph.kinds_of(History([acquire, release], "h").columns)
     held = graph.step(first, 0)
     assert graph.step(second, held) == 0
     edges = [(before, after, data["operation"].f) for before, after, data in graph.digraph().edges(data=True)]

@@ -12,7 +12,8 @@ from checkers import Budget, History, Operation, Verdict, check, models
 from checkers.budget import Meter
 from checkers.precedence import precedence_graph
 from checkers.replay import replay
-from checkers.wing_gong import Answer, search
+from checkers.decision import Answer
+from checkers.wing_gong import search
 
 SIZES = st.integers(1, 6)
 RANDOMS = st.randoms(use_true_random=False)
