@@ -1,16 +1,16 @@
 """The integer loops compiled, for when the work repays it.
 
 Lives here: the one place that imports numpy and numba, and only once asked to. The functions compiled are those of
-`checkers.kernel` and `checkers.register_kernel`, word for word; numba keeps the machine code on disk, so that only the
-first run ever waits for it.
+`checkers.kernel`, `checkers.witness` and `checkers.register_kernel`, word for word; numba keeps the machine code on
+disk, so that only the first run ever waits for it.
 """
 
 import functools
 from collections.abc import Callable, Mapping
-from types import FunctionType, ModuleType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
-from checkers import kernel, register_kernel
+from checkers import kernel, register_kernel, witness
 from checkers.kernel import Integers
 
 Functions = Mapping[str, Callable[..., Any]]
@@ -21,8 +21,8 @@ class Engine:
 
     compiled = False
     most_open = 1 << 30
-    search: Functions = vars(kernel)
-    register: Functions = vars(register_kernel)
+    search: Functions = MappingProxyType({**vars(kernel), **vars(witness)})
+    register: Functions = MappingProxyType(vars(register_kernel))
 
     def filled(self, size: int, value: int) -> Integers:
         """An array of that size, every element `value`."""
@@ -75,8 +75,8 @@ def compiled() -> Engine | None:
     class Compiled(Engine):
         compiled = True
         most_open = 62  # operations are bits of a 64-bit word
-        search = _compile(kernel, numba.njit(cache=True, forceinline=True))
-        register = _compile(register_kernel, numba.njit(cache=True))
+        search = _compile(numba.njit(cache=True, forceinline=True), kernel, witness)
+        register = _compile(numba.njit(cache=True), register_kernel)
 
         def filled(self, size: int, value: int) -> Integers:
             return np.full(size, value, dtype=np.int64) if value else np.zeros(size, dtype=np.int64)
@@ -88,7 +88,7 @@ def compiled() -> Engine | None:
             return np.frombuffer(values, dtype=np.int64) if len(values) else np.empty(0, dtype=np.int64)
 
         def gather(self, values: Integers, places: Integers) -> Integers:
-            return np.array(values, dtype=np.int64)[places]
+            return np.asarray(values, dtype=np.int64)[places]
 
         def listed(self, values: Integers) -> list[int]:
             found: list[int] = values.tolist()
@@ -105,11 +105,12 @@ def compiled() -> Engine | None:
     return Compiled()
 
 
-def _compile(module: ModuleType, jit: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Functions:
-    """The module's functions, each compiled to call the others compiled; the module itself stays as it is."""
-    names = dict(vars(module))
+def _compile(jit: Callable[[Callable[..., Any]], Callable[..., Any]], *modules: ModuleType) -> Functions:
+    """The functions of the modules, each compiled to call the others compiled; the modules stay as they are."""
+    ours = {module.__name__ for module in modules}
+    names = {name: value for module in modules for name, value in vars(module).items()}
     for name, function in list(names.items()):
-        if isinstance(function, FunctionType) and function.__module__ == module.__name__:
+        if isinstance(function, FunctionType) and function.__module__ in ours:
             copy = FunctionType(function.__code__, names, name)
             copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
             names[name] = jit(copy)

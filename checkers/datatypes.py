@@ -68,20 +68,21 @@ def _seen_texts(kinds: Sequence[Operation]) -> list[Transition] | None:
         if one.f == "append":
             appends.setdefault(str(one.value), []).append(number)
     seen = dict.fromkeys(text for _, text in gets)
-    found: list[Transition] = [(number, None, UNSEEN) for numbers in appends.values() for number in numbers]
-    found += [(number, None, ILLEGAL) for number, _ in gets]
-    found += [(number, text, text) for number, text in gets]
+    found: list[Transition] = [(numbers, None, UNSEEN) for numbers in appends.values()]
+    found.append(([number for number, _ in gets], None, ILLEGAL))
+    found += [((number,), text, text) for number, text in gets]
     sizes, waiting = {len(text) for text in appends}, list(seen)
     while waiting:
         text = waiting.pop()
         for size in sizes:
-            before, end = text[: len(text) - size], text[len(text) - size :]
-            if size <= len(text) and end in appends:
-                found += [(number, before, text) for number in appends[end]]
+            end = text[len(text) - size :] if size <= len(text) else None
+            if end in appends:
+                before = text[: len(text) - size]
+                found.append((appends[end], before, text))
                 if before not in seen:
                     seen[before] = None
                     waiting.append(before)
-    return found + [(number, None, text if text in seen else UNSEEN) for number, text in puts]
+    return found + [((number,), None, text if text in seen else UNSEEN) for number, text in puts]
 
 
 def _unseen_by_key(operations: Iterable[Operation]) -> Callable[[State], State]:

@@ -74,10 +74,11 @@ class _Choice:
             return self._automatic(key)
         if self.engine == "search":
             return self._search(key, "it was asked for")
-        engine, applies = self._reference, True
-        if self.engine == "register":
-            engine, applies = self._register, self.model.single_value
-        decision = self._on_relevant(key, engine) if applies else None
+        decision: Decision | None = None
+        if self.engine == "reference":
+            decision = self._on_relevant(key, self._reference)
+        elif self.model.single_value:
+            decision = self._on_relevant(key, self._register)
         if decision is None:
             raise ModelError(NOT_APPLICABLE)
         return replace(decision, why="it was asked for")
@@ -85,7 +86,9 @@ class _Choice:
     def _automatic(self, key: int) -> Decision:
         """What the first engine says that settles it, the cheapest asked first."""
         decision = None
-        if not (self.loops.compiled and _may_share_graph(self.model)):  # else the table is there, and the search as fast
+        if not (
+            self.loops.compiled and _may_share_graph(self.model)
+        ):  # else the table is there, and the search as fast
             self.walk = self.walk or _Walk(self.history, self.model, key != EVERY_KEY)
             decision = self.walk.decision(key)
         why = "the search takes any model"
@@ -99,9 +102,7 @@ class _Choice:
                 decision = self._on_relevant(key, self._register)
         return decision or self._search(key, why)
 
-    def _on_relevant(
-        self, key: int, engine: Callable[[Sequence[Operation]], Decision | None]
-    ) -> Decision | None:
+    def _on_relevant(self, key: int, engine: Callable[[Sequence[Operation]], Decision | None]) -> Decision | None:
         """What an engine says that takes only the operations that matter."""
         places = relevant(self.history, self.model, key)
         operations = self.history.operations
@@ -219,9 +220,11 @@ class _Walk:
         return Decision(Answer.REFUTED, "walk", why, blocked=self.stuck[key], states=(state,), exact=True)
 
     def _sequential(self, key: int) -> bool:
-        """Whether each operation called before the first illegal one returned had returned before the next was called."""
+        """Whether, up to the return of the first illegal one, each operation returned before the next was called."""
         operations, end = self.history.operations, self.history.operations[self.stuck[key]].return_rank
-        mine = (one for one, other in zip(operations, self.history.columns.key, strict=True) if key in (other, EVERY_KEY))
+        mine = (
+            one for one, other in zip(operations, self.history.columns.key, strict=True) if key in (other, EVERY_KEY)
+        )
         begun = (one for one in mine if one.call_rank < end and self.model.relevant(one))
         return all(first.return_rank < second.call_rank for first, second in pairwise(begun))
 

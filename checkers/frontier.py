@@ -6,6 +6,8 @@ reads the clock. Three kinds of pass answer three questions:
 - crashed operations unlimited: if even so nothing survives, there is no linearization;
 - counted, and only the most frugal configurations kept: if one survives, it is a linearization;
 - counted, and all kept: decides, if the budget lasts.
+
+The first two take turns, since a history that one of them settles at once may take the other for ever.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,19 @@ from checkers.kernel import Integers
 from checkers.models import State
 from checkers.state_graph import StateGraph
 
-WIDTHS = (8, 64, 1024, 0)
+UNLIMITED, COUNTED, EVERYTHING = 0, 1, 0
+BRIEF, A_WHILE, AT_LENGTH = 1, 10, 1 << 40  # steps an event: most of what is wrong shows in a brief look
+PASSES = (
+    (UNLIMITED, 8, BRIEF),
+    (COUNTED, 8, AT_LENGTH),
+    (UNLIMITED, 8, AT_LENGTH),
+    (COUNTED, EVERYTHING, A_WHILE),
+    (COUNTED, 64, AT_LENGTH),
+    (UNLIMITED, 64, AT_LENGTH),
+    (COUNTED, 1024, AT_LENGTH),
+    (UNLIMITED, 1024, AT_LENGTH),
+    (COUNTED, EVERYTHING, AT_LENGTH),
+)
 FEW_STATES = 32
 STATES_SHOWN = 10_000
 BYTES_OF_A_CELL = 300  # of the table, with its share of the states
@@ -45,36 +59,23 @@ class Frontier:
         if numbers != range(kinds):
             self.kind = engine.gather(numbers, self.kind)
         self.capacity = FIRST_CAPACITY
-        self.sizes = {
-            k.AT_FLAGS: kinds,
-            k.AT_PART: kinds,
-            k.AT_OTHERWISE: kinds,
-            k.AT_CLASS_OF_KIND: kinds,
-            k.AT_KIND: count,
-            k.AT_DEADLINE: count,
-            k.AT_KLASS: count,
-            k.AT_EVENTS: len(columns.events),
-            k.AT_CLASS_KIND: classes,
-            k.AT_AVAILABLE: classes,
-            k.AT_SLOTS: k.SLOT_WORDS * (min(count, engine.most_open) + 1),
-        }
-        self.fixed = k.CONTROL_WORDS + sum(self.sizes.values())
         self.node_words = k.USED + classes
+        slots = k.SLOT_WORDS * (min(count, engine.most_open) + 1)
+        self.sizes = [kinds] * 4 + [count] * 3 + [len(columns.events), classes, classes, slots]
+        self.fixed = k.CONTROL_WORDS + sum(self.sizes)
         self.memory = self._with_room()
         begin = int(self.memory[k.AT_KIND])
         self.memory[k.CONTROL_WORDS : begin] = graph.traits
         self.memory[begin : begin + count] = self.kind
 
     def _with_room(self) -> Integers:
-        """Empty memory, with room for `capacity` configurations behind the fixed part."""
-        self.sizes |= {k.AT_FRONT: self.capacity, k.AT_WORK: self.capacity, k.AT_RESULT: self.capacity}
-        self.sizes[k.AT_BUCKETS] = 2 * self.capacity * k.BUCKET_WORDS
-        self.sizes[k.AT_POOL] = self.capacity * self.node_words
-        ends = list(accumulate(self.sizes.values(), initial=k.CONTROL_WORDS))
-        memory = self.engine.filled(ends[-1], 0)
-        for address, begin in zip(self.sizes, ends, strict=False):
-            memory[address] = begin
-        memory[k.BUCKET_MASK] = 2 * self.capacity - 1
+        """Empty memory, its arrays one behind the other, with room for `capacity` configurations."""
+        most = self.capacity
+        growing = [most, most, most, 2 * most * k.BUCKET_WORDS, most * self.node_words]
+        ends = list(accumulate(self.sizes + growing, initial=k.CONTROL_WORDS))
+        memory = self.engine.filled(ends.pop(), 0)
+        memory[k.AT_FLAGS : k.CONTROL_WORDS] = ends
+        memory[k.BUCKET_MASK] = 2 * most - 1
         return memory
 
     def decide(self, key: int, meter: Meter) -> Decision | None:
@@ -87,25 +88,24 @@ class Frontier:
         loops["prepare"](memory, view(columns.events), view(columns.key), key)
         if memory[k.MOST_OPEN] > self.engine.most_open:
             return None
-        look = WIDTHS[0] if memory[k.EVENTS] >= WORTH_A_LOOK else WIDTHS[1]
-        counted = (0, 1) if memory[k.CLASSES] else (1,)
-        settled: set[int] = set()  # passes that were not cut, and so have said all they can
-        for width in WIDTHS:
-            hopeless = self._never_legal() if width == look and self.graph.model.transitions is None else -1
+        if memory[k.EVENTS] >= WORTH_A_LOOK:
+            hopeless = self._never_legal()
             if hopeless >= 0:
-                return Decision(Answer.REFUTED, self.name, self.why, core=(hopeless,), sentence=HOPELESS, blocked=hopeless)
-            for exact in counted:
-                if exact in settled or (width == 0 and not exact):
-                    continue
-                found = self._pass(exact, width, meter)
-                cut = self.memory[k.CUT]
-                if found is not None and (found.answer is not Answer.REFUTED or not cut):
+                core = (hopeless,)
+                return Decision(Answer.REFUTED, self.name, self.why, core=core, sentence=HOPELESS, blocked=hopeless)
+        limits = memory[k.CLASSES] > 0
+        for counts, width, steps in PASSES:
+            if counts == COUNTED or limits:
+                found = self._pass(counts, width, steps * int(memory[k.EVENTS]), meter)
+                if found is not None:
                     return found
-                if not cut or (cut == k.RAN_AWAY and not exact):
-                    settled.add(exact)
-                elif found is not None and width < WIDTHS[-2]:
-                    break  # what fails even without counts is likelier refuted by a wider pass
+                limits = limits and not (counts == UNLIMITED and self._told_all())
         raise AssertionError("the last pass keeps every configuration, and decides")
+
+    def _told_all(self) -> bool:
+        """Whether a wider pass of the kind of the last one would tell no more."""
+        finished = self.memory[k.EVENT] == self.memory[k.EVENTS]
+        return bool(self.memory[k.CUT] == k.RAN_AWAY or (finished and not self.memory[k.CUT]))
 
     def _explore(self, key: int) -> None:
         """Has the kinds of a key explored, where the graph is of this history alone."""
@@ -138,47 +138,48 @@ class Frontier:
                             return -1
         return next((~code for code in events if code < 0 and kind_of[~code] not in legal), -1)
 
-    def _pass(self, exact: int, width: int, meter: Meter) -> Decision | None:
-        """How one pass ends within the budget; None if what survives used more crashed operations than there were."""
-        loops = self.engine.search
-        self.memory[k.POOL_END] = self._pool_end(exact)
-        loops["start"](self.memory, exact, width)
-        steps, status = 0, k.PAUSED
-        meter.spend(0, 8 * len(self.memory))
+    def _pass(self, counts: int, width: int, most: int, meter: Meter) -> Decision | None:
+        """What one pass of at most so many steps decides, or that the budget is spent; None if it leaves it open."""
+        loops, graph = self.engine.search, self.graph
+        self.memory[k.POOL_END] = self._pool_end(counts)
+        loops["start"](self.memory, counts, width)
+        steps = 0
+        meter.bytes += 8 * len(self.memory)
         while True:
-            self.memory[k.STEP_LIMIT] = steps + STEPS_BETWEEN_PAUSES
-            status = loops["advance"](self.memory, self.graph.table.words)
-            done = int(self.memory[k.STEPS])
-            within = meter.spend(done - steps) and meter.read_clock()
-            steps = done
+            self.memory[k.STEP_LIMIT] = steps + min(most, STEPS_BETWEEN_PAUSES)
+            status = loops["advance"](self.memory, graph.table.words)
+            before, steps = steps, int(self.memory[k.STEPS])
+            within = meter.spend(steps - before) and meter.read_clock()
             if status == k.WANTED and within:
                 within = self._fill(int(self.memory[k.WANTED_KIND]), int(self.memory[k.WANTED_STATE]), meter)
             elif status == k.FULL and within and meter.spend(0, 8 * len(self.memory)):
-                self._grow(exact)
-            elif status != k.PAUSED or not within:
+                self._grow(counts)
+            elif status != k.PAUSED or not within or steps > most:
                 break
-        meter.spend(0, -8 * len(self.memory))
-        return self._ended(status, bool(exact))
+        meter.bytes -= 8 * len(self.memory)
+        return self._ended(status, counts, within)
 
-    def _pool_end(self, exact: int) -> int:
+    def _pool_end(self, counts: int) -> int:
         """Where there is no more room: for `capacity` configurations, which are shorter without counts."""
-        words = k.USED + (int(self.memory[k.CLASSES]) if exact else 0)
-        return int(self.memory[k.AT_POOL]) + self.capacity * words
+        return int(self.memory[k.AT_POOL]) + self.capacity * (k.USED + counts * int(self.memory[k.CLASSES]))
 
-    def _ended(self, status: int, exact: bool) -> Decision | None:
-        """What a pass says that stopped for this reason."""
+    def _ended(self, status: int, counts: int, within: bool) -> Decision | None:
+        """What a pass says that stopped for this reason, the budget not spent or spent."""
         memory = self.memory
         if status == k.FINISHED:
             order = self._order()
             return None if order is None else Decision(Answer.LINEARIZED, self.name, self.why, order=order)
-        at, events = int(memory[k.EVENT]), int(memory[k.EVENTS])
         if status == k.REFUTED:
-            blocked = ~int(memory[memory[k.AT_EVENTS] + at])
             if memory[k.CUT]:
-                return Decision(Answer.REFUTED, self.name, self.why, blocked=blocked)
-            return Decision(Answer.REFUTED, self.name, self.why, blocked=blocked, states=self._states(), exact=exact)
-        progress = f"{at} of {events} events, up to {int(memory[k.WIDEST])} configurations"
-        return Decision(Answer.EXHAUSTED, self.name, self.why, states=self._states(), exact=exact, progress=progress)
+                return None
+            blocked, states = ~int(memory[memory[k.AT_EVENTS] + memory[k.EVENT]]), self._states()
+            exact = counts == COUNTED or memory[k.CLASSES] == 0
+            return Decision(Answer.REFUTED, self.name, self.why, blocked=blocked, states=states, exact=exact)
+        if within:
+            return None
+        reached = f"{int(memory[k.EVENT])} of {int(memory[k.EVENTS])} events"
+        progress = f"{reached}, up to {int(memory[k.WIDEST])} configurations"
+        return Decision(Answer.EXHAUSTED, self.name, self.why, states=self._states(), progress=progress)
 
     def _fill(self, kind: int, state: int, meter: Meter) -> bool:
         """Asks the model for the cell wanted and, while states are few, for those that the open operations may want."""
@@ -191,16 +192,13 @@ class Frontier:
                     graph.step(int(memory[memory[k.AT_SLOTS] + slot * k.SLOT_WORDS + k.SLOT_KIND]), state)
         return meter.spend(0, BYTES_OF_A_CELL * (len(graph.table) - before))
 
-    def _grow(self, exact: int) -> None:
+    def _grow(self, counts: int) -> None:
         """Twice the room; the return that ran out of it starts over."""
         old, pool = self.memory, int(self.memory[k.AT_POOL])
         self.capacity *= 2
         self.memory = memory = self._with_room()
-        grown = {address: int(memory[address]) for address in self.sizes}
-        memory[: self.fixed] = old[: self.fixed]
-        for address, begin in grown.items():
-            memory[address] = begin
-        memory[k.BUCKET_MASK] = 2 * self.capacity - 1
+        memory[: k.BUCKET_MASK] = old[: k.BUCKET_MASK]
+        memory[k.CONTROL_WORDS : self.fixed] = old[k.CONTROL_WORDS : self.fixed]
         moved = int(memory[k.AT_POOL]) - pool
         used = int(old[k.FIRST_NODE]) - pool
         words = int(old[k.NODE_WORDS])
@@ -211,14 +209,16 @@ class Frontier:
         for place in range(kept):
             memory[memory[k.AT_FRONT] + place] = old[front + place] + moved
         memory[k.NODES] = old[k.FIRST_NODE] + moved
-        memory[k.POOL_END] = self._pool_end(exact)
+        memory[k.POOL_END] = self._pool_end(counts)
         memory[k.BUSY] = 0
 
     def _states(self) -> tuple[State, ...]:
         """The states of the configurations that the return under way has found, sorted by their text."""
-        nodes = self._array(k.AT_WORK, min(int(self.memory[k.WORK_COUNT]), STATES_SHOWN))
-        states = {int(self.memory[node + k.STATE]) for node in nodes}
-        return tuple(sorted((self.graph.states[state] for state in states), key=repr))
+        begin, count = int(self.memory[k.AT_WORK]), min(int(self.memory[k.WORK_COUNT]), STATES_SHOWN)
+        numbers = self.engine.gather(
+            self.memory, self.memory[begin : begin + count]
+        )  # its state is a node's first word
+        return tuple(sorted((self.graph.states[state] for state in set(self.engine.listed(numbers))), key=repr))
 
     def _order(self) -> Sequence[int] | None:
         """A linearization out of the most frugal survivor; None if it used more crashed operations than there were."""

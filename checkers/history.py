@@ -9,8 +9,8 @@ invocations are ranked before completions, and from there on only the ranks, whi
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple

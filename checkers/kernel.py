@@ -41,10 +41,10 @@ NODES, FIRST_NODE, BUSY, OPEN, OBSERVERS, OVERWRITES = 6, 7, 8, 9, 10, 11
 CLASSES, TRACK, WIDTH, CUT, STEPS, STEP_LIMIT = 12, 13, 14, 15, 16, 17
 WANTED_KIND, WANTED_STATE, GENERATION, MOST_OPEN, WIDEST, RESULT_BIT = 18, 19, 20, 21, 22, 23
 NODE_WORDS, SPARING, RESULT_PART, BUCKET_MASK, POOL_END = 24, 25, 26, 27, 28
-AT_EVENTS, AT_KIND, AT_DEADLINE, AT_KLASS = 29, 30, 31, 32
-AT_FLAGS, AT_PART, AT_OTHERWISE, AT_CLASS_OF_KIND = 33, 34, 35, 36
-AT_CLASS_KIND, AT_AVAILABLE, AT_SLOTS = 37, 38, 39
-AT_FRONT, AT_WORK, AT_RESULT, AT_BUCKETS, AT_POOL = 40, 41, 42, 43, 44
+AT_FLAGS, AT_PART, AT_OTHERWISE, AT_CLASS_OF_KIND = 29, 30, 31, 32  # of each kind
+AT_KIND, AT_DEADLINE, AT_CLASS, AT_EVENTS = 33, 34, 35, 36  # of each operation, and the events
+AT_CLASS_KIND, AT_AVAILABLE, AT_SLOTS = 37, 38, 39  # of each class of crashed operations, and of what is open
+AT_FRONT, AT_WORK, AT_RESULT, AT_BUCKETS, AT_POOL = 40, 41, 42, 43, 44  # configurations; these grow
 CONTROL_WORDS = 45
 
 # words of a configuration (a node is the offset of its first), of the slot of an open operation, of a bucket
@@ -68,7 +68,7 @@ def prepare(m: Integers, all_events: Integers, key_of: Integers, key: int) -> No
         if code < 0:
             opened -= 1
         elif m[m[AT_DEADLINE] + code] >= 0:
-            m[m[AT_KLASS] + code] = LIVE
+            m[m[AT_CLASS] + code] = LIVE
             opened += 1
             most = max(most, opened)
         else:
@@ -77,7 +77,7 @@ def prepare(m: Integers, all_events: Integers, key_of: Integers, key: int) -> No
                 m[m[AT_CLASS_OF_KIND] + kind] = classes
                 m[m[AT_CLASS_KIND] + classes] = kind
                 classes += 1
-            m[m[AT_KLASS] + code] = m[m[AT_CLASS_OF_KIND] + kind]
+            m[m[AT_CLASS] + code] = m[m[AT_CLASS_OF_KIND] + kind]
     for klass in range(classes):
         m[m[AT_CLASS_OF_KIND] + m[m[AT_CLASS_KIND] + klass]] = -1
     m[EVENTS], m[CLASSES], m[MOST_OPEN] = count, classes, most
@@ -103,10 +103,10 @@ def advance(m: Integers, t: Integers) -> int:
         status = FINISHED
         if code < 0:
             status = complete(m, t, ~code)
-        elif m[m[AT_KLASS] + code] == LIVE:
+        elif m[m[AT_CLASS] + code] == LIVE:
             status = call(m, t, code)
         else:
-            m[m[AT_AVAILABLE] + m[m[AT_KLASS] + code]] += 1
+            m[m[AT_AVAILABLE] + m[m[AT_CLASS] + code]] += 1
         if status != FINISHED:
             return status
         m[EVENT] += 1
@@ -389,8 +389,9 @@ def bucket(m: Integers, node: int) -> int:
     """Where configurations that could cover each other meet: same state, same updates that are no overwrites."""
     strict = m[node + DONE] & ~(m[OBSERVERS] | m[OVERWRITES])
     mixed = (strict ^ strict >> 20 ^ strict >> 40) & 0xFFFFF
-    place: int = (m[node + STATE] * 40503 ^ mixed * 26544357) & m[BUCKET_MASK]
-    return m[AT_BUCKETS] + place * BUCKET_WORDS
+    number = (m[node + STATE] * 40503 ^ mixed * 26544357) & m[BUCKET_MASK]
+    place: int = m[AT_BUCKETS] + number * BUCKET_WORDS
+    return place
 
 
 def agree(m: Integers, t: Integers, state: int, observers: int) -> int:
@@ -443,102 +444,3 @@ def want(m: Integers, kind: int, state: int) -> int:
     """Says which cell of the table is missing."""
     m[WANTED_KIND], m[WANTED_STATE] = kind, state
     return WANTED
-
-
-def linearize(m: Integers, t: Integers, order: Integers, visible: Integers, queue: Integers) -> int:
-    """Writes down the order that the most frugal survivor stands for, and how many operations it has.
-
-    -1 if a crashed operation would take place before it was called, or once more than there are. `visible` (of each
-    operation) comes full of zeros; `queue` holds the next crashed operation of the class for each, and behind them,
-    full of -1, first and last of each class.
-    """
-    uses = trail(m, visible)
-    heads = len(visible)
-    count = state = unplaced = use = 0
-    for moment in range(m[EVENTS]):
-        while use < uses and m[m[m[AT_WORK] + use] + MOMENT] == moment:
-            via = m[m[m[AT_WORK] + use] + VIA]
-            use += 1
-            if via < 0:
-                klass, via = ~via, queue[heads + 2 * ~via]
-                if via < 0:
-                    return -1
-                queue[heads + 2 * klass] = queue[via]
-            if m[m[AT_FLAGS] + m[m[AT_KIND] + via]] == OVERWRITE:
-                count, unplaced = place_hidden(m, order, count, unplaced, visible)
-            order[count] = via
-            count += 1
-            unplaced &= ~slot_of(m, unplaced, via)
-            state = lookup(m, t, m[m[AT_KIND] + via], state)
-            count, unplaced = place_observers(m, t, order, count, unplaced, state)
-        code = m[m[AT_EVENTS] + moment]
-        if code < 0:
-            unplaced &= ~slot_of(m, unplaced, ~code)
-        elif m[m[AT_KLASS] + code] == LIVE:
-            unplaced |= 1 << occupy(m, unplaced, code)
-            count, unplaced = place_observers(m, t, order, count, unplaced, state)
-        else:
-            enqueue(queue, heads + 2 * m[m[AT_KLASS] + code], code)
-    return count
-
-
-def trail(m: Integers, visible: Integers) -> int:
-    """Leaves in `work` the configurations on the way to the first survivor, and marks what took place visibly."""
-    uses = 0
-    node = m[m[AT_FRONT]]
-    while m[node + PARENT] >= 0:
-        m[m[AT_WORK] + uses] = node
-        uses += 1
-        if m[node + VIA] >= 0:
-            visible[m[node + VIA]] = 1
-        node = m[node + PARENT]
-    for place in range(uses // 2):
-        m[m[AT_WORK] + place], m[m[AT_WORK] + uses - 1 - place] = m[m[AT_WORK] + uses - 1 - place], m[m[AT_WORK] + place]
-    return uses
-
-
-def enqueue(queue: Integers, ends: int, operation: int) -> None:
-    """Puts a crashed operation last in the queue whose first and last are at `ends`."""
-    queue[operation] = -1
-    if queue[ends] < 0:
-        queue[ends] = operation
-    else:
-        queue[queue[ends + 1]] = operation
-    queue[ends + 1] = operation
-
-
-def place_hidden(m: Integers, order: Integers, count: int, unplaced: int, visible: Integers) -> tuple[int, int]:
-    """Writes down the open overwrites that nobody sees, just before one that hides them."""
-    slot = 0
-    while unplaced >> slot:
-        operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
-        if unplaced >> slot & 1 and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OVERWRITE and visible[operation] == 0:
-            order[count] = operation
-            count += 1
-            unplaced &= ~(1 << slot)
-        slot += 1
-    return count, unplaced
-
-
-def place_observers(m: Integers, t: Integers, order: Integers, count: int, unplaced: int, state: int) -> tuple[int, int]:
-    """Writes down the open observers that agree with the state."""
-    slot = 0
-    while unplaced >> slot:
-        operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
-        if unplaced >> slot & 1 and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OBSERVER:
-            if lookup(m, t, m[m[AT_KIND] + operation], state) == state:
-                order[count] = operation
-                count += 1
-                unplaced &= ~(1 << slot)
-        slot += 1
-    return count, unplaced
-
-
-def slot_of(m: Integers, taken: int, operation: int) -> int:
-    """The bit of the operation's slot; 0 if it is in none of those taken."""
-    slot = 0
-    while taken >> slot:
-        if taken >> slot & 1 and m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] == operation:
-            return 1 << slot
-        slot += 1
-    return 0

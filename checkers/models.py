@@ -28,7 +28,7 @@ class Illegal:
 
 ILLEGAL: Final = Illegal()
 Step = Callable[[State, Operation], State | Illegal]
-Transition = tuple[int, State, State | Illegal]
+Transition = tuple[Sequence[int], State, State | Illegal]
 
 
 class ModelError(ValueError):
@@ -53,7 +53,7 @@ class Model:
     versioned: the state is a value and the number of updates that led to it, which replies carry as `version`.
     hindsight: given all operations, a map of states to states that none of the operations tells from them, so that
         the search merges states whose difference nobody can see any more.
-    transitions: given one operation of each kind, all that a search has to know beforehand: (kind, state, state
+    transitions: given one operation of each kind, all that a search has to know beforehand: (kinds, state, state
         after), where None stands for all states not named. None where it cannot tell.
     part: the part of the state that an operation touches; operations on different parts commute. None: all of it.
     """

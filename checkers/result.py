@@ -64,9 +64,9 @@ class Violation:
 class Result:
     """The outcome of one check; `keys` holds the result of each key where keys were checked apart.
 
-    `reason` is one sentence; `why` says why that `engine` decided. `witness` is a linearization that was replayed against the model (valid, and no keys);
-    `violation` is set if invalid;
-    `relevant` are the operations that the model judged.
+    `reason` is one sentence; `why` says why that `engine` decided. `witness` is a linearization that was replayed
+    against the model (valid, and no keys); `violation` is set if invalid; `relevant` are the operations that the model
+    judged.
     """
 
     verdict: Verdict

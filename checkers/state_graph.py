@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from checkers.compiled import Engine
 from checkers.history import EVERY_KEY, Columns, History, Operation
-from checkers.kernel import EMPTY, ILLEGAL_STATE, IRRELEVANT, OBSERVER, OVERWRITE, STATE_BITS, UNKNOWN_STATE, Integers
-from checkers.models import Illegal, Model, State
+from checkers.kernel import EMPTY, ILLEGAL_STATE, IRRELEVANT, OBSERVER, OVERWRITE, STATE_BITS, UNKNOWN_STATE
+from checkers.models import Illegal, Model, State, Transition
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -49,7 +49,8 @@ class StateGraph:
     """The explored part of a model's transition graph. State 0 is the initial one.
 
     Histories of one model share a graph, each new one adding its kinds of operations, unless the model has hindsight
-    or tells its transitions: then a graph is made `of` one history, is good for that only, and numbers kinds as it does.
+    or tells its transitions: then a graph is made `of` one history, is good for that only, and numbers kinds as that
+    does.
     """
 
     def __init__(self, model: Model, engine: Engine, of: History | None = None) -> None:
@@ -97,7 +98,8 @@ class StateGraph:
                 pairs = zip(columns.names, columns.kinds, strict=True)
                 self._add([kind for name, kind in pairs if known.setdefault(name, len(known)) >= first])
                 self.explore(range(first, len(known)))
-            self._asked = columns.names, [known[name] for name in columns.names] if None in numbers else numbers
+                numbers = [*map(known.get, columns.names)]
+            self._asked = columns.names, numbers  # type: ignore[assignment]
         return self._asked[1]
 
     def _add(self, kinds: Sequence[Operation]) -> None:
@@ -122,13 +124,21 @@ class StateGraph:
             if model.part is not None:
                 part = model.part(operation)
                 traits[count + number] = self._part_number.setdefault(part, len(self._part_number))
-        told = None if model.transitions is None else model.transitions(operations)
+        self._tell((() if model.transitions is None else model.transitions(operations)) or (), numbers)
+
+    def _tell(self, told: Iterable[Transition], numbers: Sequence[int]) -> None:
+        """Fills in what the model tells of the kinds of these numbers."""
+        otherwise, traits = 2 * len(self.kinds), self.traits
         cells: dict[int, int] = {}
-        for place, before, after in told or ():
+        for kinds, before, after in told:
+            to = self._number(after)
             if before is None:
-                traits[2 * count + numbers[place]] = self._number(after)
+                for kind in kinds:
+                    traits[otherwise + numbers[kind]] = to
             else:
-                cells[numbers[place] << STATE_BITS | self._number(before)] = self._number(after)
+                at = self._number(before)
+                for kind in kinds:
+                    cells[numbers[kind] << STATE_BITS | at] = to
         if cells:
             self.table.put(cells)
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from itertools import permutations
 from random import Random
 
+from msgspec.structs import replace
+
 from checkers import ILLEGAL, History, Model, Operation
 
 
@@ -55,6 +57,68 @@ def by_subsets(operations: Sequence[Operation], model: Model) -> bool:
     return False
 
 
+def is_linearizable(operations: Sequence[Operation], model: Model) -> bool:
+    """The same again for the fuzz test: level by level, only the sets of operations that some legal order reaches."""
+    relevant = [operation for operation in operations if model.relevant(operation)]
+    required = sum(1 << number for number, operation in enumerate(relevant) if operation.returned)
+    before = [
+        sum(1 << other for other, one in enumerate(relevant) if one.return_rank < operation.call_rank)
+        for operation in relevant
+    ]
+    level: set[tuple[int, object]] = {(0, model.initial)}
+    step = model.step
+    while level:
+        after: set[tuple[int, object]] = set()
+        for chosen, state in level:
+            if chosen & required == required:
+                return True
+            for number, needed in enumerate(before):
+                if not chosen >> number & 1 and not needed & ~chosen:
+                    next_state = step(state, relevant[number])
+                    if next_state is not ILLEGAL:
+                        after.add((chosen | 1 << number, next_state))
+        level = after
+    return False
+
+
+def versioned_history(random: Random, size: int) -> History:
+    """What a versioned register really answered, with crashes; then a reply or two of it falsified, mostly."""
+    moments = sorted((random.randint(0, 2 * size), process) for process in range(size))
+    value, version, operations = 0, 0, []
+    for moment, process in moments:
+        f = random.choice(["read", "write", "cas"])
+        small = random.randint(0, 2)
+        argument = {"read": None, "write": small, "cas": (random.choice([value, small]), random.randint(0, 2))}[f]
+        operation = Operation(
+            process=process, f=f, value=argument,
+            call_time=moment - random.randint(0, 3), return_time=moment + random.randint(0, 3),
+        )  # fmt: skip
+        hit = f == "write" or (f == "cas" and argument[0] == value)
+        happened = random.random() < 0.9
+        if hit and happened:
+            value, version = small if f == "write" else argument[1], version + 1
+        if not happened or random.random() < 0.1:
+            operation = replace(operation, status="info")
+        elif f == "cas" and not hit:
+            operation = replace(operation, status="fail", error="mismatch", actual=value, version=version)
+        else:
+            operation = replace(operation, result=value if f == "read" else None, version=version)
+        operations.append(operation)
+    return History.of_operations([_falsified(random, one) for one in operations])
+
+
+def _falsified(random: Random, operation: Operation) -> Operation:
+    """The operation with a reply that may be another one, or without a version."""
+    luck = random.random()
+    if operation.version is None or luck > 0.12:
+        return operation
+    if luck < 0.04:
+        return replace(operation, version=max(0, operation.version + random.choice([-1, 1])))
+    if luck < 0.08 and operation.f == "read":
+        return replace(operation, result=random.randint(0, 2))
+    return replace(operation, version=None)
+
+
 def register_history(random: Random, size: int, *, unique: bool = False, blind_cas: bool = True) -> History:
     """A cas-register history of that many operations: few values, ties in time, crashes, failed cas of both kinds.
 
@@ -80,8 +144,6 @@ def register_history(random: Random, size: int, *, unique: bool = False, blind_c
 
 def _completed(random: Random, operation: Operation, luck: float, values: list[int], blind_cas: bool) -> Operation:
     """The operation with an outcome: unknown in one case of six, else ok or, if a cas, failed in one of two ways."""
-    from msgspec.structs import replace
-
     if luck < 1 / 6:
         return replace(operation, status="info")
     if operation.f == "read":

@@ -1,28 +1,32 @@
 """Random histories against brute force, as many as wanted: `python tests/checkers/fuzz.py --count 1000000 --seed 0`.
 
-Lives here: the loop that `make fuzz` runs. Each seed makes one history of 1 to `--size` operations: few values or
-unique ones, crashes, failed cas of both kinds, ties in time. The search and, where it applies, the register engine must
-agree with the oracle; a witness must replay, a core must be refuted. The first mismatch is printed with its seed.
+Lives here: the loop that `make fuzz` runs. Each seed makes one history of 2 to `--size` operations: of a cas register
+with few values or unique ones, crashes, failed cas of both kinds and ties in time; every eighth of a versioned register
+whose replies were recorded from a real one and then, in part, falsified. The search, the register engine where it
+applies, the versions engine and what `auto` picks must agree with the oracle; a witness must replay, a core must be
+refuted. The first mismatch is printed with its seed. `--jobs` says how many processes share the work.
 """
 
 import argparse
+import os
 import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from random import Random
 
-from checker_oracle import by_subsets, register_history
+from checker_oracle import is_linearizable, register_history, versioned_history
 
-from checkers import Budget, History, Operation, models
+from checkers import Budget, History, Model, Operation, models
 from checkers.budget import Meter
 from checkers.compiled import Engine, compiled, interpreted
-from checkers.frontier import Frontier
-from checkers.history import EVERY_KEY
+from checkers.decision import Answer, Decision
+from checkers.engines import decide
 from checkers.replay import replay
-from checkers.state_graph import StateGraph
 from checkers.unique_register import columns_of
 from checkers.unique_register import decide as decide_register
-from checkers.decision import Answer
 
-MODEL = models.cas_register(0)
+CAS, VERSIONED = models.cas_register(0), models.versioned_register(0)
+BATCH = 2000
 
 
 def main() -> int:
@@ -30,55 +34,85 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--count", type=int, default=100_000)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--size", type=int, default=8)
+    options.add_argument("--size", type=int, default=12)
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = options.parse_args()
-    loops = compiled() or interpreted()
-    graph = StateGraph(MODEL, loops)
-    for seed in range(given.seed, given.seed + given.count):
-        random = Random(seed)
-        size = random.randint(1, given.size)
-        history = register_history(random, size, unique=seed % 2 == 1, blind_cas=seed % 4 < 2)
-        mistake = judged_wrongly(history, loops, graph)
-        if mistake:
-            print(f"seed {seed}: {mistake}", *history, sep="\n  ")
-            return 1
-    print(f"{given.count} histories from seed {given.seed} on: no mismatch")
+    end = given.seed + given.count
+    batches = [(start, min(start + BATCH, end), given.size) for start in range(given.seed, end, BATCH)]
+    done: Counter[str] = Counter()
+    with ProcessPoolExecutor(given.jobs) as pool:
+        for count, mistake in pool.map(judged, batches):
+            done.update(count)
+            if mistake:
+                print(mistake)
+                pool.shutdown(cancel_futures=True)
+                return 1
+            print(f"\r{done['histories']} of {given.count}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    engines = ", ".join(f"{name} {count}" for name, count in sorted(done.items()) if name != "histories")
+    print(f"{done['histories']} histories from seed {given.seed} on: no mismatch ({engines})")
     return 0
 
 
-def judged_wrongly(history: History, loops: Engine, graph: StateGraph) -> str | None:
-    """What an engine said that brute force denies, or None."""
-    operations = [operation for operation in history if MODEL.relevant(operation)]
-    linearizable = by_subsets(operations, MODEL)
-    return wrong_search(operations, linearizable, loops, graph) or wrong_register(operations, linearizable, loops)
+def judged(batch: tuple[int, int, int]) -> tuple[Counter[str], str]:
+    """How many histories and by which engines, and the first mistake."""
+    start, end, size = batch
+    loops = compiled() or interpreted()
+    count: Counter[str] = Counter()
+    for seed in range(start, end):
+        random = Random(seed)
+        if seed % 8 == 7:
+            history, model = versioned_history(random, random.randint(2, size)), VERSIONED
+        else:
+            unique, blind = seed % 2 == 1, seed % 4 < 2
+            history, model = register_history(random, random.randint(2, size), unique=unique, blind_cas=blind), CAS
+        mistake = judged_wrongly(history, model, loops, count)
+        if mistake:
+            return count, "\n  ".join([f"seed {seed}, {model.name}: {mistake}", *map(str, history)])
+        count["histories"] += 1
+    return count, ""
 
 
-def wrong_search(operations: list[Operation], linearizable: bool, loops: Engine, graph: StateGraph) -> str | None:
-    """The same of the frontier search."""
-    columns = History(operations, "fuzz").columns
-    found = Frontier(columns, graph, loops).decide(EVERY_KEY, Meter(Budget()))
-    assert found is not None
-    if (found.answer is Answer.LINEARIZED) != linearizable:
-        return f"the search says {found.answer}"
-    if found.answer is Answer.REFUTED:
-        return None
-    return replay([operations[place] for place in found.order], operations, MODEL)
+def judged_wrongly(history: History, model: Model, loops: Engine, count: Counter[str]) -> str:
+    """What an engine said that brute force denies, or nothing."""
+    operations = [operation for operation in history if model.relevant(operation)]
+    linearizable = is_linearizable(operations, model)
+    count["valid"] += linearizable
+    for engine in ("search", "auto"):
+        decision = decide(history, model, engine, Meter(Budget()))
+        count[f"{engine}: {decision.engine}"] += 1
+        mistake = wrong(decision, history, operations, model, linearizable)
+        if mistake:
+            return f"{engine}: {mistake}"
+    return wrong_register(operations, linearizable, loops, count) if model is CAS else ""
 
 
-def wrong_register(operations: list[Operation], linearizable: bool, loops: Engine) -> str | None:
-    """The same of the register engine; its own replay has already checked the witness."""
+def wrong(decision: Decision, history: History, operations: list[Operation], model: Model, linearizable: bool) -> str:
+    """The mistake in a decision: its answer, its witness, or a core that holds no contradiction."""
+    if (decision.answer is Answer.LINEARIZED) != linearizable:
+        return f"the {decision.engine} says {decision.answer}"
+    if decision.answer is Answer.LINEARIZED:
+        return replay([history.operations[place] for place in decision.order], operations, model) or ""
+    core = [history.operations[place] for place in sorted(decision.core)]
+    judge = model.gapped if model.gapped and decision.engine == "versions" else model
+    return f"the core of the {decision.engine} is linearizable" if core and is_linearizable(core, judge) else ""
+
+
+def wrong_register(operations: list[Operation], linearizable: bool, loops: Engine, count: Counter[str]) -> str:
+    """The same of the register engine, asked also where `auto` does not; its own replay has checked the witness."""
     columns = columns_of(operations, 0, loops)
     if columns is None:
-        return None
+        return ""
     if isinstance(columns, int):
-        return "the register engine refutes a cas that brute force allows" if linearizable else None
+        return "the register engine refutes a cas that brute force allows" if linearizable else ""
     answer = decide_register(columns[0], loops)
     if not answer.applies:
-        return None
+        return ""
+    count["register"] += 1
     if (answer.witness is not None) != linearizable:
         return f"the register engine says {answer}"
     core = [operations[columns[1][row]] for row in answer.core]
-    return "the core is linearizable" if core and by_subsets(core, MODEL) else None
+    return "the core is linearizable" if core and is_linearizable(core, CAS) else ""
 
 
 if __name__ == "__main__":

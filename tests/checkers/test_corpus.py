@@ -7,8 +7,8 @@ import pytest
 
 from checkers import Budget, Verdict, check, formats, models
 from checkers.budget import Meter
-from checkers.replay import replay
 from checkers.decision import Answer
+from checkers.replay import replay
 from checkers.wing_gong import search
 
 

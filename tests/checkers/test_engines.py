@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from checkers import Budget, History, ModelError, Operation, Verdict, check, models
 from checkers.budget import Meter
 from checkers.compiled import Engine, compiled, interpreted
+from checkers.decision import Answer
 from checkers.engines import decide
 from checkers.frontier import Frontier
 from checkers.history import EVERY_KEY
@@ -18,7 +19,6 @@ from checkers.replay import replay
 from checkers.state_graph import StateGraph
 from checkers.unique_register import columns_of
 from checkers.unique_register import decide as decide_register
-from checkers.decision import Answer
 
 RANDOMS = st.randoms(use_true_random=False)
 
@@ -113,7 +113,12 @@ def random_history(random: Random, size: int, names: list[str]) -> History:
         if f == "read" and "remove" in names:
             result = tuple(range(random.randint(0, 2)))
         operation = Operation(
-            f=f, value=value, result=result, process=process, call_time=call, return_time=call + random.randint(0, 6),
+            f=f,
+            value=value,
+            result=result,
+            process=process,
+            call_time=call,
+            return_time=call + random.randint(0, 6),
             key=random.choice("xy") if "append" in names else None,
         )
         version = random.choice([None, None, random.randint(0, 2)])

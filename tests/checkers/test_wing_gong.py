@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from checkers import Budget, History, Operation, Verdict, check, models
 from checkers.budget import Meter
+from checkers.decision import Answer
 from checkers.precedence import precedence_graph
 from checkers.replay import replay
-from checkers.decision import Answer
 from checkers.wing_gong import search
 
 SIZES = st.integers(1, 6)

@@ -1,0 +1,132 @@
+"""The order that a surviving configuration stands for, on integers only, interpreted or compiled as the kernel is.
+
+Lives here: the way back from the last configuration to the first, walked forwards along the events once more. The
+configurations say what took place visibly and when; what they discharged on the way, overwrites that nobody saw and
+observers that agreed, is put in its place here.
+"""
+
+from checkers.kernel import (
+    AT_CLASS,
+    AT_EVENTS,
+    AT_FLAGS,
+    AT_FRONT,
+    AT_KIND,
+    AT_SLOTS,
+    AT_WORK,
+    EVENTS,
+    LIVE,
+    MOMENT,
+    OBSERVER,
+    OVERWRITE,
+    PARENT,
+    SLOT_OPERATION,
+    SLOT_WORDS,
+    VIA,
+    Integers,
+    lookup,
+    occupy,
+)
+
+
+def linearize(m: Integers, t: Integers, order: Integers, visible: Integers, queue: Integers) -> int:
+    """Writes down the order that the most frugal survivor stands for, and how many operations it has.
+
+    -1 if a crashed operation would take place before it was called, or once more than there are. `visible` (of each
+    operation) comes full of zeros; `queue` holds the next crashed operation of the class for each, and behind them,
+    full of -1, first and last of each class.
+    """
+    uses = trail(m, visible)
+    heads = len(visible)
+    count = state = unplaced = use = 0
+    for moment in range(m[EVENTS]):
+        while use < uses and m[m[m[AT_WORK] + use] + MOMENT] == moment:
+            via = m[m[m[AT_WORK] + use] + VIA]
+            use += 1
+            if via < 0:
+                klass, via = ~via, queue[heads + 2 * ~via]
+                if via < 0:
+                    return -1
+                queue[heads + 2 * klass] = queue[via]
+            if m[m[AT_FLAGS] + m[m[AT_KIND] + via]] == OVERWRITE:
+                count, unplaced = place_hidden(m, order, count, unplaced, visible)
+            order[count] = via
+            count += 1
+            unplaced &= ~slot_of(m, unplaced, via)
+            state = lookup(m, t, m[m[AT_KIND] + via], state)
+            count, unplaced = place_observers(m, t, order, count, unplaced, state)
+        code = m[m[AT_EVENTS] + moment]
+        if code < 0:
+            unplaced &= ~slot_of(m, unplaced, ~code)
+        elif m[m[AT_CLASS] + code] == LIVE:
+            unplaced |= 1 << occupy(m, unplaced, code)
+            count, unplaced = place_observers(m, t, order, count, unplaced, state)
+        else:
+            enqueue(queue, heads + 2 * m[m[AT_CLASS] + code], code)
+    return count
+
+
+def trail(m: Integers, visible: Integers) -> int:
+    """Leaves in `work` the configurations on the way to the first survivor, and marks what took place visibly."""
+    uses = 0
+    node = m[m[AT_FRONT]]
+    while m[node + PARENT] >= 0:
+        m[m[AT_WORK] + uses] = node
+        uses += 1
+        if m[node + VIA] >= 0:
+            visible[m[node + VIA]] = 1
+        node = m[node + PARENT]
+    for place in range(uses // 2):
+        m[m[AT_WORK] + place], m[m[AT_WORK] + uses - 1 - place] = (
+            m[m[AT_WORK] + uses - 1 - place],
+            m[m[AT_WORK] + place],
+        )
+    return uses
+
+
+def enqueue(queue: Integers, ends: int, operation: int) -> None:
+    """Puts a crashed operation last in the queue whose first and last are at `ends`."""
+    queue[operation] = -1
+    if queue[ends] < 0:
+        queue[ends] = operation
+    else:
+        queue[queue[ends + 1]] = operation
+    queue[ends + 1] = operation
+
+
+def place_hidden(m: Integers, order: Integers, count: int, unplaced: int, visible: Integers) -> tuple[int, int]:
+    """Writes down the open overwrites that nobody sees, just before one that hides them."""
+    slot = 0
+    while unplaced >> slot:
+        operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
+        if unplaced >> slot & 1 and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OVERWRITE and visible[operation] == 0:
+            order[count] = operation
+            count += 1
+            unplaced &= ~(1 << slot)
+        slot += 1
+    return count, unplaced
+
+
+def place_observers(
+    m: Integers, t: Integers, order: Integers, count: int, unplaced: int, state: int
+) -> tuple[int, int]:
+    """Writes down the open observers that agree with the state."""
+    slot = 0
+    while unplaced >> slot:
+        operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
+        observes = unplaced >> slot & 1 and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OBSERVER
+        if observes and lookup(m, t, m[m[AT_KIND] + operation], state) == state:
+            order[count] = operation
+            count += 1
+            unplaced &= ~(1 << slot)
+        slot += 1
+    return count, unplaced
+
+
+def slot_of(m: Integers, taken: int, operation: int) -> int:
+    """The bit of the operation's slot; 0 if it is in none of those taken."""
+    slot = 0
+    while taken >> slot:
+        if taken >> slot & 1 and m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] == operation:
+            return 1 << slot
+        slot += 1
+    return 0
