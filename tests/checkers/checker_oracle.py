@@ -81,6 +81,22 @@ def is_linearizable(operations: Sequence[Operation], model: Model) -> bool:
     return False
 
 
+def text_history(random: Random, size: int) -> History:
+    """Two keys with text that begins empty: `put`, `append` and `get` of short texts, with crashes."""
+    operations = []
+    for process in range(size):
+        f, call = random.choice(["get", "get", "put", "append", "append"]), random.randint(0, 2 * size)
+        value = None if f == "get" else random.choice("ab")
+        result = random.choice(["", "a", "b", "ab", "ba", "aa"]) if f == "get" else None
+        operations.append(
+            Operation(
+                process=process, f=f, key=random.choice("xy"), value=value, result=result, call_time=call,
+                return_time=call + random.randint(0, size), status="info" if random.random() < 1 / 8 else "ok",
+            )
+        )  # fmt: skip
+    return History.of_operations(operations)
+
+
 def versioned_history(random: Random, size: int) -> History:
     """What a versioned register really answered, with crashes; then a reply or two of it falsified, mostly."""
     moments = sorted((random.randint(0, 2 * size), process) for process in range(size))

@@ -2,7 +2,7 @@
 
 Lives here: the loop that `make fuzz` runs. Each seed makes one history of 2 to `--size` operations: of a cas register
 with few values or unique ones, crashes, failed cas of both kinds and ties in time; every eighth of a versioned register
-whose replies were recorded from a real one and then, in part, falsified. The search, the register engine where it
+whose replies were recorded from a real one and then, in part, falsified; every eighth of two keys with text. The search, the register engine where it
 applies, the versions engine and what `auto` picks must agree with the oracle; a witness must replay, a core must be
 refuted. The first mismatch is printed with its seed. `--jobs` says how many processes share the work.
 """
@@ -14,7 +14,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from random import Random
 
-from checker_oracle import is_linearizable, register_history, versioned_history
+from checker_oracle import is_linearizable, register_history, text_history, versioned_history
 
 from checkers import Budget, History, Model, Operation, models
 from checkers.budget import Meter
@@ -25,7 +25,7 @@ from checkers.replay import replay
 from checkers.unique_register import columns_of
 from checkers.unique_register import decide as decide_register
 
-CAS, VERSIONED = models.cas_register(0), models.versioned_register(0)
+CAS, VERSIONED, TEXTS = models.cas_register(0), models.versioned_register(0), models.get("kv-unsplit")
 BATCH = 2000
 
 
@@ -60,17 +60,22 @@ def judged(batch: tuple[int, int, int]) -> tuple[Counter[str], str]:
     loops = compiled() or interpreted()
     count: Counter[str] = Counter()
     for seed in range(start, end):
-        random = Random(seed)
-        if seed % 8 == 7:
-            history, model = versioned_history(random, random.randint(2, size)), VERSIONED
-        else:
-            unique, blind = seed % 2 == 1, seed % 4 < 2
-            history, model = register_history(random, random.randint(2, size), unique=unique, blind_cas=blind), CAS
+        history, model = made(Random(seed), seed, size)
         mistake = judged_wrongly(history, model, loops, count)
         if mistake:
             return count, "\n  ".join([f"seed {seed}, {model.name}: {mistake}", *map(str, history)])
         count["histories"] += 1
     return count, ""
+
+
+def made(random: Random, seed: int, size: int) -> tuple[History, Model]:
+    """The history of a seed, and the model to judge it by."""
+    count = random.randint(2, size)
+    if seed % 8 == 7:
+        return versioned_history(random, count), VERSIONED
+    if seed % 8 == 6:
+        return text_history(random, min(count, 9)), TEXTS
+    return register_history(random, count, unique=seed % 2 == 1, blind_cas=seed % 4 < 2), CAS
 
 
 def judged_wrongly(history: History, model: Model, loops: Engine, count: Counter[str]) -> str:
