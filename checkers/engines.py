@@ -91,7 +91,7 @@ class _Choice:
         ):  # else the table is there, and the search as fast
             self.walk = self.walk or _Walk(self.history, self.model, key != EVERY_KEY)
             decision = self.walk.decision(key)
-        why = "the search takes any model"
+        why = "no quicker engine fits the model"
         if decision is None and self.model.versioned:
             why = "the versions in the replies leave the order open"
             decision = self._on_relevant(key, self._versions)

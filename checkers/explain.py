@@ -7,6 +7,7 @@ it; it counts only once the reference search has refuted it.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from msgspec import UNSET
 
@@ -40,7 +41,11 @@ def explain(history: History, key: Key, model: Model, decision: Decision, meter:
     if len(operations) <= PREFIX_SEARCHED and not told:
         blocked = _first_refuted(history, blocked, refuted)
     shown = history.prefix(blocked)
-    window, judge = _window(history, shown, model, decision, effort)
+    if not told and (blocked != decision.blocked or any(place >= len(shown) for place in decision.core)):
+        decision = _decided_anew(shown, model, decision, effort)
+    window, judge = _window(shown, model, decision, effort)
+    if operations[blocked] not in window and judge.looks(operations[blocked]):  # that it failed is what told
+        window = sorted([*window, operations[blocked]], key=lambda one: one.call_rank)
     confirmed = search(window, judge, Meter(Budget(seconds=meter.seconds_left, steps=STEPS_TO_CONFIRM), meter.clock))
     if confirmed.answer is not Answer.REFUTED:
         return None
@@ -66,10 +71,18 @@ def _refuted_by(model: Model, effort: Meter) -> Refuted:
     return refuted
 
 
+def _decided_anew(shown: History, model: Model, decision: Decision, effort: Meter) -> Decision:
+    """What the engines say of the shorter history, or what is known without them if the effort does not last."""
+    anew = decide(shown, model, "auto", effort)
+    return anew if anew.answer is Answer.REFUTED else replace(decision, core=())
+
+
 def _first_refuted(history: History, refuted_at: int, refuted: Refuted) -> int:
     """The first operation up to whose return the history is refuted. O(log n) decisions."""
     returned = [~code for code in history.columns.events if code < 0]
     low, high = 0, returned.index(refuted_at)
+    if not refuted(history.prefix(refuted_at)):  # an engine may have looked ahead
+        low, high = high + 1, len(returned) - 1
     while low < high:
         middle = (low + high) // 2
         if refuted(history.prefix(returned[middle])):
@@ -79,26 +92,24 @@ def _first_refuted(history: History, refuted_at: int, refuted: Refuted) -> int:
     return returned[low]
 
 
-def _window(
-    history: History, shown: History, model: Model, decision: Decision, effort: Meter
-) -> tuple[Sequence[Operation], Model]:
+def _window(shown: History, model: Model, decision: Decision, effort: Meter) -> tuple[Sequence[Operation], Model]:
     """The smallest part found of the refuted operations that is refuted by itself, and the model that refutes it."""
     gapped = model.gapped
     if gapped is not None:
         if decision.core:
-            return history.part(sorted(decision.core)).operations, gapped
+            return shown.part(sorted(decision.core)).operations, gapped
         part = shown.part([place for place, one in enumerate(shown) if gapped.relevant(one)])
         refuted_with_gaps = _refuted_by(gapped, effort)
         if refuted_with_gaps(part):
             return minimise(part, [[place] for place in range(len(part))], refuted_with_gaps).operations, gapped
     refuted = _refuted_by(model, effort)
-    part = history.part(sorted(decision.core)) if decision.core and model.single_value else shown
+    part = shown.part(sorted(decision.core)) if decision.core and model.single_value else shown
     if model.single_value:
         telling = [place for place, one in enumerate(part) if one.status != "fail" or one.actual is not UNSET]
         without_blind = part.part(telling)
         if len(telling) == len(part) or refuted(without_blind):  # a cas that saw only "not old" ties all values
             part = minimise(without_blind, _by_value(without_blind), refuted)
-    observers = [place for place, one in enumerate(part) if one.f in model.reads or one.status == "fail"]
+    observers = [place for place, one in enumerate(part) if model.looks(one)]
     updates = sorted(set(range(len(part))) - set(observers))
     return minimise(part, [[place] for place in observers], refuted, updates).operations, model
 

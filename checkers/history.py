@@ -134,14 +134,14 @@ class History:
         return [place for place, number in enumerate(self.columns.key) if number == key]
 
     def prefix(self, last: int) -> "History":
-        """What was called before the operation at place `last` returned; what was open then never returns."""
+        """What was known when the operation at place `last` returned: of what was open then, nothing."""
         cut = self.operations[last].return_rank
         begun = bisect_left(self.operations, cut, key=_call_rank)
-        operations = [
-            one if one.return_rank <= cut else msgspec.structs.replace(one, return_rank=NEVER, return_time=None)
-            for one in self.operations[:begun]
-        ]
-        return History(operations, self.source, self.columns.prefix(begun, ~last))
+        operations = list(self.operations[:begun])
+        for place, one in enumerate(operations):
+            if one.return_rank > cut:
+                operations[place] = _unfinished(one)
+        return History(operations, self.source, self.columns.prefix(operations, ~last))
 
     def where(self, operation: Operation) -> str:
         """Where an operation was written down, for messages: `history.jsonl:12`."""
@@ -203,10 +203,26 @@ class Columns(NamedTuple):
             events=events,
         )
 
-    def prefix(self, begun: int, last: int) -> "Columns":
-        """The columns of the first `begun` operations and of the events up to `last`."""
-        end = self.events.index(last) + 1
-        return self._replace(kind=self.kind[:begun], key=self.key[:begun], events=self.events[:end])
+    def prefix(self, operations: Sequence[Operation], last: int) -> "Columns":
+        """The columns of the first operations, as they stand here, and of the events up to `last`."""
+        numbers = {name: number for number, name in enumerate(self.names)}
+        kinds, kind = [*self.kinds], self.kind[: len(operations)]
+        for place, operation in enumerate(operations):
+            if operation.return_rank == NEVER:
+                kind[place] = numbers.setdefault(kind_key(operation), len(kinds))
+                if kind[place] == len(kinds):
+                    kinds.append(operation)
+        events = self.events[: self.events.index(last) + 1]
+        return Columns([*numbers], kinds, kind, self.keys, self.key[: len(operations)], events)
+
+
+def _unfinished(operation: Operation) -> Operation:
+    """The operation as it was before it returned: it may take place or not."""
+    one = operation
+    return Operation(
+        f=one.f, value=one.value, process=one.process, key=one.key, status="info", call_time=one.call_time,
+        call_rank=one.call_rank, call_index=one.call_index, return_index=one.return_index, line=one.line,
+    )  # fmt: skip
 
 
 def _events_by_rank(operations: Sequence[Operation]) -> "array[int]":

@@ -154,6 +154,7 @@ def _merged(results: Sequence[Result], keys: int, history: History) -> Result:
         verdict=verdict,
         reason=reason,
         engine="+".join(sorted({result.engine for result in results})),
+        why="; ".join(sorted({f"{result.engine}, since {result.why}" for result in results})),
         operations=len(history),
         steps=sum(result.steps for result in results),
         violation=worst[0].violation,

@@ -49,6 +49,7 @@ class Model:
     per_key: whether each key is a copy of its own.
     observes: which operations tell something; by default all but the failed.
     gapped: a weaker model under which any part of a linearizable history is linearizable too: it fills the gaps.
+    has_gaps: updates that we do not see may lie between, so that even what only looks may change the state.
     single_value: the state is one value, which `read` returns, `write` sets and `cas` replaces.
     versioned: the state is a value and the number of updates that led to it, which replies carry as `version`.
     hindsight: given all operations, a map of states to states that none of the operations tells from them, so that
@@ -67,11 +68,16 @@ class Model:
     per_key: bool = True
     observes: Callable[[Operation], bool] = _observes
     gapped: "Model | None" = None
+    has_gaps: bool = False
     single_value: bool = False
     versioned: bool = False
     hindsight: Callable[[Iterable[Operation]], Callable[[State], State | Illegal]] | None = None
     transitions: Callable[[Sequence[Operation]], Iterable[Transition] | None] | None = None
     part: Callable[[Operation], Hashable] | None = None
+
+    def looks(self, operation: Operation) -> bool:
+        """Whether the operation leaves every state as it is."""
+        return not self.has_gaps and (operation.f in self.reads or operation.status == "fail")
 
     def relevant(self, operation: Operation) -> bool:
         """Whether the operation can matter to the verdict."""
@@ -108,7 +114,7 @@ def versioned_register(initial: State = None) -> Model:
     A reply carries the version after it; where a reply has none, the version is not compared.
     """
     names = frozenset({"read", "write", "cas"})
-    gapped = Model("gapped-versioned-register", (initial, 0), _gapped_step, names, READS, observes=_saw_version)
+    gapped = Model("gapped-versioned-register", (initial, 0), _gapped_step, names, observes=_saw_version, has_gaps=True)
     return Model(
         "versioned-register",
         (initial, 0),
@@ -153,7 +159,7 @@ def _told_values(operations: Iterable[Operation]) -> Callable[[State], State | I
         updates += one.f != "read" and one.status != "fail"
         if (
             one.version is not None
-            and one.status != "info"
+            and one.returned
             and (one.f != "cas" or one.actual is not UNSET or one.status == "ok")
         ):
             value = one.result if one.f == "read" else one.actual if one.status == "fail" else one.value

@@ -145,7 +145,7 @@ class StateGraph:
     def _flag(self, operation: Operation) -> int:
         if not self.model.relevant(operation):
             return IRRELEVANT
-        if operation.f in self.model.reads or operation.status == "fail":
+        if self.model.looks(operation):
             return OBSERVER
         return OVERWRITE if operation.f in self.model.overwrites else 0
 

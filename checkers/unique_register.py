@@ -69,7 +69,7 @@ def columns_of(
             if operation.status == "fail":
                 if operation.actual is UNSET:
                     return None
-                if operation.actual == before:
+                if operation.actual == before and operation.returned:
                     return place
                 kind, old, new = k.READ, 0, operation.actual
             elif before == after:

@@ -39,6 +39,7 @@ class Request:
     budget: Budget
     all_keys: bool
     explain: bool
+    picture: bool
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Checked:
     operations: int
     reason: str
     text: str
+    picture: str | None = None
 
     def row(self) -> dict[str, object]:
         """What `--json` says of it."""
@@ -77,6 +79,7 @@ def check_command(
     memory_limit: Annotated[int | None, typer.Option(help="Bytes a file for what the search remembers.")] = None,
     all_keys: Annotated[bool, typer.Option("--all", help="Check every key, also after a violation.")] = False,
     explain: Annotated[bool, typer.Option(help="Say which unfinished operations must have happened.")] = False,
+    graph: Annotated[Path | None, typer.Option(help="Draw the first violation to this file, as SVG.")] = None,
     truncated_tail: Annotated[str, typer.Option(help="error or drop: a last line cut off in mid-write.")] = "error",
     as_json: Annotated[bool, typer.Option("--json", help="Only JSON on stdout.")] = False,
 ) -> None:
@@ -95,10 +98,12 @@ def check_command(
                 budget=Budget(seconds=time_limit, bytes=memory_limit),
                 all_keys=all_keys,
                 explain=explain,
+                picture=graph is not None,
             )
             for path in paths
         ]
         checked = _check_all(requests)
+        _draw(checked, graph)
     except (HistoryError, ModelError, OSError) as error:
         typer.echo(f"splitbrain check: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from None
@@ -136,6 +141,17 @@ def _check(request: Request) -> Checked:
     result = checkers.check(history, model, budget=request.budget, engine=request.engine, all_keys=request.all_keys)
     seconds = time.perf_counter() - start
     said = _unfinished(result, model) if request.explain else ""
+    return _put_into_words(request, result, seconds, said)
+
+
+def _put_into_words(request: Request, result: Result, seconds: float, said: str) -> Checked:
+    """What travels back from the process that checked."""
+    picture = None
+    if request.picture and result.violation is not None:
+        from checkers.drawing import svg
+
+        picture = svg(result.violation)
+    chosen = f"engine: {result.why if result.keys else f'{result.engine}, since {result.why}'}\n" if result.why else ""
     return Checked(
         path=request.path,
         verdict=result.verdict,
@@ -143,7 +159,8 @@ def _check(request: Request) -> Checked:
         seconds=seconds,
         operations=result.operations,
         reason=result.reason,
-        text=said + result.render(),
+        text=said + chosen + result.render(),
+        picture=picture,
     )
 
 
@@ -154,6 +171,13 @@ def _unfinished(result: Result, model: models.Model) -> str:
     parts = result.keys or (result,)
     lines = [f"{fate:<6} {one}" for part in parts for one, fate in unfinished(part, model)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _draw(checked: Sequence[Checked], target: Path | None) -> None:
+    """Writes the picture of the first violation, if one is wanted and there is one."""
+    pictures = [one.picture for one in checked if one.picture is not None]
+    if target is not None and pictures:
+        target.write_text(pictures[0])
 
 
 def _file(path: Path) -> Path:

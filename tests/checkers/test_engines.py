@@ -1,9 +1,10 @@
 """Every engine against brute force, and each other; every witness replayed, every core refuted."""
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
-from checker_oracle import by_subsets, register_history
+from checker_oracle import by_subsets, register_history, text_history, versioned_history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -48,6 +49,24 @@ def test_an_engine_agrees_with_brute_force(engine: str, random: Random, size: in
     if decision.answer is Answer.LINEARIZED:
         order = [history.operations[place] for place in decision.order]
         assert replay(order, operations, model) is None
+
+
+@pytest.mark.parametrize("made", [register_history, versioned_history, text_history])
+def test_what_check_says_is_true_and_proved(made: Callable[[Random, int], History]) -> None:
+    kinds = {register_history: models.cas_register(0), versioned_history: models.versioned_register(0)}
+    model = kinds.get(made, models.get("kv-unsplit"))
+    for seed in range(1200):
+        random = Random(seed)
+        history = made(random, random.randint(2, 7))
+        result = check(history, model)
+        if not any(one.returned for one in result.relevant):
+            continue
+        assert result.verdict is not Verdict.UNKNOWN, seed
+        assert (result.verdict is Verdict.VALID) == by_subsets(history.operations, model), seed
+        if result.violation is not None:
+            window = result.violation.window
+            assert not by_subsets(window, result.violation.judge), seed
+            assert result.violation.blocked.call_rank in {one.call_rank for one in window}, seed
 
 
 def test_the_search_on_many_histories(loops: Engine) -> None:

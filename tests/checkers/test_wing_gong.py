@@ -62,10 +62,11 @@ def test_a_violation_is_the_first_failing_prefix_and_its_window_fails_alone(rand
         return
     assert not by_subsets(violation.prefix, model)
     assert not by_subsets(violation.window, model)
-    before = [operation for operation in violation.prefix if operation is not violation.blocked]
-    earlier = [operation for operation in history if operation.return_rank < violation.blocked.return_rank]
+    relevant = history.part([place for place, one in enumerate(history) if model.relevant(one)])
+    returns = sorted((one.return_rank, place) for place, one in enumerate(relevant) if one.returned)
+    earlier = [place for rank, place in returns if rank < violation.blocked.return_rank]
     if earlier:
-        assert by_subsets([one for one in before if one.call_rank < max(e.return_rank for e in earlier)], model)
+        assert by_subsets(relevant.prefix(earlier[-1]).operations, model)
 
 
 def test_a_replay_refuses_what_is_no_linearization() -> None:
