@@ -2,9 +2,11 @@
 
 Lives here: the loop that `make fuzz` runs. Each seed makes one history of 2 to `--size` operations: of a cas register
 with few values or unique ones, crashes, failed cas of both kinds and ties in time; every eighth of a versioned register
-whose replies were recorded from a real one and then, in part, falsified; every eighth of two keys with text. The search, the register engine where it
-applies, the versions engine and what `auto` picks must agree with the oracle; a witness must replay, a core must be
-refuted. The first mismatch is printed with its seed. `--jobs` says how many processes share the work.
+whose replies were recorded from a real one and then, in part, falsified; every eighth of two keys with text. The
+search, the register engine where it applies, the versions engine and what `auto` picks must agree with the oracle; a
+witness must replay, a core must be refuted. Of every tenth the whole check is made: nothing may be unknown, and the
+window shown must be refuted by the oracle. The first mismatch is printed with its seed. `--jobs` says how many
+processes share the work.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from random import Random
 
 from checker_oracle import is_linearizable, register_history, text_history, versioned_history
 
-from checkers import Budget, History, Model, Operation, models
+from checkers import Budget, History, Model, Operation, Verdict, check, models
 from checkers.budget import Meter
 from checkers.compiled import Engine, compiled, interpreted
 from checkers.decision import Answer, Decision
@@ -62,6 +64,9 @@ def judged(batch: tuple[int, int, int]) -> tuple[Counter[str], str]:
     for seed in range(start, end):
         history, model = made(Random(seed), seed, size)
         mistake = judged_wrongly(history, model, loops, count)
+        if not mistake and seed % 10 == 0:
+            mistake = checked_wrongly(history, model)
+            count["checked"] += 1
         if mistake:
             return count, "\n  ".join([f"seed {seed}, {model.name}: {mistake}", *map(str, history)])
         count["histories"] += 1
@@ -90,6 +95,19 @@ def judged_wrongly(history: History, model: Model, loops: Engine, count: Counter
         if mistake:
             return f"{engine}: {mistake}"
     return wrong_register(operations, linearizable, loops, count) if model is CAS else ""
+
+
+def checked_wrongly(history: History, model: Model) -> str:
+    """What the whole check said that brute force denies, or that it said nothing."""
+    result = check(history, model)
+    if not any(operation.returned for operation in result.relevant):
+        return ""
+    linearizable = is_linearizable(history.operations, model)
+    if result.verdict is not (Verdict.VALID if linearizable else Verdict.INVALID):
+        return f"check says {result.verdict}, {result.reason}"
+    violation = result.violation
+    shown = violation is None or not is_linearizable(violation.window, violation.judge)
+    return "" if shown else "the window is linearizable"
 
 
 def wrong(decision: Decision, history: History, operations: list[Operation], model: Model, linearizable: bool) -> str:
