@@ -10,7 +10,6 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from checkers.history import NEVER, Operation
-from checkers.models import State
 from checkers.result import Violation
 from checkers.value_graph import Edge, cycle, value_graph
 
@@ -64,7 +63,7 @@ def _timeline(rows: Sequence[Operation], blocked: Operation, top: int) -> Iterat
         yield _text(start + 4, y + 15, f"{one.call_time} .. {until}", "small")
 
 
-def _values(graph: "nx.DiGraph[State]", edges: Sequence[Edge], top: int) -> Iterator[str]:
+def _values(graph: "nx.DiGraph[str]", edges: Sequence[Edge], top: int) -> Iterator[str]:
     """The values in a circle, those of the cycle in its order; under them a line for each edge of the cycle."""
     order = [edge.before for edge in edges]
     order += [value for value in graph if value not in order]
@@ -83,9 +82,7 @@ def _values(graph: "nx.DiGraph[State]", edges: Sequence[Edge], top: int) -> Iter
         yield _text(x, y + 5, _short(value), anchor="middle")
     top += 2 * (RADIUS + NODE + MARGIN)
     for number, edge in enumerate(edges, 1):
-        yield _text(
-            MARGIN, top + LINE * number, f"({number}) {edge.before!r} before {edge.after!r}, since {edge}", "told"
-        )
+        yield _text(MARGIN, top + LINE * number, f"({number}) {edge.before} before {edge.after}, since {edge}", "told")
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float], number: int | None) -> str:
@@ -102,8 +99,7 @@ def _arrow(start: tuple[float, float], end: tuple[float, float], number: int | N
     return line if number is None else line + _text(bend_x, bend_y, str(number), "told")
 
 
-def _short(value: State) -> str:
-    text = repr(value)
+def _short(text: str) -> str:
     return text if len(text) <= 7 else f"{text[:6]}..."
 
 

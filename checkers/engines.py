@@ -17,7 +17,7 @@ from checkers.compiled import Engine, compiled, interpreted
 from checkers.decision import Answer, Decision
 from checkers.frontier import Frontier
 from checkers.history import EVERY_KEY, History, Operation
-from checkers.models import Illegal, Model, ModelError, State
+from checkers.models import Illegal, Model, NotApplicableError, State
 from checkers.replay import replay
 from checkers.state_graph import StateGraph
 
@@ -80,7 +80,7 @@ class _Choice:
         elif self.model.single_value:
             decision = self._on_relevant(key, self._register)
         if decision is None:
-            raise ModelError(NOT_APPLICABLE)
+            raise NotApplicableError(NOT_APPLICABLE)
         return replace(decision, why="it was asked for")
 
     def _automatic(self, key: int) -> Decision:

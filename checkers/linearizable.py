@@ -15,7 +15,7 @@ from checkers.decision import Answer, Decision
 from checkers.engines import ENGINES, judge, relevant
 from checkers.explain import explain
 from checkers.history import History, Operation
-from checkers.models import Illegal, Model, ModelError, State
+from checkers.models import Illegal, Model, ModelError, NotApplicableError, State
 from checkers.replay import replay
 from checkers.result import Result, Verdict, merge
 
@@ -40,18 +40,18 @@ def check(
         raise ModelError(f"no engine named {engine!r}; there are {', '.join(ENGINES)}")
     model = models.get(model) if isinstance(model, str) else model
     history = history if isinstance(history, History) else History.of_operations(history)
+    _require_known(history, model)
     try:
         return _check(history, model, engine, all_keys, Meter(budget, clock))
-    except (ModelError, AssertionError):
+    except NotApplicableError:
         raise
-    except Exception as error:
+    except Exception:
         _blame(history, model)
-        raise ModelError(f"{history.source}: model {model.name} raised {type(error).__name__}: {error}") from error
+        raise
 
 
 def _check(history: History, model: Model, engine: str, all_keys: bool, meter: Meter) -> Result:
     """The result of a check whose arguments are in order."""
-    _require_known(history, model)
     if not any(operation.returned and model.relevant(operation) for operation in history.columns.kinds):
         return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
     results: list[Result] = []
@@ -124,16 +124,15 @@ def _require_known(history: History, model: Model) -> None:
 
 
 def _blame(history: History, model: Model) -> None:
-    """Raises ModelError for the operation on which the model raises, if it does so again."""
+    """Raises ModelError for the operation on which the model raises; returns if it was not the model that did."""
 
     def step(state: State, operation: Operation) -> State | Illegal:
         try:
             after = model.step(state, operation)
             hash(after)
         except Exception as error:
-            where = history.where(operation)
-            told = f"raised {type(error).__name__} on {operation}: {error}"
-            raise ModelError(f"{where}: model {model.name} {told}") from error
+            said = f"raised {type(error).__name__} on [{operation}]: {error}"
+            raise ModelError(f"{history.where(operation)}: model {model.name} {said}") from error
         return after
 
     guarded = replace(model, step=step, hindsight=None, transitions=None)

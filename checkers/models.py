@@ -35,6 +35,10 @@ class ModelError(ValueError):
     """A model that does not fit the history, or that raised. The message is one line."""
 
 
+class NotApplicableError(ModelError):
+    """An engine that was asked for by name does not take this model or history."""
+
+
 def _observes(operation: Operation) -> bool:
     return operation.status != "fail"
 

@@ -177,14 +177,13 @@ class StateGraph:
             self.states.append(state)
         return number
 
-    def digraph(self) -> "nx.MultiDiGraph[State]":
-        """What is explored, as networkx: nodes are states, each edge has the `operation` that makes the step."""
+    def digraph(self) -> "nx.MultiDiGraph[int]":
+        """What is explored, as networkx: nodes have a `state`, each edge the `operation` that makes the step."""
         import networkx as nx
 
-        graph: nx.MultiDiGraph[State] = nx.MultiDiGraph()
-        graph.add_nodes_from(self.states)
+        graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
+        graph.add_nodes_from((number, {"state": state}) for number, state in enumerate(self.states))
         for key, after in self.table.cells.items():
             if after >= 0:
-                before = self.states[key & (1 << STATE_BITS) - 1]
-                graph.add_edge(before, self.states[after], operation=self.kinds[key >> STATE_BITS])
+                graph.add_edge(key & (1 << STATE_BITS) - 1, after, operation=self.kinds[key >> STATE_BITS])
         return graph

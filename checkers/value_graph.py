@@ -18,7 +18,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from checkers.history import Operation
-from checkers.models import Model, State, cas_argument
+from checkers.models import Model, cas_argument
 from checkers.version_order import value_after
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class Edge(NamedTuple):
     cas, or two that replaced the same value.
     """
 
-    before: State
-    after: State
+    before: str
+    after: str
     first: Operation | None
     second: Operation
 
@@ -52,58 +52,55 @@ class Edge(NamedTuple):
         return f"[{self.first}] and [{self.second}] replaced the same value"
 
 
-def value_graph(operations: Sequence[Operation], model: Model) -> "nx.DiGraph[State] | None":
-    """The values as nodes, with their `operations` and whether any `written`; edges with `first` and `second`.
+def value_graph(operations: Sequence[Operation], model: Model) -> "nx.DiGraph[str] | None":
+    """The values, as text, with their `operations` and whether any `written`; edges with `first` and `second`.
 
     None for a model that is no register of single values, and where a value has two possible writers. O(values^2).
     """
     import networkx as nx
 
     told = [one for one in operations if model.single_value and model.relevant(one)]
-    touching: dict[State, list[Operation]] = {model.initial: []}
+    touching: dict[str, list[Operation]] = {repr(model.initial): []}
     for one in told:
-        touching.setdefault(value_after(one), []).append(one)
-        if one.f == "cas" and _writes(one):
-            touching.setdefault(cas_argument(one)[0], [])
-    writers = {value: sum(map(_writes, found)) + (value == model.initial) for value, found in touching.items()}
+        touching.setdefault(_after(one), []).append(one)
+        if _is_cas(one):
+            touching.setdefault(_before(one), [])
+    writers = {value: sum(map(_writes, found)) + (value == repr(model.initial)) for value, found in touching.items()}
     if not told or max(writers.values()) > 1 or len(touching) > MOST_VALUES:
         return None
-    graph: nx.DiGraph[State] = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     for value, found in touching.items():
         graph.add_node(value, operations=tuple(found), written=writers[value] > 0)
-    cas = [one for one in told if _writes(one) and one.f == "cas"]
+    cas = [one for one in told if _is_cas(one)]
     for one in cas:
-        _force(graph, cas_argument(one)[0], cas_argument(one)[1], (one, one))
+        _force(graph, _before(one), _after(one), (one, one))
     chains = _chains(graph)
     for chain in chains:
         for early, late in combinations(chain, 2):
             _force(graph, late, early, _order(touching[late], touching[early]))
     for mine, theirs in permutations(chains, 2):
-        first = None if mine[0] == model.initial else [one for value in mine for one in touching[value]]
+        first = None if mine[0] == repr(model.initial) else [one for value in mine for one in touching[value]]
         _force(graph, mine[-1], theirs[0], _order(first, [one for value in theirs for one in touching[value]]))
     for one, other in permutations(cas, 2):
-        if cas_argument(one)[0] == cas_argument(other)[0]:
-            _force(graph, cas_argument(one)[1], cas_argument(other)[1], (one, other))
+        if _before(one) == _before(other):
+            _force(graph, _after(one), _after(other), (one, other))
     return graph
 
 
-def cycle(graph: "nx.DiGraph[State]") -> list[Edge]:
+def cycle(graph: "nx.DiGraph[str]") -> list[Edge]:
     """A shortest cycle of the graph, edge by edge; empty if it has none."""
     import networkx as nx
 
-    found: list[State] = []
+    found: list[str] = []
     for before, after in graph.edges:
         if nx.has_path(graph, after, before):
-            path: list[State] = nx.shortest_path(graph, after, before)
+            path: list[str] = nx.shortest_path(graph, after, before)
             if not found or len(path) < len(found):
                 found = path
-    steps = pairwise([*found, *found[:1]])
-    return [
-        Edge(one, other, graph.edges[one, other]["first"], graph.edges[one, other]["second"]) for one, other in steps
-    ]
+    return [Edge(one, other, **graph.edges[one, other]) for one, other in pairwise([*found, *found[:1]])]
 
 
-def _force(graph: "nx.DiGraph[State]", before: State, after: State, force: Force | None) -> None:
+def _force(graph: "nx.DiGraph[str]", before: str, after: str, force: Force | None) -> None:
     """Adds an edge if something forces it and nothing else did."""
     if force is not None and not graph.has_edge(before, after):
         graph.add_edge(before, after, first=force[0], second=force[1])
@@ -118,7 +115,7 @@ def _order(mine: Sequence[Operation] | None, theirs: Sequence[Operation]) -> For
     return (first, second) if first is None or first.return_rank < second.call_rank else None
 
 
-def _chains(graph: "nx.DiGraph[State]") -> list[list[State]]:
+def _chains(graph: "nx.DiGraph[str]") -> list[list[str]]:
     """The values tied together by cas, in order; a value that two cas replaced ends its chain."""
     followed = {value: next(iter(graph.successors(value))) for value in graph if graph.out_degree(value) == 1}
     chains, left = [], set(graph)
@@ -134,5 +131,17 @@ def _chains(graph: "nx.DiGraph[State]") -> list[list[State]]:
     return chains
 
 
+def _before(cas: Operation) -> str:
+    return repr(cas_argument(cas)[0])
+
+
+def _after(operation: Operation) -> str:
+    return repr(value_after(operation))
+
+
 def _writes(operation: Operation) -> bool:
     return operation.f != "read" and operation.status != "fail"
+
+
+def _is_cas(operation: Operation) -> bool:
+    return operation.f == "cas" and _writes(operation)

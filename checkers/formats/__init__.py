@@ -41,7 +41,7 @@ def read(
         if form == "jsonl":
             events: Iterable[tuple[int, Event]] = jsonl.events(lines, source, truncated_tail)
         elif form == "edn":
-            events = edn.keyed(edn.events(lines, source))
+            events = edn.keyed(edn.events(lines, source), source)
         else:
             events = jepsen_log.events(lines, source)
         policy = FAILED_CAS[form] if failed_cas == "auto" else failed_cas

@@ -5,7 +5,8 @@ their colon, except as :f, :type and :process; values of `jepsen.independent` ([
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, BinaryIO, get_args
 
 from msgspec import UNSET
@@ -21,6 +22,7 @@ CLOSES = {"[": "]", "(": ")", "{": "}", "#{": "}"}
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 WORDS: dict[str, object] = {"nil": None, "true": True, "false": False}
 LINES_OF_ONE_MAP = 1000
+LOOK = 1000  # events looked at before it is decided what their values are
 MISSING = object()
 
 
@@ -38,21 +40,34 @@ def events(lines: BinaryIO, source: str) -> Iterator[tuple[int, Event]]:
         yield line, _event(form, number, f"{source}:{line}")
 
 
-def keyed(found: Iterable[tuple[int, Event]]) -> list[tuple[int, Event]]:
+def keyed(found: Iterator[tuple[int, Event]], source: str) -> Iterator[tuple[int, Event]]:
     """The events with [key value] taken apart, if all client values are such pairs: `jepsen.independent` wrote them.
 
-    A cas alone cannot tell, since its value is a pair anyway: some other operation has to have one too.
+    The first `LOOK` events decide, so that no more are ever held; a later one that is no pair raises HistoryError.
     """
-    pairs = list(found)
-    clients = [event for _, event in pairs if event.process != NEMESIS]
-    others = [event for event in clients if event.f != "cas" and event.key is None]
-    split = bool(others) and all(isinstance(event.value, list) and len(event.value) == 2 for event in clients)
-    if not split or not all(isinstance(event.value[0], int | str) for event in clients):
-        return pairs
-    return [
-        (line, event if event.process == NEMESIS else replace(event, key=event.value[0], value=event.value[1]))
-        for line, event in pairs
-    ]
+    first = list(islice(found, LOOK))
+    if not _all_pairs([event for _, event in first if event.process != NEMESIS]):
+        yield from first
+        yield from found
+        return
+    for line, event in chain(first, found):
+        if event.process == NEMESIS:
+            yield line, event
+        elif _is_pair(event):
+            yield line, replace(event, key=event.value[0], value=event.value[1])
+        else:
+            where = f"{source}:{line}: value {event.value!r}"
+            raise HistoryError(f"{where} is no [key value], as those before are; give all operations a key or none")
+
+
+def _all_pairs(clients: Sequence[Event]) -> bool:
+    """Whether all have a pair for a value, and not only because they are cas, whose value is a pair anyway."""
+    telling = any(event.f != "cas" for event in clients)
+    return telling and all(event.key is None and _is_pair(event) for event in clients)
+
+
+def _is_pair(event: Event) -> bool:
+    return isinstance(event.value, list) and len(event.value) == 2 and isinstance(event.value[0], int | str)
 
 
 def _event(form: dict[Any, Any], number: int, where: str) -> Event:

@@ -82,7 +82,9 @@ def test_a_model_that_raises_is_an_error_that_names_it() -> None:
     def step(state: object, operation: Operation) -> object:
         raise KeyError("oops")
 
-    with pytest.raises(ModelError, match=r"^history: operation 0: model mine raised KeyError on 0: x -> ok: 'oops'$"):
+    with pytest.raises(
+        ModelError, match=r"^history: operation 0: model mine raised KeyError on \[0: x -> ok\]: 'oops'$"
+    ):
         check([Operation(f="x", call_time=0, return_time=1)], Model("mine", 0, step))  # type: ignore[arg-type]
 
 

@@ -76,6 +76,69 @@ def test_the_initial_value_is_an_option(tmp_path: Path) -> None:
     assert run(path, "--init", "5").exit_code == 0
 
 
+INVOKE = '{"index":0,"time":0,"type":"invoke","process":0,"f":"%s","value":%s}\n'
+OK = '{"index":1,"time":1,"type":"ok","process":0,"f":"%s","value":%s}\n'
+MISTAKES = {
+    "malformed EDN": ("{:process 0, :type [:ok}\n", (), "bad:1: malformed EDN"),
+    "an op with no :type": ("{:process 0, :f :read, :value nil}\n", (), "bad:1: an operation with no :type"),
+    "two open invocations": (
+        "{:process 0, :type :invoke, :f :read}\n" * 2,
+        (),
+        "bad:2: process 0 invokes read while its read of line 1 is still open",
+    ),
+    "a completion of another f": (
+        "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :write}\n",
+        (),
+        "bad:2: process 0 completes write (ok) but line 1 invoked read",
+    ),
+    "times that run backwards": (
+        "{:time 5, :process 0, :type :invoke, :f :read}\n{:time 4, :process 0, :type :ok, :f :read}\n",
+        (),
+        "bad:2: time runs backwards, from 5 to 4",
+    ),
+    "a value without a hash": (INVOKE % ("write", '{"a":1}'), (), "bad:1: value {'a': 1} cannot be hashed"),
+    "a model that raises": (
+        INVOKE % ("add", '"x"') + OK % ("add", '"x"'),
+        ("--model", "counter"),
+        "bad:1: model counter raised TypeError on [0: add 'x' -> ok]: ",
+    ),
+    "a value of another shape": (
+        INVOKE % ("read", "null") + OK % ("read", "7"),
+        ("--model", "multi-register"),
+        "bad:1: model multi-register raised ModelError on [0: read -> 7]: multi-register takes [[name, value], ...]",
+    ),
+    "an f that the model lacks": (INVOKE % ("pop", "1"), ("--model", "set"), "bad:1: model set has no operation 'pop'"),
+    "a cas without its pair": (INVOKE % ("cas", "1"), (), "bad:1: cas takes [old, new], not 1"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_a_file_is_one_line_with_its_place(name: str, tmp_path: Path) -> None:
+    text, options, message = MISTAKES[name]
+    path = tmp_path / "bad"
+    path.write_text(text)
+    result = run(path, *options)
+    assert (result.exit_code, result.stdout) == (254, "")
+    assert f"splitbrain check: {tmp_path}/{message}" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_engine_is_named_with_its_reason(good: Path, bad: Path) -> None:
+    assert run(good).stdout.splitlines()[0] == "engine: walk, since the order of the returns is a linearization"
+    assert (
+        run(bad).stdout.splitlines()[0] == "engine: walk, since no two operations overlap, so there is one order only"
+    )
+    assert "engine: search, since it was asked for" in run(good, "--engine", "search").stdout
+
+
+def test_a_violation_is_drawn_and_a_valid_history_is_not(good: Path, bad: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "why.svg"
+    assert run(good, "--graph", picture).exit_code == 0
+    assert not picture.exists()
+    assert run(good, bad, "--graph", picture).exit_code == 1
+    assert picture.read_text().startswith("<svg ")
+
+
 def test_bad_input_is_one_line_on_stderr_and_254(good: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.jsonl"
     cut.write_bytes(good.read_bytes()[:-3])

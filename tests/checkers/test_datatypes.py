@@ -56,5 +56,7 @@ def test_the_explored_states_can_be_seen_as_a_graph() -> None:
     first, second = graph.kinds_of(History([acquire, release], "h").columns)
     held = graph.step(first, 0)
     assert graph.step(second, held) == 0
-    edges = [(before, after, data["operation"].f) for before, after, data in graph.digraph().edges(data=True)]
+    shown = graph.digraph()
+    state = shown.nodes(data="state")
+    edges = [(state[one], state[other], data["operation"].f) for one, other, data in shown.edges(data=True)]
     assert edges == [(False, True, "acquire"), (True, False, "release")]

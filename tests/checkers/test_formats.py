@@ -1,11 +1,13 @@
 """Formats: what is read, how it is detected, what is told of a file that cannot be read."""
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from checkers import HistoryError, Verdict, check, formats, models
+from checkers.formats import edn
 
 KNOSSOS = """{:process 0, :type :invoke, :f :write, :value 3}
 {:process 1, :type :invoke, :f :cas, :value [1 2]}
@@ -29,9 +31,9 @@ INFO  jepsen.util - 1	:fail	:read	:timed-out
 """
 
 
-def file(tmp_path: Path, text: str) -> Path:
+def file(tmp_path: Path, text: str | bytes) -> Path:
     path = tmp_path / "history"
-    path.write_text(text)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
@@ -46,6 +48,20 @@ def test_a_jepsen_history_with_independent_keys(tmp_path: Path) -> None:
     write, read = formats.read(file(tmp_path, JEPSEN))
     assert (write.key, write.value, write.call_time) == (7, 1, 10)
     assert (read.key, read.value, read.result, read.line) == (7, None, 1, 4)
+
+
+def test_events_are_taken_one_by_one_as_they_are_read() -> None:
+    line = b"{:process 0, :type :%s, :f :write, :value [7 1]}\n"
+    read: list[int] = []
+
+    def lines() -> Iterator[bytes]:
+        for number in range(10 * edn.LOOK):
+            read.append(number)
+            yield line % (b"invoke" if number % 2 == 0 else b"ok")
+
+    stream = edn.keyed(edn.events(lines(), "h"), "h")  # type: ignore[arg-type]
+    assert next(stream)[1].key == 7
+    assert len(read) == edn.LOOK
 
 
 def test_a_console_log(tmp_path: Path) -> None:
@@ -89,6 +105,20 @@ MISTAKES = {
         "{:time 5, :process 0, :type :invoke, :f :read}\n{:time 4, :process 0, :type :ok, :f :read}\n",
         "history:2: time runs backwards",
     ),
+    "no-pair": (
+        "{:process 0, :type :invoke, :f :write, :value [7 1]}\n{:process 0, :type :ok, :f :write, :value [7 1]}\n" * 600
+        + "{:process 0, :type :invoke, :f :read, :value nil}\n",
+        "history:1201: value None is no [key value], as those before are",
+    ),
+    "other-f": (
+        "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :write}\n",
+        "history:2: process 0 completes write (ok) but line 1 invoked read; a completion repeats f",
+    ),
+    "no-process": ("{:type :invoke, :f :read, :value nil}\n", "history:1: an operation with no :process"),
+    "not-a-map": ("[1 2]\n", "history:1: 1 is not an operation; a map such as {:type :invoke, ...} is"),
+    "not-utf-8": (b"{:process 0, :type :invoke, :f \xff}\n", "history:1: not UTF-8 text"),
+    "number": ("{:process 0, :type :invoke, :f :write, :value 1x}\n", "history:1: malformed EDN: "),
+    "odd-time": ("{:time 1.5, :process 0, :type :invoke, :f :read}\n", "history:1: :time 1.5"),
     "map-value": ("{:process 0, :type :invoke, :f :write, :value {:a 1}}\n", "cannot be hashed"),
     "log": ("INFO  jepsen.util - nonsense\n", "history:1: not a line such as"),
     "unknown": ("hello\n", "history:1: 'hello' begins no known format; use --format"),

@@ -49,7 +49,7 @@ def violation_of(operations: list[Operation], model: Model) -> tuple[list[Edge],
 def test_a_contradiction_is_a_cycle_whose_edges_name_what_forces_them(name: str) -> None:
     operations, values = CONTRADICTIONS[name]
     edges, picture = violation_of(operations, models.cas_register(0))
-    assert {edge.before for edge in edges} <= values
+    assert {int(edge.before) for edge in edges} <= values
     assert all(first.after == second.before for first, second in pairwise([*edges, edges[0]]))
     assert all(str(edge.second) in str(edge) or edge.first is None for edge in edges)
     root = ElementTree.fromstring(picture)
