@@ -20,6 +20,7 @@ class Engine:
     """What runs the loops: plain Python on lists. No limit to how many operations may be open at once."""
 
     compiled = False
+    word_bytes = 36  # of a list's element and the integer that it points to
     most_open = 1 << 30
     search: Functions = MappingProxyType({**vars(kernel), **vars(witness)})
     register: Functions = MappingProxyType(vars(register_kernel))
@@ -74,6 +75,7 @@ def compiled() -> Engine | None:
 
     class Compiled(Engine):
         compiled = True
+        word_bytes = 8
         most_open = 62  # operations are bits of a 64-bit word
         search = _compile(numba.njit(cache=True, forceinline=True), kernel, witness)
         register = _compile(numba.njit(cache=True), register_kernel)

@@ -24,7 +24,7 @@ from checkers.state_graph import StateGraph
 ENGINES = ("auto", "reference", "search", "register")
 REPAYS_LOADING = 20_000  # operations, above which the compiled loops are worth loading
 STEPS_INTERPRETED = 100_000  # about a second; past it the compiled loops are worth loading
-KINDS_KEPT = 10_000
+MOST_SHARED = 20_000  # kinds and states, above which a graph is not kept for other histories
 NOT_APPLICABLE = (
     "the register engine does not apply: it takes registers where every value seen was written once "
     "and every failed cas says what it saw; use --engine auto"
@@ -162,8 +162,8 @@ class _Choice:
             limits = Budget(seconds=meter.seconds_left, steps=STEPS_INTERPRETED, bytes=meter.budget.bytes)
             patience = Meter(limits, meter.clock)
             found = self._frontier(key, loops, patience, why)
-            meter.spend(patience.steps)
-            if found.answer is not Answer.EXHAUSTED or not meter.read_clock():
+            within = meter.spend(patience.steps, patience.bytes) and meter.read_clock()
+            if found.answer is not Answer.EXHAUSTED or not within:
                 return found
             loops = _loops(load=True)
         return self._frontier(key, loops, meter, why)
@@ -239,10 +239,12 @@ def _mostly_unique(history: History) -> bool:
 
 def _graph(history: History, model: Model, loops: Engine) -> StateGraph:
     """The graph that a search of this history fills; histories of one model share it where they can."""
-    shared = _shared_graph(model, loops) if _may_share_graph(model) else None
-    if shared is None or len(history.columns.kinds) + len(shared.kinds) > KINDS_KEPT:
+    if not _may_share_graph(model) or len(history.columns.kinds) > MOST_SHARED:
         return StateGraph(model, loops, history)
-    return shared
+    shared = _shared_graph(model, loops)
+    if len(shared.kinds) + len(shared.states) > MOST_SHARED:
+        _shared_graph.cache_clear()
+    return _shared_graph(model, loops)
 
 
 def _may_share_graph(model: Model) -> bool:

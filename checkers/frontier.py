@@ -144,7 +144,7 @@ class Frontier:
         self.memory[k.POOL_END] = self._pool_end(counts)
         loops["start"](self.memory, counts, width)
         steps = 0
-        meter.bytes += 8 * len(self.memory)
+        meter.bytes += self._size()
         while True:
             self.memory[k.STEP_LIMIT] = steps + min(most, STEPS_BETWEEN_PAUSES)
             status = loops["advance"](self.memory, graph.table.words)
@@ -152,12 +152,15 @@ class Frontier:
             within = meter.spend(steps - before) and meter.read_clock()
             if status == k.WANTED and within:
                 within = self._fill(int(self.memory[k.WANTED_KIND]), int(self.memory[k.WANTED_STATE]), meter)
-            elif status == k.FULL and within and meter.spend(0, 8 * len(self.memory)):
+            elif status == k.FULL and within and meter.spend(0, self._size()):
                 self._grow(counts)
             elif status != k.PAUSED or not within or steps > most:
                 break
-        meter.bytes -= 8 * len(self.memory)
+        meter.bytes -= self._size()
         return self._ended(status, counts, within)
+
+    def _size(self) -> int:
+        return self.engine.word_bytes * len(self.memory)
 
     def _pool_end(self, counts: int) -> int:
         """Where there is no more room: for `capacity` configurations, which are shorter without counts."""
