@@ -21,7 +21,7 @@ class Decision:
 
     `order` is the linearization found; what never happened is absent. `core` are operations that contradict each
     other, `sentence` says how. `blocked` is one up to whose return the history is refuted, -1 if it is not known;
-    `states` were possible then, if `exact` no others were. `why` says why this engine was asked, `progress` how far an
+    `states` were possible then, and no others. `why` says why this engine was asked, `progress` how far an
     exhausted search got.
     """
 
@@ -33,5 +33,4 @@ class Decision:
     sentence: str = ""
     blocked: int = -1
     states: tuple[State, ...] = ()
-    exact: bool = False
     progress: str = ""

@@ -217,7 +217,7 @@ class _Walk:
             return None
         why = "no two operations overlap, so there is one order only"
         state = self.states.get(key, self.model.initial)
-        return Decision(Answer.REFUTED, "walk", why, blocked=self.stuck[key], states=(state,), exact=True)
+        return Decision(Answer.REFUTED, "walk", why, blocked=self.stuck[key], states=(state,))
 
     def _sequential(self, key: int) -> bool:
         """Whether, up to the return of the first illegal one, each operation returned before the next was called."""

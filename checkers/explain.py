@@ -49,16 +49,15 @@ def explain(history: History, key: Key, model: Model, decision: Decision, meter:
     confirmed = search(window, judge, Meter(Budget(seconds=meter.seconds_left, steps=STEPS_TO_CONFIRM), meter.clock))
     if confirmed.answer is not Answer.REFUTED:
         return None
-    states, exact = ((), False) if told else _states(shown, model, decision, blocked, effort)
+    states = () if told else _states(shown, model, effort)
     return Violation(
         key=key,
         blocked=operations[blocked],
         states=states,
-        exact=exact,
         prefix=tuple(shown),
         window=tuple(window),
         judge=judge,
-        sentence=_sentence(operations[blocked], states, exact, decision),
+        sentence=_sentence(operations[blocked], states, decision),
     )
 
 
@@ -156,18 +155,13 @@ def minimise(history: History, groups: Sequence[Places], refuted: Refuted, kept:
     return smallest
 
 
-def _states(
-    shown: History, model: Model, decision: Decision, blocked: int, effort: Meter
-) -> tuple[tuple[State, ...], bool]:
-    """The states possible when the blocked operation returned, and whether they are all and no others."""
-    if not (decision.exact and decision.blocked == blocked):
-        decision = decide(shown, model, "search", effort)
-    if decision.answer is not Answer.REFUTED:
-        return (), False
-    return decision.states, decision.exact
+def _states(shown: History, model: Model, effort: Meter) -> tuple[State, ...]:
+    """All states that were possible when the last operation returned; none if the effort does not last."""
+    found = decide(shown, model, "search", effort)
+    return found.states if found.answer is Answer.REFUTED else ()
 
 
-def _sentence(blocked: Operation, states: Sequence[State], exact: bool, decision: Decision) -> str:
+def _sentence(blocked: Operation, states: Sequence[State], decision: Decision) -> str:
     """Names the operation, where it is written, and every state it could have found."""
     where = f" (line {blocked.line})" if blocked.line else ""
     why = f": {decision.sentence}" if decision.sentence else ""
@@ -177,5 +171,4 @@ def _sentence(blocked: Operation, states: Sequence[State], exact: bool, decision
         f" and {len(states) - 5} more" if len(states) > 5 else ""
     )
     many = "states when it returned were" if len(states) > 1 else "state when it returned was"
-    at_most = "" if exact else "at most "
-    return f"{blocked}{where} cannot be placed; the only possible {many} {at_most}{listed}{why}"
+    return f"{blocked}{where} cannot be placed; the only possible {many} {listed}{why}"

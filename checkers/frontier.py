@@ -1,13 +1,13 @@
-"""The frontier search, driven: passes over a history, each cheaper or more exact than the last.
+"""The frontier search, driven: passes over a history, narrow and wide in turn.
 
 Lives here: what surrounds the kernel. It fills the cells of the table that the kernel asks for, gives it room, and
-reads the clock. Three kinds of pass answer three questions:
+reads the clock. Two kinds of pass answer two questions:
 
-- crashed operations unlimited: if even so nothing survives, there is no linearization;
-- counted, and only the most frugal configurations kept: if one survives, it is a linearization;
-- counted, and all kept: decides, if the budget lasts.
+- only the most frugal configurations kept: if one survives, it is a linearization;
+- all kept: decides, if it lasts.
 
-The first two take turns, since a history that one of them settles at once may take the other for ever.
+They take turns, each longer or wider than the last of its kind, since a history that one of them settles at once may
+take the other for ever.
 """
 
 from collections.abc import Sequence
@@ -22,19 +22,9 @@ from checkers.kernel import Integers
 from checkers.models import State
 from checkers.state_graph import StateGraph
 
-UNLIMITED, COUNTED, EVERYTHING = 0, 1, 0
-BRIEF, A_WHILE, AT_LENGTH = 1, 10, 1 << 40  # steps an event: most of what is wrong shows in a brief look
-PASSES = (
-    (UNLIMITED, 8, BRIEF),
-    (COUNTED, 8, AT_LENGTH),
-    (UNLIMITED, 8, AT_LENGTH),
-    (COUNTED, EVERYTHING, A_WHILE),
-    (COUNTED, 64, AT_LENGTH),
-    (UNLIMITED, 64, AT_LENGTH),
-    (COUNTED, 1024, AT_LENGTH),
-    (UNLIMITED, 1024, AT_LENGTH),
-    (COUNTED, EVERYTHING, AT_LENGTH),
-)
+ALL = 0  # the width of a pass that keeps all configurations
+BRIEF, A_WHILE, AT_LENGTH = 1, 10, 1 << 40  # steps an event
+PASSES = ((ALL, BRIEF), (8, AT_LENGTH), (ALL, A_WHILE), (64, AT_LENGTH), (1024, AT_LENGTH), (ALL, AT_LENGTH))
 FEW_STATES = 32
 STATES_SHOWN = 10_000
 BYTES_OF_A_CELL = 300  # of the table, with its share of the states
@@ -93,19 +83,11 @@ class Frontier:
             if hopeless >= 0:
                 core = (hopeless,)
                 return Decision(Answer.REFUTED, self.name, self.why, core=core, sentence=HOPELESS, blocked=hopeless)
-        limits = memory[k.CLASSES] > 0
-        for counts, width, steps in PASSES:
-            if counts == COUNTED or limits:
-                found = self._pass(counts, width, steps * int(memory[k.EVENTS]), meter)
-                if found is not None:
-                    return found
-                limits = limits and not (counts == UNLIMITED and self._told_all())
+        for width, steps in PASSES:
+            found = self._pass(width, steps * int(memory[k.EVENTS]), meter)
+            if found is not None:
+                return found
         raise AssertionError("the last pass keeps every configuration, and decides")
-
-    def _told_all(self) -> bool:
-        """Whether a wider pass of the kind of the last one would tell no more."""
-        finished = self.memory[k.EVENT] == self.memory[k.EVENTS]
-        return bool(self.memory[k.CUT] == k.RAN_AWAY or (finished and not self.memory[k.CUT]))
 
     def _explore(self, key: int) -> None:
         """Has the kinds of a key explored, where the graph is of this history alone."""
@@ -138,11 +120,10 @@ class Frontier:
                             return -1
         return next((~code for code in events if code < 0 and kind_of[~code] not in legal), -1)
 
-    def _pass(self, counts: int, width: int, most: int, meter: Meter) -> Decision | None:
+    def _pass(self, width: int, most: int, meter: Meter) -> Decision | None:
         """What one pass of at most so many steps decides, or that the budget is spent; None if it leaves it open."""
         loops, graph = self.engine.search, self.graph
-        self.memory[k.POOL_END] = self._pool_end(counts)
-        loops["start"](self.memory, counts, width)
+        loops["start"](self.memory, width)
         steps = 0
         meter.bytes += self._size()
         while True:
@@ -153,32 +134,24 @@ class Frontier:
             if status == k.WANTED and within:
                 within = self._fill(int(self.memory[k.WANTED_KIND]), int(self.memory[k.WANTED_STATE]), meter)
             elif status == k.FULL and within and meter.spend(0, self._size()):
-                self._grow(counts)
+                self._grow()
             elif status != k.PAUSED or not within or steps > most:
                 break
         meter.bytes -= self._size()
-        return self._ended(status, counts, within)
+        return self._ended(status, within)
 
     def _size(self) -> int:
         return self.engine.word_bytes * len(self.memory)
 
-    def _pool_end(self, counts: int) -> int:
-        """Where there is no more room: for `capacity` configurations, which are shorter without counts."""
-        return int(self.memory[k.AT_POOL]) + self.capacity * (k.USED + counts * int(self.memory[k.CLASSES]))
-
-    def _ended(self, status: int, counts: int, within: bool) -> Decision | None:
+    def _ended(self, status: int, within: bool) -> Decision | None:
         """What a pass says that stopped for this reason, the budget not spent or spent."""
         memory = self.memory
         if status == k.FINISHED:
-            order = self._order()
-            return None if order is None else Decision(Answer.LINEARIZED, self.name, self.why, order=order)
-        if status == k.REFUTED:
-            if memory[k.CUT]:
-                return None
-            blocked, states = ~int(memory[memory[k.AT_EVENTS] + memory[k.EVENT]]), self._states()
-            exact = counts == COUNTED or memory[k.CLASSES] == 0
-            return Decision(Answer.REFUTED, self.name, self.why, blocked=blocked, states=states, exact=exact)
-        if within:
+            return Decision(Answer.LINEARIZED, self.name, self.why, order=self._order())
+        if status == k.REFUTED and not memory[k.CUT]:
+            blocked = ~int(memory[memory[k.AT_EVENTS] + memory[k.EVENT]])
+            return Decision(Answer.REFUTED, self.name, self.why, blocked=blocked, states=self._states())
+        if status == k.REFUTED or within:
             return None
         reached = f"{int(memory[k.EVENT])} of {int(memory[k.EVENTS])} events"
         progress = f"{reached}, up to {int(memory[k.WIDEST])} configurations"
@@ -195,7 +168,7 @@ class Frontier:
                     graph.step(int(memory[memory[k.AT_SLOTS] + slot * k.SLOT_WORDS + k.SLOT_KIND]), state)
         return meter.spend(0, BYTES_OF_A_CELL * (len(graph.table) - before))
 
-    def _grow(self, counts: int) -> None:
+    def _grow(self) -> None:
         """Twice the room; the return that ran out of it starts over."""
         old, pool = self.memory, int(self.memory[k.AT_POOL])
         self.capacity *= 2
@@ -212,7 +185,7 @@ class Frontier:
         for place in range(kept):
             memory[memory[k.AT_FRONT] + place] = old[front + place] + moved
         memory[k.NODES] = old[k.FIRST_NODE] + moved
-        memory[k.POOL_END] = self._pool_end(counts)
+        self.engine.search["bound"](memory)
         memory[k.BUSY] = 0
 
     def _states(self) -> tuple[State, ...]:
@@ -223,12 +196,12 @@ class Frontier:
         )  # its state is a node's first word
         return tuple(sorted((self.graph.states[state] for state in set(self.engine.listed(numbers))), key=repr))
 
-    def _order(self) -> Sequence[int] | None:
-        """A linearization out of the most frugal survivor; None if it used more crashed operations than there were."""
+    def _order(self) -> Sequence[int]:
+        """The linearization that the most frugal survivor stands for."""
         filled, count = self.engine.filled, len(self.kind)
         order, queue = filled(count, 0), filled(count + 2 * int(self.memory[k.CLASSES]), -1)
         length = self.engine.search["linearize"](self.memory, self.graph.table.words, order, filled(count, 0), queue)
-        return None if length < 0 else self.engine.listed(order[: int(length)])
+        return self.engine.listed(order[: int(length)])
 
     def _array(self, address: int, size: int) -> list[int]:
         """So many words of the array whose address that word holds."""

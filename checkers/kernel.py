@@ -16,8 +16,8 @@ docs/checking.md):
 - an update that told nothing is not followed by an overwrite;
 - at a return only operations on the same part of the state take place: the others commute with it, and can wait.
 
-Without counts (`TRACK` = 0) crashed operations are unlimited: an empty set is then still a proof that there is no
-linearization. With `WIDTH` the set is cut to the most frugal configurations: a survivor is then still a linearization.
+With `WIDTH` the set is cut to the most frugal configurations: a survivor is then still a linearization, but an empty
+set no longer a proof that there is none.
 """
 
 from typing import Any
@@ -28,9 +28,8 @@ UNKNOWN_STATE, ILLEGAL_STATE, EMPTY, STATE_BITS = -2, -1, -1, 31
 OBSERVER, OVERWRITE, IRRELEVANT = 1, 2, 4  # flags of kinds
 LIVE = -1  # the class of an operation that returns
 EVERY_KEY = -1
-TOO_MUCH = 64  # times the width: with so many configurations at one return, a pass that is cut gives up
-RAN_AWAY = 2  # `CUT` then: without counts a model with endless states never ends
-ENOUGH = 4  # times the width: with so many results at one return, a pass that is cut looks no further
+TOO_MUCH = 64  # times the width: with so many configurations at one return, a pass that is cut looks no further
+ENOUGH = 4  # times the width: the same for so many results
 
 # what `advance` returns
 FINISHED, REFUTED, WANTED, FULL, PAUSED = 0, 1, 2, 3, 4
@@ -38,14 +37,14 @@ FINISHED, REFUTED, WANTED, FULL, PAUSED = 0, 1, 2, 3, 4
 # the first words of the memory: registers, then where each array begins
 EVENT, EVENTS, HEAD, WORK_COUNT, RESULT_COUNT, FRONT_COUNT = 0, 1, 2, 3, 4, 5
 NODES, FIRST_NODE, BUSY, OPEN, OBSERVERS, OVERWRITES = 6, 7, 8, 9, 10, 11
-CLASSES, TRACK, WIDTH, CUT, STEPS, STEP_LIMIT = 12, 13, 14, 15, 16, 17
-WANTED_KIND, WANTED_STATE, GENERATION, MOST_OPEN, WIDEST, RESULT_BIT = 18, 19, 20, 21, 22, 23
-NODE_WORDS, SPARING, RESULT_PART, BUCKET_MASK, POOL_END = 24, 25, 26, 27, 28
-AT_FLAGS, AT_PART, AT_OTHERWISE, AT_CLASS_OF_KIND = 29, 30, 31, 32  # of each kind
-AT_KIND, AT_DEADLINE, AT_CLASS, AT_EVENTS = 33, 34, 35, 36  # of each operation, and the events
-AT_CLASS_KIND, AT_AVAILABLE, AT_SLOTS = 37, 38, 39  # of each class of crashed operations, and of what is open
-AT_FRONT, AT_WORK, AT_RESULT, AT_BUCKETS, AT_POOL = 40, 41, 42, 43, 44  # configurations; these grow
-CONTROL_WORDS = 45
+CLASSES, WIDTH, CUT, STEPS, STEP_LIMIT = 12, 13, 14, 15, 16
+WANTED_KIND, WANTED_STATE, GENERATION, MOST_OPEN, WIDEST, RESULT_BIT = 17, 18, 19, 20, 21, 22
+NODE_WORDS, SPARING, RESULT_PART, BUCKET_MASK, POOL_END = 23, 24, 25, 26, 27
+AT_FLAGS, AT_PART, AT_OTHERWISE, AT_CLASS_OF_KIND = 28, 29, 30, 31  # of each kind
+AT_KIND, AT_DEADLINE, AT_CLASS, AT_EVENTS = 32, 33, 34, 35  # of each operation, and the events
+AT_CLASS_KIND, AT_AVAILABLE, AT_SLOTS = 36, 37, 38  # of each class of crashed operations, and of what is open
+AT_FRONT, AT_WORK, AT_RESULT, AT_BUCKETS, AT_POOL = 39, 40, 41, 42, 43  # configurations; these grow
+CONTROL_WORDS = 44
 
 # words of a configuration (a node is the offset of its first), of the slot of an open operation, of a bucket
 STATE, DONE, SEEN, PARENT, VIA, MOMENT, USELESS, NEXT, USED = 0, 1, 2, 3, 4, 5, 6, 7, 8
@@ -83,10 +82,10 @@ def prepare(m: Integers, all_events: Integers, key_of: Integers, key: int) -> No
     m[EVENTS], m[CLASSES], m[MOST_OPEN] = count, classes, most
 
 
-def start(m: Integers, track: int, width: int) -> None:
+def start(m: Integers, width: int) -> None:
     """Begins a pass: one configuration, before the first event."""
     m[EVENT] = m[BUSY] = m[OPEN] = m[OBSERVERS] = m[OVERWRITES] = m[CUT] = m[WIDEST] = m[STEPS] = 0
-    m[TRACK], m[WIDTH], m[NODE_WORDS] = track, width, USED + m[CLASSES] * track
+    m[WIDTH], m[NODE_WORDS] = width, USED + m[CLASSES]
     for klass in range(m[CLASSES]):
         m[m[AT_AVAILABLE] + klass] = 0
     root = m[AT_POOL]
@@ -94,6 +93,12 @@ def start(m: Integers, track: int, width: int) -> None:
         m[root + word] = 0
     m[root + PARENT] = -1
     m[m[AT_FRONT]], m[FRONT_COUNT], m[NODES] = root, 1, root + m[NODE_WORDS]
+    bound(m)
+
+
+def bound(m: Integers) -> None:
+    """Finds where the pool ends: there is room for as many configurations as the front has."""
+    m[POOL_END] = m[AT_POOL] + (m[AT_WORK] - m[AT_FRONT]) * m[NODE_WORDS]
 
 
 def advance(m: Integers, t: Integers) -> int:
@@ -159,11 +164,8 @@ def complete(m: Integers, t: Integers, operation: int) -> int:
     if m[BUSY] == 0:
         begin(m, operation)
     while m[HEAD] < m[WORK_COUNT]:
-        if m[WIDTH] and m[RESULT_COUNT] >= ENOUGH * m[WIDTH]:
-            m[CUT] = max(m[CUT], 1)
-            break
-        if m[WIDTH] and m[WORK_COUNT] >= TOO_MUCH * m[WIDTH]:
-            m[CUT] = RAN_AWAY
+        if m[WIDTH] and (m[RESULT_COUNT] >= ENOUGH * m[WIDTH] or m[WORK_COUNT] >= TOO_MUCH * m[WIDTH]):
+            m[CUT] = 1
             break
         status = expand(m, t, m[m[AT_WORK] + m[HEAD]])
         if status != FINISHED:
@@ -172,7 +174,7 @@ def complete(m: Integers, t: Integers, operation: int) -> int:
         if m[HEAD] == m[WORK_COUNT] and m[SPARING]:
             m[SPARING] = 0
             if m[RESULT_COUNT]:
-                m[CUT] = max(m[CUT], 1)
+                m[CUT] = 1
             else:
                 m[HEAD] = 0
         if m[STEPS] > m[STEP_LIMIT]:
@@ -194,7 +196,7 @@ def begin(m: Integers, operation: int) -> None:
     m[BUSY], m[RESULT_BIT], m[RESULT_PART] = 1, bit, m[m[AT_PART] + m[m[AT_KIND] + operation]]
     m[GENERATION] += 1
     m[HEAD] = m[WORK_COUNT] = m[RESULT_COUNT] = 0
-    m[SPARING] = 1 if m[WIDTH] and m[TRACK] and m[CLASSES] else 0
+    m[SPARING] = 1 if m[WIDTH] and m[CLASSES] else 0
     m[FIRST_NODE] = m[NODES]
     for place in range(m[FRONT_COUNT]):
         node = m[m[AT_FRONT] + place]
@@ -228,7 +230,7 @@ def expand(m: Integers, t: Integers, node: int) -> int:
         return FINISHED
     for klass in range(m[CLASSES]):
         kind = m[m[AT_CLASS_KIND] + klass]
-        left = m[m[AT_AVAILABLE] + klass] - (m[node + USED + klass] if m[TRACK] else 0)
+        left = m[m[AT_AVAILABLE] + klass] - m[node + USED + klass]
         useful = not (useless and m[m[AT_FLAGS] + kind] == OVERWRITE)
         if left > 0 and useful and m[m[AT_PART] + kind] == m[RESULT_PART]:
             status = take(m, t, node, kind, 0, klass)
@@ -265,11 +267,10 @@ def take(m: Integers, t: Integers, node: int, kind: int, slot: int, klass: int) 
     m[child + PARENT], m[child + MOMENT] = node, m[EVENT]
     m[child + VIA] = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] if klass == LIVE else ~klass
     m[child + USELESS] = 1 if told == 0 and (klass != LIVE or m[m[AT_FLAGS] + kind] == OVERWRITE) else 0
-    if m[TRACK]:
-        for other in range(m[CLASSES]):
-            m[child + USED + other] = m[node + USED + other]
-        if klass != LIVE:
-            m[child + USED + klass] += 1
+    for other in range(m[CLASSES]):
+        m[child + USED + other] = m[node + USED + other]
+    if klass != LIVE:
+        m[child + USED + klass] += 1
     if covered(m, child):
         return FINISHED
     m[NODES] += m[NODE_WORDS]
@@ -332,13 +333,12 @@ def vacate(m: Integers) -> None:
 
 def cut(m: Integers) -> None:
     """Keeps the `WIDTH` configurations that used the fewest crashed operations."""
-    tracked = m[CLASSES] * m[TRACK]
     count, kept, spent = m[FRONT_COUNT], 0, 0
     while kept < m[WIDTH]:
         for place in range(count):
             node = m[m[AT_FRONT] + place]
             total = 0
-            for klass in range(tracked):
+            for klass in range(m[CLASSES]):
                 total += m[node + USED + klass]
             if total == spent and kept < m[WIDTH]:
                 m[m[AT_RESULT] + kept] = node
@@ -347,7 +347,7 @@ def cut(m: Integers) -> None:
     for place in range(kept):
         m[m[AT_FRONT] + place] = m[m[AT_RESULT] + place]
     m[FRONT_COUNT] = kept
-    m[CUT] = max(m[CUT], 1)
+    m[CUT] = 1
 
 
 def covered(m: Integers, node: int) -> bool:
@@ -355,22 +355,21 @@ def covered(m: Integers, node: int) -> bool:
     place = bucket(m, node)
     if m[place + BUCKET_GENERATION] != m[GENERATION]:
         return False
-    tracked = m[CLASSES] * m[TRACK]
     other = m[place + BUCKET_HEAD]
     while other >= 0:
         if m[other + STATE] == m[node + STATE]:
             done, seen = m[other + DONE], m[other + SEEN]
             unlike = (done ^ m[node + DONE]) | (seen ^ m[node + SEEN])
             better = done & (m[OBSERVERS] | (m[OVERWRITES] & ~seen))
-            if unlike & ~better == 0 and frugal(m, tracked, other, node):
+            if unlike & ~better == 0 and frugal(m, other, node):
                 return True
         other = m[other + NEXT]
     return False
 
 
-def frugal(m: Integers, tracked: int, first: int, second: int) -> bool:
+def frugal(m: Integers, first: int, second: int) -> bool:
     """Whether the first configuration used no crashed class more often than the second."""
-    for klass in range(tracked):  # noqa: SIM110  (numba compiles no generator)
+    for klass in range(m[CLASSES]):  # noqa: SIM110  (numba compiles no generator)
         if m[first + USED + klass] > m[second + USED + klass]:
             return False
     return True

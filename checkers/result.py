@@ -40,7 +40,7 @@ class Violation:
 
     `blocked` is the operation that could not be placed: the first to return for which no order exists any more.
     `prefix` holds every operation called before that return (the shortest failing prefix), those still open then
-    without a return time; `states` were possible just before, if `exact` all of them and no others. `window` is the
+    without a return time; `states` were possible just before, and no others. `window` is the
     smallest part of the prefix that was found to be contradictory by itself: `judge` is the model that refutes it.
     """
 
@@ -51,7 +51,6 @@ class Violation:
     window: tuple[Operation, ...]
     sentence: str
     judge: Model
-    exact: bool = True
 
     def render(self) -> str:
         """The window as a table in order of calls, the blocked operation marked, and the sentence."""

@@ -78,7 +78,7 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Decis
         else:
             path.pop()
     states = tuple(sorted(before_last, key=repr))
-    return Decision(Answer.REFUTED, NAME, blocked=last, states=states, exact=True)
+    return Decision(Answer.REFUTED, NAME, blocked=last, states=states)
 
 
 def _is_free(graph: "nx.DiGraph[int]", node: int, linearized: int) -> bool:

@@ -31,9 +31,8 @@ from checkers.kernel import (
 def linearize(m: Integers, t: Integers, order: Integers, visible: Integers, queue: Integers) -> int:
     """Writes down the order that the most frugal survivor stands for, and how many operations it has.
 
-    -1 if a crashed operation would take place before it was called, or once more than there are. `visible` (of each
-    operation) comes full of zeros; `queue` holds the next crashed operation of the class for each, and behind them,
-    full of -1, first and last of each class.
+    `visible` (of each operation) comes full of zeros; `queue` holds the next crashed operation of the class for each,
+    and behind them, full of -1, first and last of each class.
     """
     uses = trail(m, visible)
     heads = len(visible)
@@ -44,8 +43,6 @@ def linearize(m: Integers, t: Integers, order: Integers, visible: Integers, queu
             use += 1
             if via < 0:
                 klass, via = ~via, queue[heads + 2 * ~via]
-                if via < 0:
-                    return -1
                 queue[heads + 2 * klass] = queue[via]
             if m[m[AT_FLAGS] + m[m[AT_KIND] + via]] == OVERWRITE:
                 count, unplaced = place_hidden(m, order, count, unplaced, visible)
