@@ -28,7 +28,7 @@ lint: setup ## style and types
 
 check: lint test ## all that a change must pass
 
-fuzz: setup ## judge random histories as brute force does; options by FUZZ_ARGS="--count N --seed S"
+fuzz: setup ## judge random histories as brute force does; options by FUZZ_ARGS="--count N --seed S --jobs N"
 	$(VENV)/bin/python tests/checkers/fuzz.py $(FUZZ_ARGS)
 
 lock: ## pin the newest versions that pyproject.toml allows (needs uv)

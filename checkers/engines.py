@@ -86,9 +86,8 @@ class _Choice:
     def _automatic(self, key: int) -> Decision:
         """What the first engine says that settles it, the cheapest asked first."""
         decision = None
-        if not (
-            self.loops.compiled and _may_share_graph(self.model)
-        ):  # else the table is there, and the search as fast
+        known = self.loops.compiled and _may_share_graph(self.model)
+        if not known:  # else the table is there, and the search as fast
             self.walk = self.walk or _Walk(self.history, self.model, key != EVERY_KEY)
             decision = self.walk.decision(key)
         why = "no quicker engine fits the model"

@@ -133,9 +133,13 @@ class Frontier:
             within = meter.spend(steps - before) and meter.read_clock()
             if status == k.WANTED and within:
                 within = self._fill(int(self.memory[k.WANTED_KIND]), int(self.memory[k.WANTED_STATE]), meter)
-            elif status == k.FULL and within and meter.spend(0, self._size()):
-                self._grow()
-            elif status != k.PAUSED or not within or steps > most:
+            elif status == k.FULL and within:
+                within = meter.spend(0, self._size())
+                if within:
+                    self._grow()
+            elif status != k.PAUSED or steps > most:
+                break
+            if not within:
                 break
         meter.bytes -= self._size()
         return self._ended(status, within)
@@ -191,10 +195,9 @@ class Frontier:
     def _states(self) -> tuple[State, ...]:
         """The states of the configurations that the return under way has found, sorted by their text."""
         begin, count = int(self.memory[k.AT_WORK]), min(int(self.memory[k.WORK_COUNT]), STATES_SHOWN)
-        numbers = self.engine.gather(
-            self.memory, self.memory[begin : begin + count]
-        )  # its state is a node's first word
-        return tuple(sorted((self.graph.states[state] for state in set(self.engine.listed(numbers))), key=repr))
+        nodes = self.memory[begin : begin + count]
+        numbers = self.engine.listed(self.engine.gather(self.memory, nodes))  # a node's first word is its state
+        return tuple(sorted((self.graph.states[number] for number in set(numbers)), key=repr))
 
     def _order(self) -> Sequence[int]:
         """The linearization that the most frugal survivor stands for."""

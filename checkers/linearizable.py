@@ -52,7 +52,7 @@ def check(
 
 def _check(history: History, model: Model, engine: str, all_keys: bool, meter: Meter) -> Result:
     """The result of a check whose arguments are in order."""
-    if not any(operation.returned and model.relevant(operation) for operation in history.columns.kinds):
+    if not _anything_completed(history, model):
         return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
     results: list[Result] = []
     before = 0
@@ -63,6 +63,12 @@ def _check(history: History, model: Model, engine: str, all_keys: bool, meter: M
             break
     keys = len(history.columns.keys) if model.per_key else 1
     return results[0] if keys < 2 else _merged(results, keys, history)
+
+
+def _anything_completed(history: History, model: Model) -> bool:
+    """Whether any operation returned that tells the model something."""
+    returned = (~code for code in history.columns.events if code < 0)
+    return any(model.relevant(history.operations[place]) for place in returned)
 
 
 def _proved(history: History, key: int, decision: Decision, model: Model, meter: Meter, steps: int) -> Result:

@@ -1,7 +1,9 @@
 """The entry: verdicts, keys, what a result says, and how it is merged."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +119,10 @@ def test_the_rendering_shows_the_window_and_ends_with_the_verdict() -> None:
 def test_importing_checkers_is_light() -> None:
     code = "import checkers, sys; print(sorted({'numba', 'networkx', 'numpy', 'harness'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_example_in_the_readme_prints_what_stands_below_it() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    section = readme.split("## Use the checker alone")[1].split("\n## ")[0]
+    code, output = re.findall(r"```(?:python)?\n(.*?)```", section, re.DOTALL)
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == output
