@@ -16,7 +16,7 @@ from checkers.budget import Budget, Meter
 from checkers.compiled import Engine, compiled, interpreted
 from checkers.decision import Answer, Decision
 from checkers.frontier import Frontier
-from checkers.history import EVERY_KEY, History, Operation
+from checkers.history import History, Operation
 from checkers.models import Illegal, Model, NotApplicableError, State
 from checkers.replay import replay
 from checkers.state_graph import StateGraph
@@ -33,77 +33,61 @@ NOT_APPLICABLE = (
 
 def judge(
     history: History, model: Model, engine: str, meter: Meter, load: bool = False
-) -> Iterator[tuple[int, Decision]]:
-    """What an engine says of each key, the smallest first, by the key's number; all as one is EVERY_KEY.
+) -> Iterator[tuple[History, Decision]]:
+    """What an engine says of each key that is checked apart, the smallest first, and the key's own history.
 
-    Operations are named by their places in the history. `load` is whether the compiled loops may be loaded.
+    `load` is whether the compiled loops may be loaded.
     """
-    if not history.columns.events:
-        yield EVERY_KEY, Decision(Answer.LINEARIZED, "walk", "there is nothing to order")
-        return
-    key = history.columns.key
-    keys = range(len(history.columns.keys)) if model.per_key else ()
-    if len(keys) < 2:
-        yield EVERY_KEY, decide(history, model, engine, meter, load)
-        return
-    chosen = _Choice(history, model, engine, meter, load)
-    for number in sorted(keys, key=key.count):
-        yield number, chosen.decide(number)
+    load = load or len(history) >= REPAYS_LOADING
+    for part in sorted(history.by_key(), key=len) if model.per_key else [history]:
+        yield part, decide(part, model, engine, meter, load)
 
 
 def decide(history: History, model: Model, engine: str, meter: Meter, load: bool = False) -> Decision:
     """What the engine says of the whole history, taken as one."""
-    return _Choice(history, model, engine, meter, load).decide(EVERY_KEY)
+    asked = _Engines(history, model, meter, load)
+    if engine == "auto":
+        return asked.automatic()
+    if engine == "search":
+        return asked.search("it was asked for")
+    decision: Decision | None = None
+    if engine == "reference":
+        decision = asked.on_relevant(asked.reference)
+    elif model.single_value:
+        decision = asked.on_relevant(asked.register)
+    if decision is None:
+        raise NotApplicableError(NOT_APPLICABLE)
+    return replace(decision, why="it was asked for")
 
 
-class _Choice:
+class _Engines:
     """The engines at work on one history."""
 
-    def __init__(self, history: History, model: Model, engine: str, meter: Meter, load: bool) -> None:
+    def __init__(self, history: History, model: Model, meter: Meter, load: bool) -> None:
         self.history = history
         self.model = model
-        self.engine = engine
         self.meter = meter
         self.loops = _loops(load or len(history) >= REPAYS_LOADING)
-        self.frontiers: dict[bool, Frontier] = {}
-        self.walk: _Walk | None = None
 
-    def decide(self, key: int) -> Decision:
-        """What the engine asked for says of one key."""
-        if self.engine == "auto":
-            return self._automatic(key)
-        if self.engine == "search":
-            return self._search(key, "it was asked for")
-        decision: Decision | None = None
-        if self.engine == "reference":
-            decision = self._on_relevant(key, self._reference)
-        elif self.model.single_value:
-            decision = self._on_relevant(key, self._register)
-        if decision is None:
-            raise NotApplicableError(NOT_APPLICABLE)
-        return replace(decision, why="it was asked for")
-
-    def _automatic(self, key: int) -> Decision:
+    def automatic(self) -> Decision:
         """What the first engine says that settles it, the cheapest asked first."""
         decision = None
-        known = self.loops.compiled and _may_share_graph(self.model)
-        if not known:  # else the table is there, and the search as fast
-            self.walk = self.walk or _Walk(self.history, self.model, key != EVERY_KEY)
-            decision = self.walk.decision(key)
+        if not (self.loops.compiled and _may_share_graph(self.model)):  # else the search is as fast
+            decision = _walk(self.history, self.model)
         why = "no quicker engine fits the model"
         if decision is None and self.model.versioned:
             why = "the versions in the replies leave the order open"
-            decision = self._on_relevant(key, self._versions)
+            decision = self.on_relevant(self.versions)
         if decision is None and self.model.single_value:
             why = "values were written more than once"
             if _mostly_unique(self.history):
                 why = "a value that was seen has two possible writers, or a failed cas does not say what it saw"
-                decision = self._on_relevant(key, self._register)
-        return decision or self._search(key, why)
+                decision = self.on_relevant(self.register)
+        return decision or self.search(why)
 
-    def _on_relevant(self, key: int, engine: Callable[[Sequence[Operation]], Decision | None]) -> Decision | None:
+    def on_relevant(self, engine: Callable[[Sequence[Operation]], Decision | None]) -> Decision | None:
         """What an engine says that takes only the operations that matter."""
-        places = relevant(self.history, self.model, key)
+        places = relevant(self.history, self.model)
         operations = self.history.operations
         found = engine([operations[place] for place in places])
         if found is None or len(places) == len(operations):
@@ -115,10 +99,10 @@ class _Choice:
             blocked=places[found.blocked] if found.blocked >= 0 else -1,
         )
 
-    def _reference(self, operations: Sequence[Operation]) -> Decision:
+    def reference(self, operations: Sequence[Operation]) -> Decision:
         return wing_gong.search(operations, self.model, self.meter)
 
-    def _versions(self, operations: Sequence[Operation]) -> Decision | None:
+    def versions(self, operations: Sequence[Operation]) -> Decision | None:
         """What the versions in the replies say, or None where they leave it open."""
         place_of = {one.call_rank: place for place, one in enumerate(operations)}
         why = "each reply says how many updates there were"
@@ -133,7 +117,7 @@ class _Choice:
             return None
         return Decision(Answer.LINEARIZED, "versions", why, order=[place_of[one.call_rank] for one in order])
 
-    def _register(self, operations: Sequence[Operation]) -> Decision | None:
+    def register(self, operations: Sequence[Operation]) -> Decision | None:
         """What the register engine says, or None if it does not apply."""
         why = "every value that was seen was written once"
         columns = unique_register.columns_of(operations, self.model.initial, self.loops)
@@ -154,85 +138,62 @@ class _Choice:
         blocked = max(returned, key=lambda place: operations[place].return_rank)
         return Decision(Answer.REFUTED, "register", why, core=core, sentence=answer.sentence, blocked=blocked)
 
-    def _search(self, key: int, why: str) -> Decision:
+    def search(self, why: str) -> Decision:
         """What the frontier search says: interpreted for little work, else compiled if that can be had."""
         loops, meter = self.loops, self.meter
         if not loops.compiled:
             limits = Budget(seconds=meter.seconds_left, steps=STEPS_INTERPRETED, bytes=meter.budget.bytes)
             patience = Meter(limits, meter.clock)
-            found = self._frontier(key, loops, patience, why)
+            found = self._frontier(loops, patience, why)
             within = meter.spend(patience.steps, patience.bytes) and meter.read_clock()
             if found.answer is not Answer.EXHAUSTED or not within:
                 return found
             loops = _loops(load=True)
-        return self._frontier(key, loops, meter, why)
+        return self._frontier(loops, meter, why)
 
-    def _frontier(self, key: int, loops: Engine, meter: Meter, why: str) -> Decision:
-        frontier = self.frontiers.get(loops.compiled)
-        if frontier is None:
-            frontier = Frontier(self.history.columns, _graph(self.history, self.model, loops), loops, why)
-            self.frontiers[loops.compiled] = frontier
-        found = frontier.decide(key, meter)
-        return self._frontier(key, interpreted(), meter, why) if found is None else found
+    def _frontier(self, loops: Engine, meter: Meter, why: str) -> Decision:
+        frontier = Frontier(self.history.columns, _graph(self.history, self.model, loops), loops, why)
+        return frontier.decide(meter) or self._frontier(interpreted(), meter, why)
 
 
-def relevant(history: History, model: Model, key: int) -> Sequence[int]:
-    """The places of the operations on a key that can matter to the verdict; each kind is asked once."""
-    columns = history.columns
-    wanted = [model.relevant(operation) for operation in columns.kinds]
-    places = history.places_of(key)
-    return places if all(wanted) else [place for place in places if wanted[columns.kind[place]]]
+def relevant(history: History, model: Model) -> Sequence[int]:
+    """The places of the operations that can matter to the verdict; each kind is asked once."""
+    wanted = [model.relevant(operation) for operation in history.columns.kinds]
+    places = range(len(history))
+    return places if all(wanted) else [place for place in places if wanted[history.columns.kind[place]]]
 
 
-class _Walk:
-    """The order of the returns, tried on every key: it respects real time, so if it is legal it is a linearization."""
+def _walk(history: History, model: Model) -> Decision | None:
+    """Tries the order of the returns, which always respects real time; settles also the no where nothing overlaps."""
+    operations, step, observes = history.operations, model.step, model.observes
+    state: State = model.initial
+    order: list[int] = []
+    for code in history.columns.events:
+        if code >= 0 or not observes(operations[~code]):
+            continue
+        after = step(state, operations[~code])
+        if isinstance(after, Illegal):
+            if not _sequential(history, model, ~code):
+                return None
+            why = "no two operations overlap, so there is one order only"
+            return Decision(Answer.REFUTED, "walk", why, blocked=~code, states=(state,))
+        state = after
+        order.append(~code)
+    return Decision(Answer.LINEARIZED, "walk", "the order of the returns is a linearization", order=order)
 
-    def __init__(self, history: History, model: Model, split: bool) -> None:
-        self.history = history
-        self.model = model
-        self.orders: dict[int, list[int]] = {}
-        self.states: dict[int, State] = {}
-        self.stuck: dict[int, int] = {}
-        operations, key_of, step, observes = history.operations, history.columns.key, model.step, model.observes
-        for code in history.columns.events:
-            key = key_of[~code] if split and code < 0 else EVERY_KEY
-            if code >= 0 or key in self.stuck or not observes(operations[~code]):
-                continue
-            state = step(self.states.get(key, model.initial), operations[~code])
-            if isinstance(state, Illegal):
-                self.stuck[key] = ~code
-                if len(self.stuck) == (len(history.columns.keys) if split else 1):
-                    break
-            else:
-                self.states[key] = state
-                self.orders.setdefault(key, []).append(~code)
 
-    def decision(self, key: int) -> Decision | None:
-        """What it settles of a key: yes, or the no of operations that do not overlap; else None."""
-        if key not in self.stuck:
-            why = "the order of the returns is a linearization"
-            return Decision(Answer.LINEARIZED, "walk", why, order=self.orders.get(key, ()))
-        if not self._sequential(key):
-            return None
-        why = "no two operations overlap, so there is one order only"
-        state = self.states.get(key, self.model.initial)
-        return Decision(Answer.REFUTED, "walk", why, blocked=self.stuck[key], states=(state,))
-
-    def _sequential(self, key: int) -> bool:
-        """Whether, up to the return of the first illegal one, each operation returned before the next was called."""
-        operations, end = self.history.operations, self.history.operations[self.stuck[key]].return_rank
-        mine = (
-            one for one, other in zip(operations, self.history.columns.key, strict=True) if key in (other, EVERY_KEY)
-        )
-        begun = (one for one in mine if one.call_rank < end and self.model.relevant(one))
-        return all(first.return_rank < second.call_rank for first, second in pairwise(begun))
+def _sequential(history: History, model: Model, last: int) -> bool:
+    """Whether, up to the return of the operation at place `last`, each returned before the next was called."""
+    end = history.operations[last].return_rank
+    begun = (one for one in history if one.call_rank < end and model.relevant(one))
+    return all(first.return_rank < second.call_rank for first, second in pairwise(begun))
 
 
 def _mostly_unique(history: History) -> bool:
     """Whether it looks as if written values are different: asked of a sample, so that it costs nothing."""
     if 2 * len(history.columns.kinds) < len(history):
         return False
-    written = [(operation.key, operation.value) for operation in history.operations[:64] if operation.f != "read"]
+    written = [operation.value for operation in history.operations[:64] if operation.f != "read"]
     return len(set(written)) * 4 >= len(written) * 3
 
 

@@ -35,7 +35,7 @@ HOPELESS = "no order of the operations, however often each takes place, leads to
 
 
 class Frontier:
-    """A history laid out for the kernel; `decide` may be asked about each of its keys in turn."""
+    """A history laid out for the kernel."""
 
     def __init__(self, columns: Columns, graph: StateGraph, engine: Engine, why: str = "") -> None:
         self.columns = columns
@@ -68,14 +68,10 @@ class Frontier:
         memory[k.BUCKET_MASK] = 2 * most - 1
         return memory
 
-    def decide(self, key: int, meter: Meter) -> Decision | None:
-        """Whether the operations on a key (EVERY_KEY: all) have a linearization.
-
-        None if more of them are open at once than the masks of the engine hold.
-        """
-        loops, memory, columns, view = self.engine.search, self.memory, self.columns, self.engine.view
-        self._explore(key)
-        loops["prepare"](memory, view(columns.events), view(columns.key), key)
+    def decide(self, meter: Meter) -> Decision | None:
+        """Whether the history has a linearization; None if more is open at once than the engine's masks hold."""
+        memory = self.memory
+        self.engine.search["prepare"](memory, self.engine.view(self.columns.events))
         if memory[k.MOST_OPEN] > self.engine.most_open:
             return None
         if memory[k.EVENTS] >= WORTH_A_LOOK:
@@ -88,13 +84,6 @@ class Frontier:
             if found is not None:
                 return found
         raise AssertionError("the last pass keeps every configuration, and decides")
-
-    def _explore(self, key: int) -> None:
-        """Has the kinds of a key explored, where the graph is of this history alone."""
-        if not self.graph.alone:
-            return
-        self.graph.explore(self.graph.kinds_on(key))
-        self.memory[k.CONTROL_WORDS : self.memory[k.AT_KIND]] = self.graph.traits
 
     def _never_legal(self) -> int:
         """The first operation that returned and is legal in no state that any order of all kinds can reach; or -1.

@@ -22,8 +22,6 @@ NEMESIS = "nemesis"
 NEVER = 1 << 62
 """The return rank of an operation that was never seen to return: later than every rank."""
 
-EVERY_KEY = -1
-
 Key = str | int | None
 Process = int | str
 _call_rank = attrgetter("call_rank")
@@ -127,11 +125,24 @@ class History:
         """The history of only the operations at these places, which ascend."""
         return History([self.operations[place] for place in places], self.source, self.columns.part(places))
 
-    def places_of(self, key: int) -> Sequence[int]:
-        """The places of the operations on the key of that number; of all if it is EVERY_KEY."""
-        if key == EVERY_KEY or len(self.columns.keys) == 1:
-            return range(len(self.operations))
-        return [place for place, number in enumerate(self.columns.key) if number == key]
+    def by_key(self) -> list["History"]:
+        """One sub-history a key, in order of first use. O(n)."""
+        columns = self.columns
+        if len(columns.keys) <= 1:
+            return [self]
+        places: list[list[int]] = [[] for _ in columns.keys]
+        events = [array("q") for _ in columns.keys]
+        new = array("q")
+        for place, key in enumerate(columns.key):
+            new.append(len(places[key]))
+            places[key].append(place)
+        for code in columns.events:
+            place = code if code >= 0 else ~code
+            events[columns.key[place]].append(new[place] if code >= 0 else ~new[place])
+        return [
+            History([self.operations[place] for place in mine], self.source, columns.at(mine, theirs))
+            for mine, theirs in zip(places, events, strict=True)
+        ]
 
     def prefix(self, last: int) -> "History":
         """What was known when the operation at place `last` returned: of what was open then, nothing."""
@@ -190,14 +201,17 @@ class Columns(NamedTuple):
                     events.append(new[code])
             elif ~code in new:
                 events.append(~new[~code])
-        kind = [self.kind[place] for place in places]
-        used = {number: place for place, number in enumerate(dict.fromkeys(kind))}
-        key = [self.key[place] for place in places]
+        return self.at(places, events)
+
+    def at(self, places: Sequence[int], events: "array[int]") -> "Columns":
+        """The columns of the operations at these places, given their events, with no kinds or keys but theirs."""
+        kind, key = [self.kind[place] for place in places], [self.key[place] for place in places]
+        kinds = {number: place for place, number in enumerate(dict.fromkeys(kind))}
         keys = {number: place for place, number in enumerate(dict.fromkeys(key))}
         return Columns(
-            names=[self.names[number] for number in used],
-            kinds=[self.kinds[number] for number in used],
-            kind=array("q", [used[number] for number in kind]),
+            names=[self.names[number] for number in kinds],
+            kinds=[self.kinds[number] for number in kinds],
+            kind=array("q", [kinds[number] for number in kind]),
             keys=[self.keys[number] for number in keys],
             key=array("q", [keys[number] for number in key]),
             events=events,

@@ -27,7 +27,6 @@ Integers = Any
 UNKNOWN_STATE, ILLEGAL_STATE, EMPTY, STATE_BITS = -2, -1, -1, 31
 OBSERVER, OVERWRITE, IRRELEVANT = 1, 2, 4  # flags of kinds
 LIVE = -1  # the class of an operation that returns
-EVERY_KEY = -1
 TOO_MUCH = 64  # times the width: with so many configurations at one return, a pass that is cut looks no further
 ENOUGH = 4  # times the width: the same for so many results
 
@@ -52,12 +51,12 @@ SLOT_KIND, SLOT_TWINS, SLOT_OPERATION, SLOT_WORDS = 0, 1, 2, 3
 BUCKET_HEAD, BUCKET_GENERATION, BUCKET_WORDS = 0, 1, 2
 
 
-def prepare(m: Integers, all_events: Integers, key_of: Integers, key: int) -> None:
-    """Takes the events of one key that matter, and finds when each operation must return and the crashed classes."""
+def prepare(m: Integers, all_events: Integers) -> None:
+    """Takes the events that matter, and finds when each operation must return and the classes of the crashed."""
     count = 0
     for code in all_events:
         operation = code if code >= 0 else ~code
-        if (key == EVERY_KEY or key_of[operation] == key) and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] != IRRELEVANT:
+        if m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] != IRRELEVANT:
             m[m[AT_EVENTS] + count] = code
             m[m[AT_DEADLINE] + operation] = -1 if code >= 0 else count
             count += 1

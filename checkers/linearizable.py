@@ -56,8 +56,8 @@ def _check(history: History, model: Model, engine: str, all_keys: bool, meter: M
         return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
     results: list[Result] = []
     before = 0
-    for key, decision in judge(history, model, engine, meter):
-        results.append(_proved(history, key, decision, model, meter, meter.steps - before))
+    for part, decision in judge(history, model, engine, meter):
+        results.append(_proved(part, decision, model, meter, meter.steps - before))
         before = meter.steps
         if results[-1].verdict is Verdict.INVALID and not all_keys:
             break
@@ -71,16 +71,16 @@ def _anything_completed(history: History, model: Model) -> bool:
     return any(model.relevant(history.operations[place]) for place in returned)
 
 
-def _proved(history: History, key: int, decision: Decision, model: Model, meter: Meter, steps: int) -> Result:
+def _proved(history: History, decision: Decision, model: Model, meter: Meter, steps: int) -> Result:
     """The result for one key, once what the engine says of it has been confirmed."""
-    places = relevant(history, model, key)
+    places = relevant(history, model)
     result = Result(
         verdict=Verdict.UNKNOWN,
         reason=_gave_up(decision, meter),
         engine=decision.engine,
         why=decision.why,
-        operations=len(history.places_of(key)),
-        key=history.columns.keys[max(key, 0)] if model.per_key else None,
+        operations=len(history),
+        key=history.columns.keys[0] if model.per_key else None,
         steps=steps,
         relevant=[history.operations[place] for place in places],
     )

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from checkers.compiled import Engine
-from checkers.history import EVERY_KEY, Columns, History, Operation
+from checkers.history import Columns, History, Operation
 from checkers.kernel import EMPTY, ILLEGAL_STATE, IRRELEVANT, OBSERVER, OVERWRITE, STATE_BITS, UNKNOWN_STATE
 from checkers.models import Illegal, Model, State, Transition
 
@@ -64,28 +64,9 @@ class StateGraph:
         self._state_number: dict[State, int] = {model.initial: 0}
         self._kind_number: dict[object, int] = {}
         self._part_number: dict[object, int] = {}
-        self._explored: set[int] = set()
         self._asked: tuple[list[object], list[int]] = [], []
         if of is not None:
             self._add(of.columns.kinds)
-
-    @property
-    def alone(self) -> bool:
-        """Whether this is the graph of one history."""
-        return self._history is not None
-
-    @cached_property
-    def _kinds_by_key(self) -> list[dict[int, None]]:
-        assert self._history is not None
-        columns = self._history.columns
-        found: list[dict[int, None]] = [{} for _ in columns.keys]
-        for kind, key in zip(columns.kind, columns.key, strict=True):
-            found[key][kind] = None
-        return found
-
-    def kinds_on(self, key: int) -> Iterable[int]:
-        """The kinds that the one history has on a key."""
-        return range(len(self.kinds)) if key == EVERY_KEY else self._kinds_by_key[key]
 
     def kinds_of(self, columns: Columns) -> Sequence[int]:
         """The number of each kind in the columns, in their order, new ones added."""
@@ -97,48 +78,37 @@ class StateGraph:
             if None in numbers:
                 pairs = zip(columns.names, columns.kinds, strict=True)
                 self._add([kind for name, kind in pairs if known.setdefault(name, len(known)) >= first])
-                self.explore(range(first, len(known)))
                 numbers = [*map(known.get, columns.names)]
             self._asked = columns.names, numbers  # type: ignore[assignment]
         return self._asked[1]
 
     def _add(self, kinds: Sequence[Operation]) -> None:
-        """Adds kinds, so far without traits."""
-        first, old, engine = len(self.kinds), self.traits, self.engine
+        """Adds kinds with their traits and, if the model can tell, all transitions that matter."""
+        model, first, old, array = self.model, len(self.kinds), self.traits, self.engine.array
         self.kinds = [*self.kinds, *kinds]
         count = len(self.kinds)
-        self.traits = engine.filled(TRAITS * count, -1)
-        for trait, nothing in enumerate((IRRELEVANT, 0, UNKNOWN_STATE)):
+        parts = [None if model.part is None else model.part(operation) for operation in kinds]
+        numbers = [self._part_number.setdefault(part, len(self._part_number)) for part in parts]
+        self.traits = self.engine.filled(TRAITS * count, -1)
+        for trait, new in enumerate((map(self._flag, kinds), numbers, [UNKNOWN_STATE] * len(kinds))):
             begin = trait * count
             self.traits[begin : begin + first] = old[trait * first : (trait + 1) * first]
-            self.traits[begin + first : begin + count] = engine.filled(len(kinds), nothing)
+            self.traits[begin + first : begin + count] = array(list(new))
+        self._tell((() if model.transitions is None else model.transitions(kinds)) or ())
 
-    def explore(self, kinds: Iterable[int]) -> None:
-        """Finds out the traits of these kinds and, if the model can tell, all transitions that matter."""
-        model, count, traits = self.model, len(self.kinds), self.traits
-        numbers = [number for number in kinds if number not in self._explored]
-        self._explored.update(numbers)
-        operations = [self.kinds[number] for number in numbers]
-        for number, operation in zip(numbers, operations, strict=True):
-            traits[number] = self._flag(operation)
-            if model.part is not None:
-                part = model.part(operation)
-                traits[count + number] = self._part_number.setdefault(part, len(self._part_number))
-        self._tell((() if model.transitions is None else model.transitions(operations)) or (), numbers)
-
-    def _tell(self, told: Iterable[Transition], numbers: Sequence[int]) -> None:
-        """Fills in what the model tells of the kinds of these numbers."""
+    def _tell(self, told: Iterable[Transition]) -> None:
+        """Fills in what the model tells of the kinds."""
         otherwise, traits = 2 * len(self.kinds), self.traits
         cells: dict[int, int] = {}
         for kinds, before, after in told:
             to = self._number(after)
             if before is None:
                 for kind in kinds:
-                    traits[otherwise + numbers[kind]] = to
+                    traits[otherwise + kind] = to
             else:
                 at = self._number(before)
                 for kind in kinds:
-                    cells[numbers[kind] << STATE_BITS | at] = to
+                    cells[kind << STATE_BITS | at] = to
         if cells:
             self.table.put(cells)
 

@@ -15,7 +15,6 @@ from checkers.compiled import Engine, compiled, interpreted
 from checkers.decision import Answer
 from checkers.engines import decide
 from checkers.frontier import Frontier
-from checkers.history import EVERY_KEY
 from checkers.replay import replay
 from checkers.state_graph import StateGraph
 from checkers.unique_register import columns_of
@@ -76,7 +75,7 @@ def test_the_search_on_many_histories(loops: Engine) -> None:
         random = Random(seed)
         history = register_history(random, random.randint(1, 8))
         operations = History(relevant(history, model), "h")
-        found = Frontier(operations.columns, graph, loops).decide(EVERY_KEY, Meter(Budget()))
+        found = Frontier(operations.columns, graph, loops).decide(Meter(Budget()))
         assert found is not None
         assert (found.answer is Answer.LINEARIZED) == by_subsets(history.operations, model), seed
         if found.answer is Answer.LINEARIZED:
