@@ -45,6 +45,8 @@ def judge(
 
 def decide(history: History, model: Model, engine: str, meter: Meter, load: bool = False) -> Decision:
     """What the engine says of the whole history, taken as one."""
+    if not history.columns.events:
+        return Decision(Answer.LINEARIZED, "walk", "there is nothing to order")
     asked = _Engines(history, model, meter, load)
     if engine == "auto":
         return asked.automatic()

@@ -28,7 +28,7 @@ PASSES = ((ALL, BRIEF), (8, AT_LENGTH), (ALL, A_WHILE), (64, AT_LENGTH), (1024, 
 FEW_STATES = 32
 STATES_SHOWN = 10_000
 BYTES_OF_A_CELL = 300  # of the table, with its share of the states
-WORTH_A_LOOK = 400  # events, from which on a look at what is legal in no state at all comes first
+WORTH_A_LOOK = 400  # events, from which on a look at what is legal in no state at all comes before the first pass
 FIRST_CAPACITY = 256
 STEPS_BETWEEN_PAUSES = 2000
 HOPELESS = "no order of the operations, however often each takes place, leads to a state that allows it"
@@ -74,12 +74,12 @@ class Frontier:
         self.engine.search["prepare"](memory, self.engine.view(self.columns.events))
         if memory[k.MOST_OPEN] > self.engine.most_open:
             return None
-        if memory[k.EVENTS] >= WORTH_A_LOOK:
-            hopeless = self._never_legal()
+        look = BRIEF if memory[k.EVENTS] >= WORTH_A_LOOK else A_WHILE
+        for width, steps in PASSES:
+            hopeless = self._never_legal() if steps == look else -1
             if hopeless >= 0:
                 core = (hopeless,)
                 return Decision(Answer.REFUTED, self.name, self.why, core=core, sentence=HOPELESS, blocked=hopeless)
-        for width, steps in PASSES:
             found = self._pass(width, steps * int(memory[k.EVENTS]), meter)
             if found is not None:
                 return found
