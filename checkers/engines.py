@@ -39,7 +39,7 @@ def judge(
     `load` is whether the compiled loops may be loaded.
     """
     load = load or len(history) >= REPAYS_LOADING
-    for part in sorted(history.by_key(), key=len) if model.per_key else [history]:
+    for part in history.by_key() if model.per_key else [history]:
         yield part, decide(part, model, engine, meter, load)
 
 

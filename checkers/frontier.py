@@ -91,6 +91,8 @@ class Frontier:
         Looks only where there are few states; what it says is sound, since it lets every operation happen at any time.
         """
         engine, graph = self.engine, self.graph
+        if graph.model.transitions is not None:  # it told of states, since there are many
+            return -1
         events = self._array(k.AT_EVENTS, int(self.memory[k.EVENTS]))
         kind_of = engine.listed(self.kind)
         usable = {kind_of[code]: None for code in events if code >= 0}

@@ -125,24 +125,27 @@ class History:
         """The history of only the operations at these places, which ascend."""
         return History([self.operations[place] for place in places], self.source, self.columns.part(places))
 
-    def by_key(self) -> list["History"]:
-        """One sub-history a key, in order of first use. O(n)."""
+    def by_key(self) -> Iterator["History"]:
+        """One sub-history a key, the smallest first, each made when it is asked for. O(n) in all."""
         columns = self.columns
         if len(columns.keys) <= 1:
-            return [self]
+            yield self
+            return
         places: list[list[int]] = [[] for _ in columns.keys]
-        events = [array("q") for _ in columns.keys]
-        new = array("q")
+        events: list[list[int]] = [[] for _ in columns.keys]
+        new: list[int] = []
         for place, key in enumerate(columns.key):
             new.append(len(places[key]))
             places[key].append(place)
+        key_of = columns.key
         for code in columns.events:
-            place = code if code >= 0 else ~code
-            events[columns.key[place]].append(new[place] if code >= 0 else ~new[place])
-        return [
-            History([self.operations[place] for place in mine], self.source, columns.at(mine, theirs))
-            for mine, theirs in zip(places, events, strict=True)
-        ]
+            if code >= 0:
+                events[key_of[code]].append(new[code])
+            else:
+                events[key_of[~code]].append(~new[~code])
+        for mine, theirs in sorted(zip(places, events, strict=True), key=lambda share: len(share[0])):
+            operations = [self.operations[place] for place in mine]
+            yield History(operations, self.source, columns.at(mine, array("q", theirs)))
 
     def prefix(self, last: int) -> "History":
         """What was known when the operation at place `last` returned: of what was open then, nothing."""

@@ -150,3 +150,20 @@ def test_the_clock_is_read_inside_a_step_of_the_search() -> None:
     assert result.verdict is Verdict.UNKNOWN
     assert "the time budget of 12 s is spent after 41 of 82 events" in result.reason
     assert readings < 30
+
+
+@pytest.mark.parametrize("calm", [0, 200])
+def test_a_value_that_nobody_wrote_is_found_however_many_operations_crashed(calm: int) -> None:
+    crashed = [
+        Operation(f="cas", value=(n % 5, n * 3 % 5), status="info", process=n, call_time=n, error="timeout")
+        for n in range(120)
+    ]
+    live = [
+        Operation(f="write", value=n % 5, process=1000 + n % 15, call_time=150 + n, return_time=165 + n)
+        for n in range(60 + calm)
+    ]
+    read = Operation(f="read", result=-1, process=2000, call_time=200, return_time=210)
+    result = check([*crashed, *live, read], models.cas_register(0), budget=Budget(steps=200_000))
+    assert result.verdict is Verdict.INVALID
+    assert result.violation is not None
+    assert [one.result for one in result.violation.window] == [-1]
