@@ -135,7 +135,7 @@ def _blame(history: History, model: Model) -> None:
     def step(state: State, operation: Operation) -> State | Illegal:
         try:
             after = model.step(state, operation)
-            hash(after)
+            _ = {after}  # which raises for a state without a hash
         except Exception as error:
             said = f"raised {type(error).__name__} on [{operation}]: {error}"
             raise ModelError(f"{history.where(operation)}: model {model.name} {said}") from error

@@ -34,7 +34,7 @@ BATCH = 2000
 def main() -> int:
     """0 if every history was judged as the oracle judges it, else 1."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--count", type=int, default=100_000)
+    options.add_argument("--count", type=int, default=1_000_000)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--size", type=int, default=12)
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)

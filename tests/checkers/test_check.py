@@ -126,3 +126,12 @@ def test_the_example_in_the_readme_prints_what_stands_below_it() -> None:
     section = readme.split("## Use the checker alone")[1].split("\n## ")[0]
     code, output = re.findall(r"```(?:python)?\n(.*?)```", section, re.DOTALL)
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == output
+
+
+def test_a_state_without_a_hash_is_the_fault_of_the_model() -> None:
+    model = Model("listing", (), lambda state, operation: [*state, operation.value])  # type: ignore[arg-type, misc]
+    writes = [Operation(f="x", value=n, process=n, call_time=0, return_time=1) for n in range(2)]
+    with pytest.raises(
+        ModelError, match=r"model listing raised TypeError on \[0: x 0 -> ok\]: unhashable type: 'list'"
+    ):
+        check(writes, model, engine="search")

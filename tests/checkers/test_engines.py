@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 from checker_oracle import by_subsets, register_history, text_history, versioned_history
+from fuzz import judged, wrong
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -156,3 +157,19 @@ def test_the_register_engine_says_when_it_does_not_apply() -> None:
     twice = [Operation(f="write", value=1, call_time=n, return_time=n + 5) for n in range(2)]
     with pytest.raises(ModelError, match="the register engine does not apply"):
         check([*twice, Operation(f="read", result=1, call_time=3, return_time=4)], "register", engine="register")
+
+
+def test_the_fuzz_test_finds_nothing_in_its_first_histories_and_asks_every_engine() -> None:
+    count, mistake = judged((0, 1200, 9))
+    assert mistake == ""
+    assert count["histories"] == 1200
+    assert all(count[f"auto: {engine}"] for engine in ("register", "versions"))
+
+
+def test_the_fuzz_test_would_find_a_wrong_decision() -> None:
+    history = register_history(Random(1), 6)
+    operations = [one for one in history if models.cas_register(0).relevant(one)]
+    truth = by_subsets(operations, models.cas_register(0))
+    said = decide(history, models.cas_register(0), "search", Meter(Budget()))
+    assert wrong(said, history, operations, models.cas_register(0), truth) == ""
+    assert wrong(said, history, operations, models.cas_register(0), not truth).startswith("the ")
