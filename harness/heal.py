@@ -48,7 +48,7 @@ def heal(say: Callable[[str], None]) -> bool:
     with abandoned() as ledgers:
         for ledger in ledgers:
             try:
-                done = asyncio.run(RECLAIMS[ledger.run.environment](ledger.run.machines))
+                done = asyncio.run(RECLAIMS.get(ledger.run.environment, _reclaim_unknown)(ledger.run.machines))
             except EnvironmentFailure as failure:
                 for line in failure.removed if isinstance(failure, NotAllRemoved) else []:
                     say(f"{_head(ledger)} {line}")
@@ -66,6 +66,10 @@ def heal_unrecorded(say: Callable[[str], None]) -> None:
     if engine.unavailable() is None:
         for line in asyncio.run(docker.reclaim(Engine())):
             say(line)
+
+
+async def _reclaim_unknown(remains: Mapping[str, object]) -> list[str]:
+    raise EnvironmentFailure("this version of splitbrain knows no such environment: use the one that made it")
 
 
 def _told(ledger: Abandoned, done: list[str]) -> list[str]:

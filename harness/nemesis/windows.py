@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from checkers.history import Event
 from harness.generator import NEMESIS
+from harness.nemesis import FAULTS
 from harness.nemesis.schedule import begin_of, end_of
 
 _NS = 1e9
@@ -67,9 +68,11 @@ def troubles_at_the_end(names: Sequence[str], events: Sequence[Event]) -> dict[s
 
 
 def asked_text(name: str, asked: Mapping[str, object]) -> str:
-    """What was asked for, as one word: `clock:offset:leader`."""
+    """What was asked for, as `--nemesis` would ask for it: `clock:offset:leader:offset=2000ms`."""
+    parameters = FAULTS[name].parameters
+    numbers = {key: value for key, value in asked.items() if key in parameters and isinstance(value, int | float)}
     words = [word for word in asked.values() if isinstance(word, str)]
-    return ":".join([name, *words])
+    return ":".join([name, *words, *(f"{key}={parameters[key].write(value)}" for key, value in numbers.items())])
 
 
 def _nemesis(events: Sequence[Event]) -> list[tuple[Event, Event]]:
