@@ -138,7 +138,6 @@ def test_troubles_at_the_end_are_those_of_faults_whose_last_end_failed():
 
 
 def test_what_was_asked_is_told_as_a_user_would_ask():
-    assert (
-        asked_text("clock", {"kind": "offset", "target": "leader", "offset": 2000.0}) == "clock:offset:leader:offset=2s"
-    )
+    asked = {"kind": "offset", "target": "leader", "offset": 2000.0}
+    assert asked_text("clock", asked) == "clock:offset:leader:offset=2000ms"
     assert asked_text("kill", {}) == "kill"
