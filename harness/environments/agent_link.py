@@ -23,7 +23,7 @@ from harness.environments.base import EnvironmentFailure, Node
 V = TypeVar("V")
 
 _DEADLINE_S = 15.0
-_FIRST_PAUSE_S = 0.2
+_FIRST_PAUSE_S = 0.5
 _TRYING_S = 20.0
 """How long an agent is looked for before it counts as lost: no try begins later, though one may last longer."""
 

@@ -236,12 +236,16 @@ class AgentEnvironment(RealTimeEnvironment):
                     self.say(f"{node}: no {name}: {error}")
 
     async def _fetch_file(self, node: Node, name: str, target: Path) -> None:
-        offset: int | None = 0
+        """Nothing is written before something has come: an empty file would say that there was nothing to tell."""
+        piece = await self._read_piece(node, name, 0)
         with target.open("wb") as file:
-            while offset is not None:
-                piece = msgspec.convert(await self._ask(node, "read", name=name, offset=offset), _Piece)
+            file.write(base64.b64decode(piece.data))
+            while piece.next is not None:
+                piece = await self._read_piece(node, name, piece.next)
                 file.write(base64.b64decode(piece.data))
-                offset = piece.next
+
+    async def _read_piece(self, node: Node, name: str, offset: int) -> _Piece:
+        return msgspec.convert(await self._ask(node, "read", name=name, offset=offset), _Piece)
 
 
 class _Piece(msgspec.Struct):
