@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 AGENT = HERE.parents[1] / "harness" / "agent"
 DEADLINE_S = 60
+UNDISTURBED_MS = 25
+"""What a busy machine may take for a packet that nothing holds up: half of the delay that is tested."""
 HEADERS_BYTES = 28
 """Of IP and UDP."""
 
@@ -76,8 +78,8 @@ class Observation:
 
     def assert_undisturbed(self) -> None:
         assert self.numbers == list(range(self.sent))
-        assert statistics.median(self.delays_ms) < 5
-        assert all(trip < 5 for trip in statistics.quantiles(self.round_trips_ms, n=4))
+        assert statistics.median(self.delays_ms) < UNDISTURBED_MS
+        assert all(trip < UNDISTURBED_MS for trip in statistics.quantiles(self.round_trips_ms, n=4))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from harness.environments.agents import PREFIX
 from harness.environments.base import Environment, Node
 from harness.environments.docker import DockerEnvironment
 from harness.environments.local import LocalEnvironment
-from harness.environments.owner import Owner
+from harness.environments.owner import RUN
 from harness.environments.sim.environment import SimEnvironment
 from leftovers import on_engine, pids_of, processes_naming, things_labelled
 
@@ -147,12 +147,17 @@ os.kill(agent, signal.SIGKILL)
 
 class DockerGround(Ground):
     def make(self, adapter: RaftRegister) -> Environment:
-        return DockerEnvironment(NODES, self.said.append, adapter)
+        self._environment = DockerEnvironment(NODES, self.said.append, adapter)
+        return self._environment
+
+    def _containers(self, client: DockerClient) -> dict[Node, Container]:
+        """The nodes' containers, and nobody else's: other tests may have some of their own meanwhile."""
+        made = client.containers.list(filters={"label": f"{RUN}={self._environment._run}"})
+        return {container.attrs["Config"]["Hostname"]: container for container in made}
 
     async def heard(self) -> Heard:
         """Datagrams that programs inside the containers exchange."""
-        made = await asyncio.to_thread(on_engine, _containers)
-        containers = {container.attrs["Config"]["Hostname"]: container for container in made}
+        containers = await asyncio.to_thread(on_engine, self._containers)
         names = {_address(container): node for node, container in containers.items()}
 
         async def exchange(node: Node) -> frozenset[Node]:
@@ -164,12 +169,11 @@ class DockerGround(Ground):
         return dict(zip(NODES, await asyncio.gather(*map(exchange, NODES)), strict=True))
 
     def left(self) -> list[str]:
-        return things_labelled(Owner.current().labels())
+        return things_labelled({RUN: self._environment._run})
 
     async def kill_agent(self, node: Node) -> None:
         def kill(client: DockerClient) -> None:
-            (container,) = (it for it in _containers(client) if it.attrs["Config"]["Hostname"] == node)
-            code, output = container.exec_run(["python3", "-c", KILL_AGENT])
+            code, output = self._containers(client)[node].exec_run(["python3", "-c", KILL_AGENT])
             assert (code, output) == (0, b""), output.decode()
 
         await asyncio.to_thread(on_engine, kill)
@@ -181,7 +185,8 @@ class FaketimeGround(DockerGround):
     adapter = RaftRegister(clock_base="realtime")
 
     def make(self, adapter: RaftRegister) -> Environment:
-        return DockerEnvironment(NODES, self.said.append, adapter, clock="libfaketime")
+        self._environment = DockerEnvironment(NODES, self.said.append, adapter, clock="libfaketime")
+        return self._environment
 
 
 def _pairs() -> list[tuple[Node, Node]]:
@@ -203,12 +208,6 @@ def _senders(own: socket.socket) -> list[str]:
             senders.append(own.recvfrom(1)[1][0])
         except BlockingIOError:
             return senders
-
-
-def _containers(client: DockerClient) -> list[Container]:
-    """The containers of this process."""
-    label = [f"{name}={value}" for name, value in Owner.current().labels().items()]
-    return client.containers.list(filters={"label": label})
 
 
 def _address(container: Container) -> str:
