@@ -32,7 +32,7 @@ from harness.nemesis.fault import (
 from harness.nemesis.targets import LEADER
 
 _ELECTION_NS = 2_000_000_000
-"""How long a fault that wants the leader waits for one: a few elections. Others faults' ends wait meanwhile."""
+"""How long a fault waits for a leader, or for anything, to hit: a few elections. Other faults wait meanwhile."""
 
 _LEADER_POLL_S = 0.1
 _SPREAD_S = 0.6
@@ -89,10 +89,8 @@ class Life:
         if fault.name in self._windows:  # it was ended, but not undone
             await self.end(fault)
         random = Random(f"draw/{asked[DRAW]}") if DRAW in asked else self._random
-        now = await (self._aim(asked, random) if again is None else self._observe())
-        view = View(self._environment.nodes, now, self._former, self._held())
         try:
-            resolved = fault.resolve(asked, view, random) if again is None else _possible(fault, again, view)
+            view, resolved = await self._resolve(fault, asked, again, random)
         except NothingToHit as nothing:
             return {"skipped": str(nothing)}
         pairs = fault.pairs(resolved)
@@ -112,6 +110,22 @@ class Life:
             "believed_ms": (self._environment.now_ns() - began_ns) / 1e6 if window.evidence is not None else None,
             **_state(before),
         }
+
+    async def _resolve(
+        self, fault: Fault, asked: Asked, again: Resolved | None, random: Random
+    ) -> tuple[View, Resolved]:
+        """What is to be hit, and the cluster as it was then. Raises `NothingToHit` if that is so for a while."""
+        now = await (self._aim(asked, random) if again is None else self._observe())
+        deadline_ns = self._environment.now_ns() + _ELECTION_NS
+        while True:
+            view = View(self._environment.nodes, now, self._former, self._held())
+            try:
+                return view, fault.resolve(asked, view, random) if again is None else _possible(fault, again, view)
+            except NothingToHit:
+                if self._environment.now_ns() >= deadline_ns:
+                    raise
+            await self._environment.sleep(_LEADER_POLL_S)
+            now = await self._observe()
 
     async def _aim(self, asked: Asked, random: Random) -> Observation:
         """What the fault is aimed by. One that wants the leader waits a little for an election to end.

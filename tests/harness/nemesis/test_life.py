@@ -137,7 +137,7 @@ def test_what_finds_nothing_to_hit_touches_nothing_and_opens_no_window(world):
         return await it.life.begin(it.fault, {}), await it.life.end(it.fault)
 
     assert it.live(test) == ({"skipped": "there is nobody"}, {"skipped": "nothing to undo"})
-    assert it.steps == ["resolve"]
+    assert set(it.steps) == {"resolve"}, "again and again, for a while"
     assert it.ledger.entered == 0
 
 
