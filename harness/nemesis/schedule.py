@@ -86,7 +86,9 @@ class Windows:
             return self
         mean_s = self.closed_s if self.is_open else self.open_s
         next_ns = context.time_ns + int((0.5 + context.random.random()) * mean_s * 1e9)
-        return replace(self, is_open=not self.is_open, next_ns=next_ns)
+        # What found nothing to hit did not begin; it comes again as soon as it would have ended.
+        began = self.is_open or not (isinstance(event.value, dict) and "skipped" in event.value)
+        return replace(self, is_open=began and not self.is_open, next_ns=next_ns)
 
 
 def _windows(aim: Aim) -> Generator:

@@ -12,11 +12,11 @@ from msgspec import UNSET
 
 from checkers.history import Event
 from harness.environments.base import EnvironmentFailure
-from harness.generator import NEMESIS, TimeLimit, nemesis
+from harness.generator import NEMESIS, Context, TimeLimit, nemesis
 from harness.interpreter import Completion
 from harness.nemesis import FAULTS
 from harness.nemesis.fault import Aim
-from harness.nemesis.schedule import draw, final_generator, generator, handler
+from harness.nemesis.schedule import Windows, draw, final_generator, generator, handler
 
 
 def aims_of(*names, interval_s=5.0, rarity=1.0):
@@ -35,6 +35,19 @@ def test_the_windows_of_a_fault_open_and_close_in_turn(simulate, name):
     fs = simulate(TimeLimit(400, nemesis(generator(aims_of(name))))).fs()
     assert len(fs) > 30
     assert fs == [f"start-{name}" if index % 2 == 0 else f"stop-{name}" for index in range(len(fs))]
+
+
+def test_what_found_nothing_to_hit_is_tried_again_without_an_end_between():
+    windows = Windows(aims_of("disk")[0], open_s=2.0, closed_s=100.0)
+    streams = {NEMESIS: Random(1)}
+    free = Context(0, 0, (NEMESIS,), (NEMESIS,), Random(1), streams)
+    invocation, windows = windows.next(free)
+    assert invocation.template.f == "start-disk"
+    skipped = Event(index=0, time=0, type="info", process=NEMESIS, f="start-disk", value={"skipped": "nobody"})
+    later, windows = windows.update(free, skipped).next(free)
+    assert 1e9 <= later.time_ns <= 3e9, "when it would have ended"
+    then = Context(later.time_ns, 0, (NEMESIS,), (NEMESIS,), Random(1), streams)
+    assert windows.next(then)[0].template.f == "start-disk"
 
 
 def test_a_window_counts_from_when_the_fault_is_in_force_however_long_that_takes(simulate):
