@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 AGENT = HERE.parents[1] / "harness" / "agent"
 DEADLINE_S = 60
+OVERFLOWN = 0.01
+"""The share of datagrams that a busy machine's own buffers may lose."""
 UNDISTURBED_MS = 25
 """What a busy machine may take for a packet that nothing holds up: half of the delay that is tested."""
 HEADERS_BYTES = 28
@@ -77,7 +79,8 @@ class Observation:
         return [delay for _, delay, _ in self.arrivals]
 
     def assert_undisturbed(self) -> None:
-        assert self.numbers == list(range(self.sent))
+        assert self.lost < OVERFLOWN
+        assert self.numbers == sorted(set(self.numbers)), "in order, and once each"
         assert statistics.median(self.delays_ms) < UNDISTURBED_MS
         assert all(trip < UNDISTURBED_MS for trip in statistics.quantiles(self.round_trips_ms, n=4))
 
@@ -113,7 +116,8 @@ def delay(run: Run) -> None:
         assert statistics.median(delays_ms) == pytest.approx(50, rel=0.1)
     early, *_, late = statistics.quantiles(seen.during.delays_ms, n=20)
     assert late - early == pytest.approx(0.9 * 20, rel=0.1)
-    assert seen.during.lost == seen.during.duplicated == 0
+    assert seen.during.lost < OVERFLOWN
+    assert seen.during.duplicated == 0
     assert seen.counters["delayed"] == seen.counters["received"] >= 3100
 
 
@@ -130,14 +134,15 @@ def loss_by_a_rule(run: Run) -> None:
 def duplicate(run: Run) -> None:
     seen = run({"duplicate": 0.1}, datagrams=22_000)
     assert seen.during.duplicated == pytest.approx(0.1, rel=0.1)
-    assert seen.during.lost == 0
+    assert seen.during.lost < OVERFLOWN
     assert seen.counters["duplicated"] == pytest.approx(len(seen.during.arrivals) - 22_000, rel=0.01)
 
 
 def reorder(run: Run) -> None:
     seen = run({"delay_ms": 20, "reorder": 0.25}, datagrams=8000)
     assert seen.during.overtaking == pytest.approx(0.25, rel=0.1)
-    assert seen.during.lost == seen.during.duplicated == 0
+    assert seen.during.lost < OVERFLOWN
+    assert seen.during.duplicated == 0
     assert seen.counters["reordered"] == pytest.approx(8000 * seen.during.overtaking, rel=0.1)
 
 
