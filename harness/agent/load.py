@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -53,11 +52,12 @@ def memory(megabytes: int) -> None:
 
 def packets(number: int, traffic: Traffic, seed: int, counts: Path) -> None:
     """Own the queue of that number, and keep the file up to date with what was done to its packets."""
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    # Not an event that the handler sets: it may come while this thread holds the event's own lock, and wait for ever.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     queue = PacketQueue(number, traffic, seed)
     try:
-        while queue.running and not ended.wait(_COUNT_PERIOD_S):
+        while queue.running:
+            time.sleep(_COUNT_PERIOD_S)
             beside = counts.with_suffix(".new")
             beside.write_text(json.dumps(asdict(queue.counters())), encoding="ascii")
             beside.replace(counts)
