@@ -18,7 +18,7 @@ for process in /proc/[0-9]*; do
     command=$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) || continue
     case $command in '' | sshd* | *sftp-server*) ;; *) printf '%s\n' "process $command" | head -n 1 ;; esac
 done
-cut -d ' ' -f 1-3 /proc/self/mounts | sed 's/^/mount /'
+cut -d ' ' -f 1-3 /proc/self/mounts | grep -v /docker/ | sed 's/^/mount /'
 find WHERE -xdev \( -path /proc -o -path /sys -o -path /usr/share -o -path /run/sudo \) -prune \
     -o ! -name '*.log' ! -name .sudo_as_admin_successful -print | sed 's/^/file /'
 """
