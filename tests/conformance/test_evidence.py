@@ -6,13 +6,19 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from ground import NODES
+from ground import EVERYWHERE, NODES
 from harness.environments.base import Capability, Pair
 from harness.environments.faults import ClockSetting, DiskSetting, Traffic
 from stage import Stage
 
 Play = Callable[[Callable[[Stage], Awaitable[None]]], None]
 PAIRS = frozenset((source, destination) for source in NODES for destination in NODES if source != destination)
+
+
+MOST = [ground for ground in EVERYWHERE if getattr(ground, "values", (ground,)) != ("ssh-containers",)]
+"""An agent in a container does what it does there with `docker`, and one reached by SSH what it does in a namespace."""
+
+pytestmark = pytest.mark.parametrize("ground", MOST, indirect=True)
 
 
 def test_what_is_seen_of_a_node_follows_its_process(play: Play) -> None:
