@@ -18,15 +18,15 @@ Scenario = Callable[[Stage], Awaitable[None]]
 Machines = Mapping[Node, Machine]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machines_in_containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    """A machine a node, which stays; a test leaves it as it was."""
+    """A machine a node, which stays for the tests of a file; each leaves it as it was."""
     with container_machines(NODES, tmp_path_factory.mktemp("machines")) as machines:
         have_rules(machines)
         yield machines
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machines_in_namespaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     """The same without an engine; for tests marked `local`."""
     directory = tmp_path_factory.mktemp("machines")

@@ -34,6 +34,7 @@ from harness.environments.base import Node
 from harness.environments.base_image import base_image, image_id
 from harness.environments.engine import Engine
 from harness.environments.node_image import archive, digest
+from harness.environments.owner import RUN
 from harness.environments.ssh_access import SshAccess
 from harness.environments.ssh_hosts import SshHost
 
@@ -301,7 +302,7 @@ def _start_container(client: DockerClient, run: str, image: str, machine: Machin
         ["sh", "-c", _FIRST_PROCESS],
         name=machine.container,
         hostname=machine.node,
-        labels=containers.labels(run),
+        labels={RUN: run},  # nobody's, so that no harness takes them for its own
         cap_drop=["ALL"],
         cap_add=_CAPABILITIES,
         network=run,

@@ -9,7 +9,8 @@ import shlex
 from collections import Counter
 from collections.abc import Callable
 
-# Of files, without those in which sudo keeps who has used it.
+# Of files, without those in which sudo keeps who has used it, and without programs, whose folders are not always listed
+# in full by the file systems of containers.
 _LOOK = r"""
 PATH=$PATH:/usr/sbin:/sbin
 iptables-save | sed -e '/^#/d' -e 's/ *\[[0-9]*:[0-9]*\]//' -e 's/^/rule /'
@@ -19,7 +20,7 @@ for process in /proc/[0-9]*; do
     case $command in '' | sshd* | *sftp-server*) ;; *) printf '%s\n' "process $command" | head -n 1 ;; esac
 done
 cut -d ' ' -f 1-3 /proc/self/mounts | grep -v /docker/ | sed 's/^/mount /'
-find WHERE -xdev \( -path /proc -o -path /sys -o -path /usr/share -o -path /run/sudo \) -prune \
+find WHERE -xdev \( -path /proc -o -path /sys -o -path /usr -o -path /var/lib/dpkg -o -path /run/sudo \) -prune \
     -o ! -name '*.log' ! -name .sudo_as_admin_successful -print | sed 's/^/file /'
 """
 
