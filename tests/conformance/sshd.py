@@ -196,6 +196,7 @@ def namespace_machines(nodes: tuple[Node, ...], directory: Path) -> Iterator[dic
 def _running(machine: Machine) -> Iterator[None]:
     directory = machine.keys.directory
     _furnish(machine, directory)
+    cable = f"to{machine.address.rpartition('.')[2]}"
     with (directory / "sshd.log").open("wb") as log:
         process = subprocess.Popen(
             ["unshare", "--mount", "sh", "-euc", _FIRST_STAGE],
@@ -208,7 +209,6 @@ def _running(machine: Machine) -> Iterator[None]:
         )
     try:
         _eventually("it has a network of its own", (directory / "unplugged").exists)
-        cable = f"to{machine.address.rpartition('.')[2]}"
         _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", str(process.pid))
         _ip("link", "set", cable, "master", _BRIDGE, "up")
         _eventually("sshd listens", lambda: answers(machine.address))
@@ -216,6 +216,8 @@ def _running(machine: Machine) -> Iterator[None]:
     finally:
         process.kill()  # the machine's first process dies with it, and so do all the others
         process.wait(DEADLINE_S)
+        # The kernel takes the cable away with the namespace, but in its own time; the next machine has the same name.
+        subprocess.run(["ip", "link", "delete", cable], capture_output=True, timeout=DEADLINE_S, check=False)
 
 
 def _furnish(machine: Machine, directory: Path) -> None:
