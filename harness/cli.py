@@ -9,10 +9,12 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
 from checkers.history import HistoryError
+from harness import __version__
 from harness.commands.campaign import campaign_command
 from harness.commands.check import check_command
 from harness.commands.compare import compare_command
@@ -42,6 +44,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog="Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments or input, 255 crash, 130 interrupted.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"splitbrain {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """Options of no command."""
+
+
 app.command("run")(run_command)
 app.command("check")(check_command)
 app.command("campaign")(campaign_command)

@@ -79,7 +79,7 @@ def test_another_process_of_the_same_number_is_not_taken_for_it(tmp_path: Path) 
                 assert act(DEADLINE_S) is None
             seen = look(stranger.pid)
             assert seen is not None
-            assert seen.state == "S"
+            assert seen.state in "SRD"
         finally:
             stranger.kill()
 
@@ -95,11 +95,12 @@ def test_it_stands_still_as_soon_as_it_was_paused_and_goes_on_when_it_was_resume
     started: Callable[..., Process],
 ) -> None:
     process = started(sys.executable, "-c", "while True: pass")
-    for state, act in (("T", process.pause), ("T", process.pause), ("R", process.resume), ("R", process.resume)):
+    for still, act in ((True, process.pause), (True, process.pause), (False, process.resume), (False, process.resume)):
         pid = act(DEADLINE_S)
         seen = process.seen()
         assert seen is not None
-        assert (seen.pid, seen.state) == (pid, state)
+        # Not "R": one that goes on may be waiting for a page of its program.
+        assert (seen.pid, seen.state == "T") == (pid, still)
 
 
 def test_one_that_stands_still_can_be_stopped(started: Callable[..., Process]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from checkers import formats
 from harness.cli import call
 from harness.environments.docker import DockerEnvironment
@@ -35,6 +36,10 @@ def splitbrain(tmp_path, monkeypatch, capfd):
         return code, *capfd.readouterr()
 
     return splitbrain
+
+
+def test_the_version_is_told(splitbrain):
+    assert splitbrain("--version") == (0, f"splitbrain {harness.__version__}\n", "")
 
 
 # -- bad input
