@@ -72,7 +72,7 @@ def gate_command(
     terminal = Terminal(json)
     if write_baseline is not None:
         accepted = baselines.write(write_baseline, rows)
-        terminal.say(f"{write_baseline}: {len(accepted.failures)} kinds of failure are accepted from now on")
+        terminal.say(f"{write_baseline}: kinds of failure that are accepted from now on: {len(accepted.failures)}")
     for path in _write(kinds, to or found.path, found.name, rows, decision):
         terminal.say(f"wrote {path}")
     _tell_github(found.name, decision)
