@@ -36,15 +36,20 @@ class Driver:
         self._alarm_ns: int | None = None
 
     async def drive(self, generator: Generator) -> None:
-        """Return when the generator is exhausted and every operation has completed."""
+        """Return when the generator is exhausted and every operation has completed; cancelled, begin nothing more."""
         self._interpreter.begin(generator)
         self._finished = self._environment.future()
         self._advance()
-        await self._finished
+        try:
+            await self._finished
+        finally:
+            self._finished = None
 
     def _advance(self) -> None:
         """Start everything that is due, then arrange to be called again when more is."""
         environment, interpreter = self._environment, self._interpreter
+        if self._finished is None:
+            return
         while True:
             decision = interpreter.next(environment.now_ns())
             if not isinstance(decision, Dispatch):
@@ -53,7 +58,7 @@ class Driver:
             environment.spawn(self._carry_out(decision))
         if isinstance(decision, Later):
             self._wake_at(decision.time_ns)
-        elif isinstance(decision, Done) and self._finished is not None and not self._finished.done():
+        elif isinstance(decision, Done) and not self._finished.done():
             self._finished.set_result(None)
 
     async def _carry_out(self, dispatch: Dispatch) -> None:

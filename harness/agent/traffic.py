@@ -1,4 +1,4 @@
-"""What becomes of each packet: the pure half of the packet queue.
+"""What becomes of each packet: the pure half of the packet queue, and all of it in the simulator.
 
 Lives here: what can be asked of a link, and the scheduler that decides packet by packet. Must not live here: a clock, a
 socket, randomness of its own.
@@ -55,6 +55,11 @@ class Traffic:
                 raise ValueError(f"{name} is a number from 0 on, not {getattr(self, name)}")
         if self.jitter_ms > self.delay_ms:
             raise ValueError(f"jitter_ms is at most delay_ms ({self.delay_ms}), not {self.jitter_ms}")
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether packets travel as they would without it."""
+        return self == Traffic()
 
 
 class Fate(NamedTuple):

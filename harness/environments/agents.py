@@ -19,10 +19,11 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from harness.adapters.base import Adapter, Place
+from harness.agent.traffic import Traffic
 from harness.environments.agent_link import AgentLink, Channel
 from harness.environments.base import Capability, EnvironmentFailure, Grudge, Node, Pair, Sight
 from harness.environments.engine import all_of
-from harness.environments.faults import ClockSetting, DiskSetting, Traffic
+from harness.environments.faults import ClockSetting, DiskSetting
 from harness.environments.realtime import RealTimeEnvironment
 
 PREFIX = "SB"

@@ -19,8 +19,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from harness.agent.traffic import Traffic
 from harness.digest import Digest
-from harness.environments.faults import ClockSetting, DiskSetting, Traffic
+from harness.environments.faults import ClockSetting, DiskSetting
 
 Node = str
 Grudge = Mapping[Node, frozenset[Node]]

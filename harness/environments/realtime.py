@@ -29,6 +29,7 @@ class RealTimeEnvironment(Environment):
         self._tasks: set[asyncio.Task[None]] = set()
         self._main: asyncio.Task[Any] | None = None
         self._escaped: BaseException | None = None
+        self._over = False
 
     def address(self, node: Node) -> tuple[str, int]:
         """Where the harness reaches the node: (host, port)."""
@@ -40,6 +41,7 @@ class RealTimeEnvironment(Environment):
     async def _supervise(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `main`; a signal, or an exception that escapes a spawned task, cancels it first."""
         loop = asyncio.get_running_loop()
+        self._over = False
         self._main = task = loop.create_task(main())
         interrupted: list[signal.Signals] = []
 
@@ -67,6 +69,7 @@ class RealTimeEnvironment(Environment):
             await self._cancel_tasks()
 
     async def _cancel_tasks(self) -> None:
+        self._over = True  # or timers that ring meanwhile would begin tasks that nobody cancels
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -81,6 +84,8 @@ class RealTimeEnvironment(Environment):
 
     def _guarded(self, callback: Callable[[], None]) -> None:
         """Call it; asyncio would only log what escapes a timer, and the run would wait for ever."""
+        if self._over:
+            return
         try:
             callback()
         except Exception as error:  # noqa: BLE001 - handed to `run`, which raises it

@@ -7,8 +7,8 @@ from random import Random
 
 import msgspec
 
+from harness.agent.traffic import Traffic
 from harness.environments.base import Capability, Environment, Node
-from harness.environments.faults import Traffic
 from harness.nemesis.fault import (
     Asked,
     Course,

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ground import EVERYWHERE, NODES
+from harness.agent.traffic import Traffic
 from harness.environments.base import Capability, Pair
-from harness.environments.faults import ClockSetting, DiskSetting, Traffic
+from harness.environments.faults import ClockSetting, DiskSetting
 from stage import Stage
 
 Play = Callable[[Callable[[Stage], Awaitable[None]]], None]

@@ -88,7 +88,7 @@ def test_an_unknown_mutant_is_bad_input(splitbrain):
     code, out, err = splitbrain(*SIM, "--mutant", "Z99")
     assert (code, out) == (254, "")
     assert "Z99" in err.splitlines()[-1]
-    assert "Traceback" not in err
+    assert "Traceback" not in err, err
 
 
 def test_docker_without_an_engine_is_bad_input(splitbrain, monkeypatch):
@@ -278,8 +278,8 @@ def test_an_interrupted_run_exits_with_130_and_keeps_its_history(tmp_path, env, 
     assert process.returncode == 130
     assert out == ""
     assert any(line.startswith("splitbrain: interrupted") for line in err.splitlines()), err
-    assert "Traceback" not in err
-    assert "Warning" not in err
+    assert "Traceback" not in err, err
+    assert "Warning" not in err, err
     assert len(formats.read(history)) > 30
 
 

@@ -85,6 +85,31 @@ def test_tasks_that_are_left_are_cancelled(environment):
     assert tidied == ["task"]
 
 
+def test_nothing_is_begun_once_main_has_ended(environment):
+    """Timers went on ringing while what was left was cancelled, and what they began nobody ended."""
+    begun = []
+
+    async def slow_to_end():
+        try:
+            await environment.sleep(FOR_EVER_S)
+        finally:
+            await environment.sleep(0.05)
+
+    def begin():
+        begun.append(environment.now_ns())
+        environment.spawn(slow_to_end())
+        environment.call_at(environment.now_ns() + 1_000_000, begin)
+
+    async def main():
+        begin()
+        await environment.sleep(0.01)
+        assert begun
+        begun.clear()
+
+    environment.run(main)
+    assert begun == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_cancels_main_once_and_lets_it_tidy_up_whatever_follows(environment, number):
     tidied = []

@@ -12,8 +12,8 @@ import pytest
 from checkers import formats
 from checkers.result import Verdict
 from harness.adapters.raft_register import RaftRegister
+from harness.agent.traffic import Traffic
 from harness.environments.base import EnvironmentFailure
-from harness.environments.faults import Traffic
 from harness.environments.sim.environment import SimEnvironment
 from harness.generator import NEMESIS
 from harness.nemesis.specs import parse_nemesis

@@ -14,9 +14,10 @@ import pytest
 
 from harness.adapters.base import Definite, Indefinite
 from harness.adapters.raft_register import RaftRegister
+from harness.agent.traffic import Traffic
 from harness.cluster import Cluster
 from harness.environments.base import CallFailed, ConnectFailed
-from harness.environments.faults import ClockSetting, DiskSetting, Traffic
+from harness.environments.faults import ClockSetting, DiskSetting
 from harness.environments.sim.environment import SimEnvironment
 
 NODES = ("n1", "n2", "n3")

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, ClassVar, TypeVar
 import msgspec
 
 from harness.adapters.raft_register import RaftRegister
+from harness.agent.traffic import Traffic
 from harness.digest import Digest
 from harness.environments.base import (
     CallFailed,
@@ -27,7 +28,7 @@ from harness.environments.base import (
     Sight,
     UsageError,
 )
-from harness.environments.faults import ClockSetting, DiskSetting, Traffic
+from harness.environments.faults import ClockSetting, DiskSetting
 from harness.environments.sim.host import DUTY_NS, TICK_NS, Answer, Host
 from harness.environments.sim.loop import Loop, SimFuture
 from harness.environments.sim.network import Network

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
+from harness.agent.traffic import Traffic
 from harness.environments.base import Grudge, Node
-from harness.environments.faults import Traffic
 from harness.environments.sim.loop import Loop
-from harness.environments.sim.shaping import PacketCounts, Shaper
+from harness.environments.sim.shaping import PacketCounts, ShapedLink
 
 _LATENCY_NS = 150_000
 _JITTER_NS = 350_000
@@ -44,7 +44,7 @@ class Network:
         self._streams: dict[tuple[str, str, str], Random] = {}
         self._grudge: Grudge = {}
         self._deaf: frozenset[Node] = frozenset()
-        self._shapers: dict[tuple[Node, Node], Shaper] = {}
+        self._shaped: dict[tuple[Node, Node], ShapedLink] = {}
         self._before: dict[tuple[str, Node], int] = {}
         self.counts: defaultdict[Node, PacketCounts] = defaultdict(PacketCounts)
         """What faults did to the packets that arrived at each node, since the beginning."""
@@ -69,9 +69,9 @@ class Network:
         """
         for source in sources:
             if traffic.is_sound:
-                self._shapers.pop((source, node), None)
+                self._shaped.pop((source, node), None)
             else:
-                self._shapers[source, node] = Shaper(traffic, self._stream("shape", source, node), self.counts[node])
+                self._shaped[source, node] = ShapedLink(traffic, self._stream("shape", source, node), self.counts[node])
         self._count_anew([node])
 
     def caught(self, node: Node) -> dict[str, int]:
@@ -86,7 +86,7 @@ class Network:
             kinds["partition"] = counts.dropped
         if node in self._deaf:
             kinds["clients"] = counts.refused
-        if any(destination == node for _, destination in self._shapers):
+        if any(destination == node for _, destination in self._shaped):
             kinds["packets"] = counts.shaped
         return kinds
 
@@ -133,8 +133,8 @@ class Network:
         source, destination, deliver, packet = parcel
         if source in self._grudge.get(destination, ()):
             self.counts[destination].dropped += 1
-        elif (shaper := self._shapers.get((source, destination))) is not None:
-            for delay_ns in shaper.delays_ns(self._loop.now_ns, self._size_bytes(packet)):
+        elif (link := self._shaped.get((source, destination))) is not None:
+            for delay_ns in link.delays_ns(self._loop.now_ns, self._size_bytes(packet)):
                 self._loop.after(delay_ns, deliver, packet)
         else:
             deliver(packet)

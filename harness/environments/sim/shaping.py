@@ -1,6 +1,6 @@
-"""What a shaped link does to a packet: when it comes out, how often, if at all. Pure: time and chance are arguments.
+"""A shaped link: what the real packet queue would do with each packet, in virtual time, and counted.
 
-Lives here: the rules of `Traffic`. Must not live here: which links are shaped, or what else happens to packets.
+Lives here: the counters that are evidence. Must not live here: the rules of `Traffic`, or which links are shaped.
 """
 
 from __future__ import annotations
@@ -8,13 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from harness.environments.faults import Traffic
-
-_MS_NS = 1_000_000
-_HELD_BACK_NS = 10 * _MS_NS
-"""By how much a packet comes later that others are to overtake."""
-_LONGEST_QUEUE_NS = 1_000 * _MS_NS
-"""A packet that would wait longer for its turn on a slow link finds the queue full, and is lost."""
+from harness.agent.traffic import Scheduler, Traffic
 
 
 @dataclass(slots=True)
@@ -32,56 +26,25 @@ class PacketCounts:
     """Came later than they would have, for whatever reason."""
     duplicated: int = 0
     reordered: int = 0
+    """Came before a packet that had come before them."""
 
 
-class Shaper:
-    """One link. A setting that is not used draws nothing, so that it changes nothing else."""
+class ShapedLink:
+    """One link, under the faults that are asked of it."""
 
-    __slots__ = ("_chance", "_counts", "_free_ns", "_traffic")
+    __slots__ = ("_counts", "_scheduler")
 
-    def __init__(self, traffic: Traffic, chance: Random, counts: PacketCounts) -> None:
-        self._traffic = traffic
-        self._chance = chance.random
+    def __init__(self, traffic: Traffic, random: Random, counts: PacketCounts) -> None:
+        self._scheduler = Scheduler(traffic, random)
         self._counts = counts
-        self._free_ns = 0
 
     def delays_ns(self, now_ns: int, size_bytes: int) -> tuple[int, ...]:
         """How much later a packet that is here now comes out: no time if it is lost, two if it is duplicated."""
-        traffic, counts = self._traffic, self._counts
+        fate, counts = self._scheduler.decide(now_ns, size_bytes), self._counts
+        delays = tuple(release_ns - now_ns for release_ns in fate.releases_ns)
         counts.shaped += 1
-        queued_ns = self._queue_ns(now_ns, size_bytes)
-        if queued_ns is None or self._falls(traffic.loss):
-            counts.lost += 1
-            return ()
-        copies = 1
-        if self._falls(traffic.duplicate):
-            counts.duplicated += 1
-            copies = 2
-        delays = tuple(queued_ns + self._travel_ns() for _ in range(copies))
+        counts.lost += not delays
         counts.delayed += any(delays)
+        counts.duplicated += len(delays) > 1
+        counts.reordered += fate.overtakes
         return delays
-
-    def _queue_ns(self, now_ns: int, size_bytes: int) -> int | None:
-        """How long it takes until the packet is through at the link's rate; None if it finds no place to wait."""
-        rate_kbit = self._traffic.rate_kbit
-        if not rate_kbit:
-            return 0
-        begin_ns = max(now_ns, self._free_ns)
-        if begin_ns - now_ns > _LONGEST_QUEUE_NS:
-            return None
-        self._free_ns = begin_ns + int(size_bytes * 8 * _MS_NS / rate_kbit)
-        return self._free_ns - now_ns
-
-    def _travel_ns(self) -> int:
-        traffic = self._traffic
-        delay_ms = traffic.delay_ms
-        if traffic.jitter_ms:
-            delay_ms += (2 * self._chance() - 1) * traffic.jitter_ms
-        delay_ns = max(0, int(delay_ms * _MS_NS))
-        if self._falls(traffic.reorder):
-            self._counts.reordered += 1
-            delay_ns += _HELD_BACK_NS
-        return delay_ns
-
-    def _falls(self, share: float) -> bool:
-        return share > 0 and self._chance() < share

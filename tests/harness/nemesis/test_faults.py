@@ -11,8 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from harness.agent.traffic import Traffic
 from harness.environments.base import Sight
-from harness.environments.faults import ClockSetting, DiskSetting, Traffic
+from harness.environments.faults import ClockSetting, DiskSetting
 from harness.nemesis import FAULTS
 from harness.nemesis.clock import bump_ms, drift, skew_ms
 from harness.nemesis.fault import Course, NothingToHit, Observation, View, nodes_of
