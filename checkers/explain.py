@@ -95,7 +95,7 @@ def _window(shown: History, model: Model, decision: Decision, effort: Meter) -> 
     """The smallest part found of the refuted operations that is refuted by itself, and the model that refutes it."""
     gapped = model.gapped
     if gapped is not None:
-        if decision.core:
+        if decision.core and decision.engine == "versions":  # that of another engine contradicts the whole only
             return shown.part(sorted(decision.core)).operations, gapped
         part = shown.part([place for place, one in enumerate(shown) if gapped.relevant(one)])
         refuted_with_gaps = _refuted_by(gapped, effort)

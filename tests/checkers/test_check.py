@@ -45,6 +45,17 @@ def test_versions_reveal_what_values_hide() -> None:
     assert check(lost, "versioned-register").verdict is Verdict.INVALID
 
 
+def test_a_version_that_too_few_updates_lead_to_is_explained_by_all_of_them() -> None:
+    """Its window was once one write with nothing wrong in it, so that the check said unknown."""
+    reads = [op("read", 1, 20 * time, 20 * time + 10, version=1) for time in range(1, 250)]
+    at_once = op("read", 1, 20, 6_000, version=1, process=1)
+    history = [op("write", 1, 0, 10, version=1), *reads, at_once, op("write", 7, 5_100, 5_110, version=9)]
+    result = check(history, "versioned-register")
+    assert result.verdict is Verdict.INVALID
+    assert result.violation is not None
+    assert [one.value for one in result.violation.window] == [1, 7]
+
+
 def test_a_failed_cas_is_a_read_of_what_it_saw() -> None:
     seen = op("cas", (1, 2), 20, 30, status="fail", error="mismatch", actual=0, version=0)
     assert check([op("write", 1, 0, 10), seen], "cas-register").verdict is Verdict.INVALID
