@@ -39,7 +39,6 @@ app = typer.Typer(
     name="splitbrain",
     help="Break a replicated system on purpose, record what its clients saw, and decide whether that could have "
     "happened on a single correct copy.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     epilog="Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments or input, 255 crash, 130 interrupted.",
@@ -52,13 +51,16 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
     ] = False,
 ) -> None:
     """Options of no command."""
+    if context.invoked_subcommand is None:
+        raise UsageError("no command; such as `splitbrain demo`; `splitbrain --help` lists them")
 
 
 app.command("run")(run_command)

@@ -42,6 +42,12 @@ def test_the_version_is_told(splitbrain):
     assert splitbrain("--version") == (0, f"splitbrain {harness.__version__}\n", "")
 
 
+def test_without_a_command_it_says_where_commands_are_listed(splitbrain):
+    code, out, err = splitbrain()
+    assert (code, out) == (254, "")
+    assert "`splitbrain --help`" in err
+
+
 # -- bad input
 
 
