@@ -115,8 +115,8 @@ class Life:
         self, fault: Fault, asked: Asked, again: Resolved | None, random: Random
     ) -> tuple[View, Resolved]:
         """What is to be hit, and the cluster as it was then. Raises `NothingToHit` if that is so for a while."""
-        now = await (self._aim(asked, random) if again is None else self._observe())
         deadline_ns = self._environment.now_ns() + _ELECTION_NS
+        now = await (self._aim(asked, random, deadline_ns) if again is None else self._observe())
         while True:
             view = View(self._environment.nodes, now, self._former, self._held())
             try:
@@ -127,8 +127,8 @@ class Life:
             await self._environment.sleep(_LEADER_POLL_S)
             now = await self._observe()
 
-    async def _aim(self, asked: Asked, random: Random) -> Observation:
-        """What the fault is aimed by. One that wants the leader waits a little for an election to end.
+    async def _aim(self, asked: Asked, random: Random, deadline_ns: int) -> Observation:
+        """What the fault is aimed by. One that wants the leader waits until the deadline for an election to end.
 
         And then some more, by chance: a fault that came always as soon after an election as it can be made would meet
         a leader at one moment of its life only.
@@ -136,7 +136,6 @@ class Life:
         now = await self._observe()
         if LEADER not in (asked.get("target"), asked.get("shape")):
             return now
-        deadline_ns = self._environment.now_ns() + _ELECTION_NS
         while not now.leaders and self._environment.now_ns() < deadline_ns:
             await self._environment.sleep(_LEADER_POLL_S)
             now = await self._observe()

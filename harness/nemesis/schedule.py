@@ -16,8 +16,7 @@ from harness.environments.base import EnvironmentFailure
 from harness.generator import (
     NEMESIS,
     PENDING,
-    After,
-    AnyOf,
+    Answer,
     Context,
     Generator,
     Invocation,
@@ -69,7 +68,7 @@ class Windows:
     is_open: bool = False
     next_ns: int | None = 0
 
-    def next(self, context: Context) -> Step | None:
+    def next(self, context: Context) -> tuple[Answer, Windows]:
         if self.next_ns is None or not context.free:
             return PENDING, self
         if context.time_ns < self.next_ns:
@@ -80,7 +79,7 @@ class Windows:
         name = self.aim.fault.name
         return Template(end_of(name)) if self.is_open else Template(begin_of(name), value=draw(self.aim, random))
 
-    def update(self, context: Context, event: Event) -> Generator:
+    def update(self, context: Context, event: Event) -> Windows:
         # One thread does all the work, so when it is free again, what this generator asked for is complete.
         if self.next_ns is not None or NEMESIS not in context.free:
             return self
@@ -91,18 +90,54 @@ class Windows:
         return replace(self, is_open=began and not self.is_open, next_ns=next_ns)
 
 
-def _windows(aim: Aim) -> Generator:
+def _windows(aim: Aim) -> Windows:
     open_intervals, closed_intervals = aim.fault.window
     period = (open_intervals + closed_intervals) * aim.rarity
     return Windows(aim, aim.interval_s * open_intervals, aim.interval_s * (period - open_intervals))
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Windows of all kinds. The one that has been due for longest has the next turn.
+
+    The nemesis does one thing at a time, and waiting for a leader takes long: by chance a fault would now and then stay
+    far beyond its time, or a kind never come.
+    """
+
+    windows: tuple[Windows, ...]
+    first_s: tuple[float, ...] = ()
+    """When each begins, counted from when this is first asked; empty from then on."""
+
+    def next(self, context: Context) -> Step | None:
+        if not self.windows:
+            return None
+        if self.first_s:
+            return self._begun(context.time_ns).next(context)
+        due = [window for window in self.windows if window.next_ns is not None]
+        if not due:
+            return PENDING, self
+        first = min(due, key=_due_ns)
+        answer, then = first.next(context)
+        return answer, Turns(tuple(then if one is first else one for one in self.windows))
+
+    def _begun(self, now_ns: int) -> Turns:
+        starts = (now_ns + int(seconds * 1e9) for seconds in self.first_s)
+        return Turns(tuple(replace(one, next_ns=start_ns) for one, start_ns in zip(self.windows, starts, strict=True)))
+
+    def update(self, context: Context, event: Event) -> Generator:
+        return replace(self, windows=tuple(one.update(context, event) for one in self.windows))
+
+
+def _due_ns(window: Windows) -> int:
+    assert window.next_ns is not None
+    return window.next_ns
+
+
 def generator(aims: Sequence[Aim]) -> Generator:
     """The faults of every kind, interleaved; they do not all begin at once."""
     share = 1 / (len(aims) + 1)
-    return AnyOf(
-        tuple(After(aim.interval_s * share * (position + 1), _windows(aim)) for position, aim in enumerate(aims))
-    )
+    first_s = tuple(aim.interval_s * share * (position + 1) for position, aim in enumerate(aims))
+    return Turns(tuple(_windows(aim) for aim in aims), first_s)
 
 
 def final_generator(aims: Sequence[Aim]) -> Generator:

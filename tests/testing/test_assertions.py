@@ -79,7 +79,7 @@ def test_a_simulation_repeats_and_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_failed_simulation_says_how_to_have_it_again():
-    run = simulate(seed=1, nodes=3, nemesis="partition:leader", interval=2, time_limit=4, rate=400, mutant="Q1")
+    run = simulate(seed=1, nodes=3, nemesis="partition:leader", interval=2, time_limit=6, rate=400, mutant="Q1")
     with pytest.raises(AssertionError, match=r"invalid: key .*\n(.*\n)*to run again   splitbrain run --env sim .*Q1"):
         run.assert_valid()
 

@@ -10,7 +10,7 @@ from harness.cli import call
 
 pytest_plugins = ["pytester"]
 
-BROKEN = ["--nodes", "3", "--time-limit", "4", "--rate", "400", "--interval", "2", "--nemesis", "partition:leader"]
+BROKEN = ["--nodes", "3", "--time-limit", "6", "--rate", "400", "--interval", "2", "--nemesis", "partition:leader"]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 QUICK = 'nodes=3, nemesis="none", time_limit=1, rate=50'
-BROKEN = 'nodes=3, nemesis="partition:leader", interval=2, time_limit=4, rate=400, mutant="Q1"'
+BROKEN = 'nodes=3, nemesis="partition:leader", interval=2, time_limit=6, rate=400, mutant="Q1"'
 
 
 @pytest.fixture

@@ -59,6 +59,19 @@ def test_a_window_counts_from_when_the_fault_is_in_force_however_long_that_takes
     assert all(stop - start >= open_ns / 2 - 1 for start, stop in zip(in_force, ended, strict=False))
 
 
+def test_where_the_nemesis_is_slow_no_kind_starves_and_no_fault_stays_far_beyond_its_time(simulate):
+    """By chance a kill stayed for fifteen seconds instead of two, and faults that want a leader waited in vain."""
+    aims, latency_s = aims_of(interval_s=2.0), 1.5
+    events = simulate(TimeLimit(300, nemesis(generator(aims))), latency_ms=1500).events
+    a_round_ns = (len(aims) + 1) * latency_s * 1e9  # everybody else once, and what is under way
+    for aim in aims:
+        own = [event for event in events if event.f.endswith(f"-{aim.fault.name}")]
+        longest_ns = 1.5e9 * aim.interval_s * aim.fault.window[0]
+        assert own[0].time <= aim.interval_s * 1e9 + a_round_ns
+        for began, ends in zip(own[1::4], own[2::4], strict=False):
+            assert ends.time - began.time <= longest_ns + a_round_ns
+
+
 @pytest.mark.parametrize("rarity", [1.0, 2.5])
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_rare_fault_comes_seldom_and_stays_as_long(simulate, name, rarity):
