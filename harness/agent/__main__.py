@@ -22,6 +22,7 @@ from .filters import FilterError, Filters
 from .load import PERIOD_S
 from .probe import Probe
 from .process import Process, ProcessError
+from .quota import quota
 from .rules import client_rules, drop_rules, loss_rules, queue_rules
 from .traffic import Traffic
 
@@ -165,12 +166,14 @@ class Agent:
             "packet-loss": self._filters.accepts(loss_rules(chain, peer, self._address, 0.5)),
             "packet-queue": self._filters.accepts(queue_rules(chain, peer, self._address, number, duplicates=False)),
             "packet-duplicate": self._filters.accepts(queue_rules(chain, peer, self._address, number)),
+            "cpu-quota": quota() is not None,
         }
 
     def observe(self) -> dict[str, object]:
         """What can be seen of the node from outside."""
         slow = self._slow.seen()
         memory = self._memory.seen()
+        processor = quota()
         # Looked at before the samples are taken: the node of a slow one stands still every now and then.
         stopped_share = self._stopped_share() if slow else 0.0
         node = self._node.seen()
@@ -178,6 +181,8 @@ class Agent:
             "pid": node.pid if node else None,
             "paused": bool(node and node.state == "T" and not slow),
             "stopped_share": stopped_share,
+            "quota_ms": processor.allowed_ms if processor else 0,
+            "throttled_ms": processor.throttled_ms if processor else 0,
             "memory_megabytes": _resident_megabytes(memory.pid) if memory else 0,
             "caught": self._filters.caught(),
             "packets": _counts(self._directory / _COUNTS) if self._queue.seen() else {},

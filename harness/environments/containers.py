@@ -27,6 +27,7 @@ VOLUME = "/var/lib/splitbrain"
 """Where a container's volume is mounted. Node data is on it: a container's own file system may be slow to sync."""
 
 _STDOUT = 1
+_PERIOD_US = 100_000
 _SUBNET_ATTEMPTS = 8
 
 
@@ -95,6 +96,11 @@ def create_container(client: DockerClient, wanted: Container) -> None:
         ports={f"{wanted.published_port}/tcp": ("127.0.0.1", 0)} if wanted.published_port else None,
         mounts=[Mount(target=VOLUME, source=None, labels=dict(wanted.labels))],
     ).start()
+
+
+def limit_processor(client: DockerClient, container: str, quota_us: int) -> None:
+    """Let the container use a processor for so long in each tenth of a second; -1 is without limit."""
+    client.api.update_container(container, cpu_period=_PERIOD_US, cpu_quota=quota_us)
 
 
 def published_port(client: DockerClient, container: str, port: int) -> int:

@@ -149,6 +149,12 @@ class DockerEnvironment(AgentEnvironment):
         open_channel = partial(containers.ExecChannel, container=self._container(node), command=command)
         return await self._engine.open(f"reach the agent of {node}", open_channel)
 
+    async def throttle(self, node: Node, quota_ms: float) -> None:
+        # By the engine, which is not slowed down by it: the agent is, and could hardly undo it.
+        quota_us = int(quota_ms * 1000) or -1
+        limit = partial(containers.limit_processor, container=self._container(node), quota_us=quota_us)
+        await self._engine.call(f"limit the processor of {node}", limit)
+
     def _variables(self, node: Node) -> dict[str, str]:
         if not self._faketime:
             return {}

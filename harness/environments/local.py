@@ -24,7 +24,7 @@ from harness.adapters.base import Adapter, Place
 from harness.environments import namespace
 from harness.environments.agent_link import Channel
 from harness.environments.agents import AgentEnvironment
-from harness.environments.base import EnvironmentFailure, Node, UsageError
+from harness.environments.base import Capability, EnvironmentFailure, Node, UsageError
 from harness.environments.engine import all_of
 from harness.environments.scratch import Scratch, remove_abandoned
 
@@ -37,6 +37,7 @@ class LocalEnvironment(AgentEnvironment):
     """Real processes behind a real packet filter, without root and without containers."""
 
     name: ClassVar[str] = "local"
+    capabilities = frozenset(Capability) - {Capability.CPU_QUOTA}
     python = sys.executable
 
     def __init__(

@@ -24,7 +24,7 @@ from harness.adapters.base import Adapter, Place
 from harness.environments import ssh_machine
 from harness.environments.agent_link import Channel
 from harness.environments.agents import PREFIX, AgentEnvironment
-from harness.environments.base import EnvironmentFailure, Node, NotAllRemoved, UsageError
+from harness.environments.base import Capability, EnvironmentFailure, Node, NotAllRemoved, UsageError
 from harness.environments.blocking import in_thread
 from harness.environments.engine import all_of
 from harness.environments.ssh_access import SshAccess, node_address
@@ -40,6 +40,7 @@ class SshEnvironment(AgentEnvironment):
     """Real processes on machines that somebody else keeps, which have python3, and root or a sudo that does not ask."""
 
     name: ClassVar[str] = "ssh"
+    capabilities = frozenset(Capability) - {Capability.CPU_QUOTA}
 
     def __init__(
         self, hosts: Sequence[SshHost], say: Callable[[str], None], adapter: Adapter, access: SshAccess | None = None

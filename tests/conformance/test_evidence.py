@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ground import EVERYWHERE, NODES
-from harness.environments.base import Capability, Pair
+from harness.environments.base import Capability, EnvironmentFailure, Pair
 from harness.environments.faults import ClockSetting, DiskSetting, Traffic
 from stage import Stage
 
@@ -179,6 +179,31 @@ def test_a_slow_node_stands_still_for_its_share_of_the_time(play: Play) -> None:
         seen = await environment.observe("n1")
         assert (seen.stopped_share, seen.paused) == (0, False)
         await stage.leader()
+
+    play(scenario)
+
+
+def test_a_node_with_a_small_quota_is_throttled_for_as_long_as_it_has_it(play: Play) -> None:
+    async def scenario(stage: Stage) -> None:
+        environment = stage.environment
+        if Capability.CPU_QUOTA not in environment.capabilities:
+            with pytest.raises(EnvironmentFailure, match="cannot limit the processor"):
+                await environment.throttle("n1", 5)
+            return
+        await stage.leader()
+        before = await environment.observe("n1")
+        assert before.quota_ms == 0
+        await environment.throttle("n1", 4)
+        seen = await stage.sight("n1", "throttled", lambda sight: sight.throttled_ms > before.throttled_ms + 200)
+        assert (seen.quota_ms, seen.paused, seen.pid) == (4, False, before.pid)
+        assert (await environment.observe("n2")).quota_ms == 0
+        assert (await stage.status("n1"))["node"] == "n1"
+        await environment.throttle("n1", 0)
+        seen = await environment.observe("n1")
+        assert seen.quota_ms == 0
+        await stage.leader()
+        await stage.write("n1", 6)
+        assert (await environment.observe("n1")).throttled_ms == seen.throttled_ms, "not since"
 
     play(scenario)
 
