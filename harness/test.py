@@ -18,6 +18,10 @@ from harness.nemesis.script import Schedule, problems
 from harness.nemesis.specs import NemesisSpec, format_nemesis
 from harness.workloads import WORKLOADS
 
+_DISK_MEGABYTES = 64
+_OPERATION_BYTES = 64
+"""What an operation may take on a node's disk; measured are 14, reads and all."""
+
 _NO_INTERVAL_S = 10.0
 """Of a fault that comes when a schedule says."""
 
@@ -56,6 +60,16 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def name(self) -> str:
         """What runs of this test are filed under."""
         return "-".join([self.workload, self.environment, *([self.mutant] if self.mutant else [])])
+
+    @property
+    def disk_megabytes(self) -> int | None:
+        """How large a disk of its own each node is given, if one is to be filled: it must hold the whole run's log.
+
+        None if no disk is to be filled; then nodes keep their data on the disk of their machine.
+        """
+        if not any(spec.name == "disk" and spec.given.get("kind", "full") == "full" for spec in self.nemesis):
+            return None
+        return _DISK_MEGABYTES + math.ceil(self.rate * self.time_limit_s * _OPERATION_BYTES / (1 << 20))
 
     def command(self, run: str = "RUN") -> str:
         """The command line that runs this test again; no options can give a schedule, so then it names the run."""

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from . import ballast
 from .filters import FilterError, Filters
 from .load import PERIOD_S
 from .probe import Probe
@@ -42,7 +43,8 @@ class Agent:
         self._directory = directory
         self._address: str = options.address
         self._queue_number: int = options.queue_number
-        (directory / "data").mkdir(parents=True, exist_ok=True)
+        self._data = directory / "data"
+        self._data.mkdir(parents=True, exist_ok=True)
         self._node = Process(directory / "node.pid")
         self._slow = Process(directory / "slow.pid")
         self._memory = Process(directory / "memory.pid")
@@ -147,6 +149,10 @@ class Agent:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
 
+    def fill(self, full: bool) -> None:
+        """Let nothing be free on the disk of the node's data, which must be its own; or give back what was taken."""
+        (ballast.fill if full else ballast.empty)(self._data)
+
     def read(self, name: str, offset: int) -> dict[str, object]:
         """A piece of a file of the node's directory, in base64, and where the next one begins, if there is one."""
         with (self._directory / name).open("rb") as file:
@@ -188,6 +194,7 @@ class Agent:
             "packets": _counts(self._directory / _COUNTS) if self._queue.seen() else {},
             # What the node's own file layer says that it did to writes.
             "disk": _counts(self._directory / "disk.json.seen"),
+            "disk_free_bytes": ballast.free_bytes(self._data),
         }
 
     def _stopped_share(self) -> float:

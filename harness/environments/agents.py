@@ -12,7 +12,7 @@ import secrets
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -56,9 +56,21 @@ class AgentEnvironment(RealTimeEnvironment):
     python = "python3"
     """The interpreter on a node's machine that has raft_impl and the agent."""
 
-    def __init__(self, nodes: tuple[Node, ...], say: Callable[[str], None], adapter: Adapter) -> None:
+    def __init__(
+        self,
+        nodes: tuple[Node, ...],
+        say: Callable[[str], None],
+        adapter: Adapter,
+        disk_megabytes: int | None = None,
+    ) -> None:
+        """`disk_megabytes`: each node's data is on a disk of its own, a tmpfs, that large, which may be filled.
+
+        Without it, where no such disk can be had, and on the disk of a machine, the file layer of a node says that
+        its disk is full.
+        """
         super().__init__(nodes, say)
         self._adapter = adapter
+        self._disk_megabytes = disk_megabytes
         self._token = secrets.token_hex(4)
         self._places: dict[Node, Place] = {}
         self._links: dict[Node, AgentLink] = {}
@@ -191,6 +203,9 @@ class AgentEnvironment(RealTimeEnvironment):
         await self._write(node, self._places[node].clock, json.dumps(asdict(setting)))
 
     async def set_disk(self, node: Node, setting: DiskSetting) -> None:
+        if self._disk_megabytes is not None:
+            await self._ask(node, "fill", full=setting.full)
+            setting = replace(setting, full=False)
         await self._write(node, self._places[node].disk, json.dumps(asdict(setting)))
 
     async def _write(self, node: Node, path: str, text: str) -> None:

@@ -61,7 +61,8 @@ class Sight:
     tenth of a second, 0 if that is not limited, and `throttled_ms` how long it was held up for that so far.
     `memory_megabytes` is what was taken of its machine's memory.
     `caught`: packets dropped or queued, by kind of fault that is in force; `packets`: what a queue did to them, and
-    `disk`: what its disk did to writes, by kind of deed.
+    `disk`: what its disk did to writes, by kind of deed. `disk_free_bytes`: what is free on a disk that is the node's
+    own; None where its data is on the disk of its machine.
     """
 
     pid: int | None = None
@@ -73,6 +74,7 @@ class Sight:
     caught: Mapping[str, int] = field(default_factory=dict)
     packets: Mapping[str, int] = field(default_factory=dict)
     disk: Mapping[str, int] = field(default_factory=dict)
+    disk_free_bytes: int | None = None
 
 
 Pair = tuple[Node, Node]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +41,8 @@ class Container:
     network: str
     address: str
     labels: Mapping[str, str]
+    disks: Mapping[str, int] = field(default_factory=dict)
+    """What is a tmpfs of its own in it, and how many bytes large each is."""
     published_port: int | None = None
 
 
@@ -83,6 +85,8 @@ def create_container(client: DockerClient, wanted: Container) -> None:
     """Create and start it, with NET_ADMIN and no other capability: enough to drop packets in its own namespace."""
     from docker.types import Mount
 
+    volume = Mount(target=VOLUME, source=None, labels=dict(wanted.labels))
+    disks = [Mount(path, source=None, type="tmpfs", tmpfs_size=size) for path, size in wanted.disks.items()]
     client.containers.create(
         wanted.image,
         name=wanted.name,
@@ -94,7 +98,7 @@ def create_container(client: DockerClient, wanted: Container) -> None:
         network=wanted.network,
         networking_config={wanted.network: client.api.create_endpoint_config(ipv4_address=wanted.address)},
         ports={f"{wanted.published_port}/tcp": ("127.0.0.1", 0)} if wanted.published_port else None,
-        mounts=[Mount(target=VOLUME, source=None, labels=dict(wanted.labels))],
+        mounts=[volume, *disks],
     ).start()
 
 

@@ -60,12 +60,13 @@ class DockerEnvironment(AgentEnvironment):
         base_image: str | None = None,
         subnet: str | None = None,
         clock: str = "node",
+        disk_megabytes: int | None = None,
     ) -> None:
         """`base_image`: what the image is built on, by default $SPLITBRAIN_BASE_IMAGE, else one found or made.
 
         `subnet`: the nodes' network, such as 10.213.7.0/24; by default one that nothing here uses.
         """
-        super().__init__(nodes, say, adapter)
+        super().__init__(nodes, say, adapter, disk_megabytes)
         if clock not in CLOCKS:
             raise UsageError(f"clock {clock}: there is no such kind; choose from {', '.join(CLOCKS)}")
         self._base_image = base_image or os.environ.get(VARIABLE)
@@ -119,6 +120,7 @@ class DockerEnvironment(AgentEnvironment):
             network=self._run,
             address=self._places[node].address,
             labels=containers.labels(self._run),
+            disks={self._places[node].data: self._disk_megabytes << 20} if self._disk_megabytes else {},
             published_port=_PORT if published else None,
         )
         create = partial(containers.create_container, wanted=wanted)

@@ -249,6 +249,8 @@ def test_a_disk_does_to_writes_what_it_is_set_to_and_its_node_comes_back_when_it
             return (await environment.observe(node)).disk.get(deed, 0) > before
 
         await stage.eventually(f"a write was {deed}", risen)
+        if deed == "refused":
+            assert (await environment.observe(node)).disk_free_bytes in (0, None), "none is left, if it has a disk"
         if deed in ("failed", "refused"):
             await stage.sight(
                 node, "it has ended, as nobody knows what is on its disk", lambda sight: sight.pid is None
@@ -258,6 +260,7 @@ def test_a_disk_does_to_writes_what_it_is_set_to_and_its_node_comes_back_when_it
         await environment.start(node)
         await stage.leader()
         assert await stage.read(node) == written
+        assert (await environment.observe(node)).disk_free_bytes != 0
 
     play(scenario)
 

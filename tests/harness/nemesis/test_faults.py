@@ -264,6 +264,24 @@ def test_a_quota_is_not_believed_while_one_of_its_nodes_was_not_throttled_since(
     assert slow.seen(what, course(before, both)) == {"throttled_ms": {node: 30, other: 10}}
 
 
+def test_a_disk_of_its_own_is_believed_to_be_full_when_it_is_and_a_write_was_refused_or_a_while_has_passed():
+    disk = FAULTS["disk"]
+    what = of_kind(disk, "full", target="one")
+    (node,) = nodes_of(what)
+
+    def evidence(free_bytes, refused, passed_ms=0):
+        sight = Sight(pid=1, disk_free_bytes=free_bytes, disk={"refused": refused})
+        now = replace(with_sights(calm(), {node: sight}), time_ns=calm().time_ns + passed_ms * MS)
+        return disk.seen(what, course(calm(), now))
+
+    assert evidence(0, 1) == {"free_bytes": {node: 0}, "refused": {node: 1}}
+    assert evidence(0, 0) is None
+    assert evidence(0, 0, passed_ms=900) == {"free_bytes": {node: 0}, "refused": {}}
+    assert evidence(4096, 1, passed_ms=900) is None
+    full = with_sights(calm(), {node: Sight(pid=1, disk_free_bytes=0)})
+    assert disk.standing(what, course(calm(), full)) == f"the disk of {node} is still full"
+
+
 def test_packets_that_a_queue_held_are_not_called_lost():
     """What a rule hands to a queue is counted by the rule, too; what the queue drops it counts itself."""
     packets = FAULTS["packets"]
