@@ -53,9 +53,6 @@ class AgentEnvironment(RealTimeEnvironment):
     attempts = 5
     """How often a lost channel is made anew before the node's machine counts as lost (as in Jepsen)."""
 
-    python = "python3"
-    """The interpreter on a node's machine that has raft_impl and the agent."""
-
     def __init__(
         self,
         nodes: tuple[Node, ...],
@@ -94,7 +91,7 @@ class AgentEnvironment(RealTimeEnvironment):
     def _agent_command(self, node: Node) -> list[str]:
         place = self._places[node]
         return [
-            *(self.python, "-P", "-m", "harness.agent", "--directory", place.directory),
+            *(self._python(node), "-P", "-m", "harness.agent", "--directory", place.directory),
             *("--prefix", self._prefix(node), "--control-port", str(self._control_port(node))),
             *("--address", place.address, "--probe-port", str(place.probe_port)),
             *("--queue-number", str(_FIRST_QUEUE + self.nodes.index(node))),
@@ -116,6 +113,10 @@ class AgentEnvironment(RealTimeEnvironment):
 
     async def _end_nodes(self) -> None:
         """Undo all that agents did that would outlive them, on a machine that stays."""
+    def _python(self, node: Node) -> str:
+        """The interpreter on the node's machine that has raft_impl and the agent."""
+        return "python3"
+
         await all_of(self._ask(node, "end") for node in self._links)
 
     def _detach(self) -> None:
@@ -132,7 +133,7 @@ class AgentEnvironment(RealTimeEnvironment):
     # -- processes -------------------------------------------------------------------------------------------------
 
     async def start(self, node: Node) -> None:
-        command = self._adapter.command(self.python, node, self._places)
+        command = self._adapter.command(self._python(node), node, self._places)
         await self._ask(node, "start", command=command, variables=self._variables(node))
 
     def _variables(self, node: Node) -> dict[str, str]:

@@ -40,7 +40,6 @@ class LocalEnvironment(AgentEnvironment):
 
     name: ClassVar[str] = "local"
     capabilities = frozenset(Capability) - {Capability.CPU_QUOTA}
-    python = sys.executable
 
     def __init__(
         self,
@@ -77,6 +76,9 @@ class LocalEnvironment(AgentEnvironment):
         await all_of(self._prepare(node) for node in self.nodes)
 
     def _root(self) -> Path:
+    def _python(self, node: Node) -> str:
+        return sys.executable
+
         if self._directory is None:
             self._scratch = Scratch(_PREFIX)
             return self._scratch.path

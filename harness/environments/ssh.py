@@ -118,6 +118,9 @@ class SshEnvironment(AgentEnvironment):
 
     async def _open_channel(self, node: Node, command: list[str]) -> Channel:
         connection = self._connections[node]
+    def _python(self, node: Node) -> str:
+        return ssh_machine.interpreter(self._directories[node])
+
         try:
             await connection.connect()
         except UsageError as error:  # it let us in before, so it is the machine that has changed
