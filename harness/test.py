@@ -80,14 +80,14 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         words += ["--time-limit", f"{self.time_limit_s:g}", "--rate", f"{self.rate:g}"]
         words += ["--concurrency", str(self.concurrency), "--seed", str(self.seed)]
         words += ["--mutant", self.mutant] if self.mutant else []
+        words += ["--clock", self.clock] if self.clock != "node" else []
         words += [word for option, value in self.docker_options().items() for word in (option, value)]
         words += [word for option, value in self.ssh_options().items() for word in (option, value) if word]
         return shlex.join(words)
 
     def docker_options(self) -> dict[str, str]:
         """The options that only containers understand, without those that were left as they are."""
-        clock = None if self.clock == "node" else self.clock
-        given = {"--clock": clock, "--base-image": self.base_image, "--subnet": self.subnet}
+        given = {"--base-image": self.base_image, "--subnet": self.subnet}
         return {option: value for option, value in given.items() if value is not None}
 
     def ssh_options(self) -> dict[str, str]:
@@ -133,6 +133,8 @@ def validated(test: Test) -> Test:
     ]
     if test.workload not in WORKLOADS:
         found.append(f"--workload {test.workload}: there is no such workload; choose from {', '.join(WORKLOADS)}")
+    if test.environment == "sim" and test.clock != "node":
+        found.append(f"--clock {test.clock}: only real nodes have it: choose --env docker, local or ssh")
     if test.environment != "docker":
         found += [f"{option} {value}: only --env docker has it" for option, value in test.docker_options().items()]
     if test.environment != "ssh":

@@ -19,8 +19,9 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from harness.adapters.base import Adapter, Place
+from harness.environments import faketime
 from harness.environments.agent_link import AgentLink, Channel
-from harness.environments.base import Capability, EnvironmentFailure, Grudge, Node, Pair, Sight
+from harness.environments.base import Capability, EnvironmentFailure, Grudge, Node, Pair, Sight, UsageError
 from harness.environments.engine import all_of
 from harness.environments.faults import ClockSetting, DiskSetting, Traffic
 from harness.environments.realtime import RealTimeEnvironment
@@ -59,15 +60,22 @@ class AgentEnvironment(RealTimeEnvironment):
         say: Callable[[str], None],
         adapter: Adapter,
         disk_megabytes: int | None = None,
+        clock: str = "node",
     ) -> None:
         """`disk_megabytes`: each node's data is on a disk of its own, a tmpfs, that large, which may be filled.
 
         Without it, where no such disk can be had, and on the disk of a machine, the file layer of a node says that
-        its disk is full.
+        its disk is full. `clock`: one of `faketime.CLOCKS`.
         """
         super().__init__(nodes, say)
         self._adapter = adapter
         self._disk_megabytes = disk_megabytes
+        if clock not in faketime.CLOCKS:
+            raise UsageError(f"clock {clock}: there is no such kind; choose from {', '.join(faketime.CLOCKS)}")
+        self._faketime = clock == "libfaketime"
+        if self._faketime:
+            self.capabilities = self.capabilities - {Capability.CLOCK_RATE}
+        self._faketime_libraries: dict[Node, str] = {}
         self._token = secrets.token_hex(4)
         self._places: dict[Node, Place] = {}
         self._links: dict[Node, AgentLink] = {}
@@ -87,6 +95,14 @@ class AgentEnvironment(RealTimeEnvironment):
         for can in answers:
             assert isinstance(can, dict)
             self.capabilities -= frozenset(Capability(name) for name, possible in can.items() if not possible)
+        if self._faketime:
+            await all_of(self._find_faketime(node) for node in self.nodes)
+
+    async def _find_faketime(self, node: Node) -> None:
+        library = await self._ask(node, "faketime")
+        if library is None:
+            raise UsageError(f"--clock libfaketime: {node} does not have it: install the package libfaketime there")
+        self._faketime_libraries[node] = str(library)
 
     def _agent_command(self, node: Node) -> list[str]:
         place = self._places[node]
@@ -96,6 +112,10 @@ class AgentEnvironment(RealTimeEnvironment):
             *("--address", place.address, "--probe-port", str(place.probe_port)),
             *("--queue-number", str(_FIRST_QUEUE + self.nodes.index(node))),
         ]
+
+    def _python(self, node: Node) -> str:
+        """The interpreter on the node's machine that has raft_impl and the agent."""
+        return "python3"
 
     def _prefix(self, node: Node) -> str:
         """How the names of the node's chains begin."""
@@ -113,10 +133,6 @@ class AgentEnvironment(RealTimeEnvironment):
 
     async def _end_nodes(self) -> None:
         """Undo all that agents did that would outlive them, on a machine that stays."""
-    def _python(self, node: Node) -> str:
-        """The interpreter on the node's machine that has raft_impl and the agent."""
-        return "python3"
-
         await all_of(self._ask(node, "end") for node in self._links)
 
     def _detach(self) -> None:
@@ -138,7 +154,9 @@ class AgentEnvironment(RealTimeEnvironment):
 
     def _variables(self, node: Node) -> dict[str, str]:
         """What the node's process finds in its environment besides what its agent has."""
-        return {}
+        if not self._faketime:
+            return {}
+        return faketime.variables(self._faketime_libraries[node], self._places[node].directory)
 
     async def stop(self, node: Node) -> None:
         await self._ask(node, "stop")
@@ -201,7 +219,10 @@ class AgentEnvironment(RealTimeEnvironment):
     # -- clocks and disks ------------------------------------------------------------------------------------------
 
     async def set_clock(self, node: Node, setting: ClockSetting) -> None:
-        await self._write(node, self._places[node].clock, json.dumps(asdict(setting)))
+        if self._faketime:
+            await self._write(node, faketime.FILE, faketime.text(setting))
+        else:
+            await self._write(node, self._places[node].clock, json.dumps(asdict(setting)))
 
     async def set_disk(self, node: Node, setting: DiskSetting) -> None:
         if self._disk_megabytes is not None:

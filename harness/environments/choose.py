@@ -57,9 +57,9 @@ def make(test: Test, adapter: RaftRegister, directory: Path, say: Callable[[str]
             disk_megabytes=test.disk_megabytes,
         )
     if test.environment == LocalEnvironment.name:
-        return LocalEnvironment(test.nodes, say, adapter, directory, test.disk_megabytes)
+        return LocalEnvironment(test.nodes, say, adapter, directory, test.disk_megabytes, test.clock)
     if test.environment == SshEnvironment.name:
-        return SshEnvironment(ssh_hosts(test.hosts or ""), say, adapter, ssh_access(test))
+        return SshEnvironment(ssh_hosts(test.hosts or ""), say, adapter, ssh_access(test), test.clock)
     return SimEnvironment(test.nodes, say, adapter, test.seed, directory)
 
 

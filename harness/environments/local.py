@@ -48,9 +48,10 @@ class LocalEnvironment(AgentEnvironment):
         adapter: Adapter,
         directory: Path | None = None,
         disk_megabytes: int | None = None,
+        clock: str = "node",
     ) -> None:
         """Nodes keep their files under `directory`, which stays; by default in a temporary one, which does not."""
-        super().__init__(nodes, say, adapter, disk_megabytes)
+        super().__init__(nodes, say, adapter, disk_megabytes, clock)
         self._directory = directory
         self._scratch: Scratch | None = None
         self._disks: list[str] = []
@@ -75,10 +76,10 @@ class LocalEnvironment(AgentEnvironment):
         await self._attach()
         await all_of(self._prepare(node) for node in self.nodes)
 
-    def _root(self) -> Path:
     def _python(self, node: Node) -> str:
         return sys.executable
 
+    def _root(self) -> Path:
         if self._directory is None:
             self._scratch = Scratch(_PREFIX)
             return self._scratch.path

@@ -43,10 +43,15 @@ class SshEnvironment(AgentEnvironment):
     capabilities = frozenset(Capability) - {Capability.CPU_QUOTA}
 
     def __init__(
-        self, hosts: Sequence[SshHost], say: Callable[[str], None], adapter: Adapter, access: SshAccess | None = None
+        self,
+        hosts: Sequence[SshHost],
+        say: Callable[[str], None],
+        adapter: Adapter,
+        access: SshAccess | None = None,
+        clock: str = "node",
     ) -> None:
         """Raises `UsageError` if ~/.ssh/config cannot be read."""
-        super().__init__(tuple(host.node for host in hosts), say, adapter)
+        super().__init__(tuple(host.node for host in hosts), say, adapter, clock=clock)
         self._hosts = {host.node: host for host in hosts}
         self._access = access or SshAccess()
         self._connections = {host.node: SshConnection(host, self._access, say) for host in hosts}
@@ -113,14 +118,14 @@ class SshEnvironment(AgentEnvironment):
         # Without the node's name: the token is its own, and the names of chains are short.
         return f"{PREFIX}-{self._token_of(node)}"
 
+    def _python(self, node: Node) -> str:
+        return ssh_machine.interpreter(self._directories[node])
+
     def _control_port(self, node: Node) -> int:
         return self._connections[node].endpoint.port
 
     async def _open_channel(self, node: Node, command: list[str]) -> Channel:
         connection = self._connections[node]
-    def _python(self, node: Node) -> str:
-        return ssh_machine.interpreter(self._directories[node])
-
         try:
             await connection.connect()
         except UsageError as error:  # it let us in before, so it is the machine that has changed

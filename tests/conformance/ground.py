@@ -190,6 +190,18 @@ class FaketimeGround(DockerGround):
         return self._environment
 
 
+class LocalFaketimeGround(LocalGround):
+    """The same on this machine."""
+
+    adapter = RaftRegister(clock_base="realtime")
+
+    def make(self, adapter: RaftRegister) -> Environment:
+        if not [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]:
+            pytest.skip("libfaketime is not installed: install the package libfaketime")
+        self._environment = LocalEnvironment(NODES, self.said.append, adapter, self.directory, clock="libfaketime")
+        return self._environment
+
+
 def _pairs() -> list[tuple[Node, Node]]:
     return [(source, destination) for source in NODES for destination in NODES if source != destination]
 
@@ -221,6 +233,7 @@ GROUNDS: Mapping[str, type[Ground]] = {
     "local": LocalGround,
     "docker": DockerGround,
     "libfaketime": FaketimeGround,
+    "local-libfaketime": LocalFaketimeGround,
 }
 EVERYWHERE = [
     "sim",
