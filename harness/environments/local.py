@@ -92,7 +92,7 @@ class LocalEnvironment(AgentEnvironment):
 
     async def _mount_disk(self, data: str, megabytes: int) -> None:
         """In the namespace only: whoever is outside sees an empty directory, and the kernel takes it away with us."""
-        await asyncio.to_thread(Path(data).mkdir, parents=True)
+        await asyncio.to_thread(Path(data).mkdir, parents=True, exist_ok=True)
         await run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "splitbrain", data, deadline_s=_MOUNT_S)
         self._disks.append(data)
 
