@@ -153,7 +153,7 @@ def measure(options: argparse.Namespace, directory: Path) -> list[Window]:
         environment=options.env[0],
         nodes=node_names(options.nodes),
         workload="register",
-        nemesis=(),
+        nemesis=parse_nemesis("all", 1.0),
         time_limit_s=1.0,
         rate=1.0,
         concurrency=1,

@@ -18,6 +18,10 @@ from harness.nemesis.script import Schedule, problems
 from harness.nemesis.specs import NemesisSpec, format_nemesis
 from harness.workloads import WORKLOADS
 
+_DISK_MEGABYTES = 64
+_OPERATION_BYTES = 64
+"""What an operation may take on a node's disk; measured are 14, reads and all."""
+
 _NO_INTERVAL_S = 10.0
 """Of a fault that comes when a schedule says."""
 
@@ -57,6 +61,16 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """What runs of this test are filed under."""
         return "-".join([self.workload, self.environment, *([self.mutant] if self.mutant else [])])
 
+    @property
+    def disk_megabytes(self) -> int | None:
+        """How large a disk of its own each node is given, if one is to be filled: it must hold the whole run's log.
+
+        None if no disk is to be filled; then nodes keep their data on the disk of their machine.
+        """
+        if not any(spec.name == "disk" and spec.given.get("kind", "full") == "full" for spec in self.nemesis):
+            return None
+        return _DISK_MEGABYTES + math.ceil(self.rate * self.time_limit_s * _OPERATION_BYTES / (1 << 20))
+
     def command(self, run: str = "RUN") -> str:
         """The command line that runs this test again; no options can give a schedule, so then it names the run."""
         if self.schedule is not None:
@@ -66,14 +80,14 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         words += ["--time-limit", f"{self.time_limit_s:g}", "--rate", f"{self.rate:g}"]
         words += ["--concurrency", str(self.concurrency), "--seed", str(self.seed)]
         words += ["--mutant", self.mutant] if self.mutant else []
+        words += ["--clock", self.clock] if self.clock != "node" else []
         words += [word for option, value in self.docker_options().items() for word in (option, value)]
         words += [word for option, value in self.ssh_options().items() for word in (option, value) if word]
         return shlex.join(words)
 
     def docker_options(self) -> dict[str, str]:
         """The options that only containers understand, without those that were left as they are."""
-        clock = None if self.clock == "node" else self.clock
-        given = {"--clock": clock, "--base-image": self.base_image, "--subnet": self.subnet}
+        given = {"--base-image": self.base_image, "--subnet": self.subnet}
         return {option: value for option, value in given.items() if value is not None}
 
     def ssh_options(self) -> dict[str, str]:
@@ -119,6 +133,8 @@ def validated(test: Test) -> Test:
     ]
     if test.workload not in WORKLOADS:
         found.append(f"--workload {test.workload}: there is no such workload; choose from {', '.join(WORKLOADS)}")
+    if test.environment == "sim" and test.clock != "node":
+        found.append(f"--clock {test.clock}: only real nodes have it: choose --env docker, local or ssh")
     if test.environment != "docker":
         found += [f"{option} {value}: only --env docker has it" for option, value in test.docker_options().items()]
     if test.environment != "ssh":

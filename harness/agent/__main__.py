@@ -18,10 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from . import ballast
 from .filters import FilterError, Filters
 from .load import PERIOD_S
 from .probe import Probe
 from .process import Process, ProcessError
+from .quota import quota
 from .rules import client_rules, drop_rules, loss_rules, queue_rules
 from .traffic import Traffic
 
@@ -41,7 +43,8 @@ class Agent:
         self._directory = directory
         self._address: str = options.address
         self._queue_number: int = options.queue_number
-        (directory / "data").mkdir(parents=True, exist_ok=True)
+        self._data = directory / "data"
+        self._data.mkdir(parents=True, exist_ok=True)
         self._node = Process(directory / "node.pid")
         self._slow = Process(directory / "slow.pid")
         self._memory = Process(directory / "memory.pid")
@@ -146,6 +149,10 @@ class Agent:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
 
+    def fill(self, full: bool) -> None:
+        """Let nothing be free on the disk of the node's data, which must be its own; or give back what was taken."""
+        (ballast.fill if full else ballast.empty)(self._data)
+
     def read(self, name: str, offset: int) -> dict[str, object]:
         """A piece of a file of the node's directory, in base64, and where the next one begins, if there is one."""
         with (self._directory / name).open("rb") as file:
@@ -165,12 +172,18 @@ class Agent:
             "packet-loss": self._filters.accepts(loss_rules(chain, peer, self._address, 0.5)),
             "packet-queue": self._filters.accepts(queue_rules(chain, peer, self._address, number, duplicates=False)),
             "packet-duplicate": self._filters.accepts(queue_rules(chain, peer, self._address, number)),
+            "cpu-quota": quota() is not None,
         }
+
+    def faketime(self) -> str | None:
+        """Where the library is, for any number of threads; None if it is not on this machine."""
+        return next((str(path) for path in sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
     def observe(self) -> dict[str, object]:
         """What can be seen of the node from outside."""
         slow = self._slow.seen()
         memory = self._memory.seen()
+        processor = quota()
         # Looked at before the samples are taken: the node of a slow one stands still every now and then.
         stopped_share = self._stopped_share() if slow else 0.0
         node = self._node.seen()
@@ -178,11 +191,14 @@ class Agent:
             "pid": node.pid if node else None,
             "paused": bool(node and node.state == "T" and not slow),
             "stopped_share": stopped_share,
+            "quota_ms": processor.allowed_ms if processor else 0,
+            "throttled_ms": processor.throttled_ms if processor else 0,
             "memory_megabytes": _resident_megabytes(memory.pid) if memory else 0,
             "caught": self._filters.caught(),
             "packets": _counts(self._directory / _COUNTS) if self._queue.seen() else {},
             # What the node's own file layer says that it did to writes.
             "disk": _counts(self._directory / "disk.json.seen"),
+            "disk_free_bytes": ballast.free_bytes(self._data),
         }
 
     def _stopped_share(self) -> float:

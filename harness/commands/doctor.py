@@ -245,7 +245,7 @@ CHECKS = (
     Check("ip", "looking at networks by hand", f"{_DEBIAN} iproute2", partial(_program, "ip", "-V")),
     Check("setpriv", "limits on the runs of campaigns", f"{_DEBIAN} util-linux", partial(_program, "setpriv", "-V")),
     Check("debootstrap", "a base image where no registry answers", f"{_DEBIAN} debootstrap", _debootstrap),
-    Check("libfaketime", "faked wall clocks (images bring their own)", f"{_DEBIAN} libfaketime", _faketime),
+    Check("libfaketime", "--clock libfaketime with --env local", f"{_DEBIAN} libfaketime", _faketime),
     Check("packet loss", "--nemesis packets:loss", "a kernel with xt_statistic", partial(_accepts, LOSS)),
     Check(
         "packet queue", "--nemesis packets:delay, reorder, rate", "a kernel with xt_NFQUEUE", partial(_accepts, QUEUE)

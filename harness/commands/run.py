@@ -41,7 +41,7 @@ def run_command(
     seed: Annotated[int | None, typer.Option(help="What all randomness is derived from; drawn if not given.")] = None,
     interval: Annotated[float, typer.Option(help="Seconds from one fault of a kind to the next, about.")] = 5.0,
     mutant: Annotated[str | None, typer.Option(help="A known bug to build into every node, such as Q1.")] = None,
-    clock: Annotated[str, typer.Option(help="Whose clocks are faulty: node, or libfaketime (docker only).")] = "node",
+    clock: Annotated[str, typer.Option(help="Whose clocks are faulty: node, or libfaketime (not sim).")] = "node",
     base_image: Annotated[str | None, typer.Option(help="What a node's image is built on (docker only).")] = None,
     subnet: Annotated[str | None, typer.Option(help="The nodes' network, such as 10.213.7.0/24 (docker only).")] = None,
     hosts: Annotated[str | None, typer.Option(help="FILE, or n1=user@host:port,... (ssh only).")] = None,

@@ -12,7 +12,7 @@ import secrets
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -20,8 +20,9 @@ import msgspec
 
 from harness.adapters.base import Adapter, Place
 from harness.agent.traffic import Traffic
+from harness.environments import faketime
 from harness.environments.agent_link import AgentLink, Channel
-from harness.environments.base import Capability, EnvironmentFailure, Grudge, Node, Pair, Sight
+from harness.environments.base import Capability, EnvironmentFailure, Grudge, Node, Pair, Sight, UsageError
 from harness.environments.engine import all_of
 from harness.environments.faults import ClockSetting, DiskSetting
 from harness.environments.realtime import RealTimeEnvironment
@@ -54,12 +55,28 @@ class AgentEnvironment(RealTimeEnvironment):
     attempts = 5
     """How often a lost channel is made anew before the node's machine counts as lost (as in Jepsen)."""
 
-    python = "python3"
-    """The interpreter on a node's machine that has raft_impl and the agent."""
+    def __init__(
+        self,
+        nodes: tuple[Node, ...],
+        say: Callable[[str], None],
+        adapter: Adapter,
+        disk_megabytes: int | None = None,
+        clock: str = "node",
+    ) -> None:
+        """`disk_megabytes`: each node's data is on a disk of its own, a tmpfs, that large, which may be filled.
 
-    def __init__(self, nodes: tuple[Node, ...], say: Callable[[str], None], adapter: Adapter) -> None:
+        Without it, where no such disk can be had, and on the disk of a machine, the file layer of a node says that
+        its disk is full. `clock`: one of `faketime.CLOCKS`.
+        """
         super().__init__(nodes, say)
         self._adapter = adapter
+        self._disk_megabytes = disk_megabytes
+        if clock not in faketime.CLOCKS:
+            raise UsageError(f"clock {clock}: there is no such kind; choose from {', '.join(faketime.CLOCKS)}")
+        self._faketime = clock == "libfaketime"
+        if self._faketime:
+            self.capabilities = self.capabilities - {Capability.CLOCK_RATE}
+        self._faketime_libraries: dict[Node, str] = {}
         self._token = secrets.token_hex(4)
         self._places: dict[Node, Place] = {}
         self._links: dict[Node, AgentLink] = {}
@@ -79,15 +96,27 @@ class AgentEnvironment(RealTimeEnvironment):
         for can in answers:
             assert isinstance(can, dict)
             self.capabilities -= frozenset(Capability(name) for name, possible in can.items() if not possible)
+        if self._faketime:
+            await all_of(self._find_faketime(node) for node in self.nodes)
+
+    async def _find_faketime(self, node: Node) -> None:
+        library = await self._ask(node, "faketime")
+        if library is None:
+            raise UsageError(f"--clock libfaketime: {node} does not have it: install the package libfaketime there")
+        self._faketime_libraries[node] = str(library)
 
     def _agent_command(self, node: Node) -> list[str]:
         place = self._places[node]
         return [
-            *(self.python, "-P", "-m", "harness.agent", "--directory", place.directory),
+            *(self._python(node), "-P", "-m", "harness.agent", "--directory", place.directory),
             *("--prefix", self._prefix(node), "--control-port", str(self._control_port(node))),
             *("--address", place.address, "--probe-port", str(place.probe_port)),
             *("--queue-number", str(_FIRST_QUEUE + self.nodes.index(node))),
         ]
+
+    def _python(self, node: Node) -> str:
+        """The interpreter on the node's machine that has raft_impl and the agent."""
+        return "python3"
 
     def _prefix(self, node: Node) -> str:
         """How the names of the node's chains begin."""
@@ -121,12 +150,14 @@ class AgentEnvironment(RealTimeEnvironment):
     # -- processes -------------------------------------------------------------------------------------------------
 
     async def start(self, node: Node) -> None:
-        command = self._adapter.command(self.python, node, self._places)
+        command = self._adapter.command(self._python(node), node, self._places)
         await self._ask(node, "start", command=command, variables=self._variables(node))
 
     def _variables(self, node: Node) -> dict[str, str]:
         """What the node's process finds in its environment besides what its agent has."""
-        return {}
+        if not self._faketime:
+            return {}
+        return faketime.variables(self._faketime_libraries[node], self._places[node].directory)
 
     async def stop(self, node: Node) -> None:
         await self._ask(node, "stop")
@@ -189,9 +220,15 @@ class AgentEnvironment(RealTimeEnvironment):
     # -- clocks and disks ------------------------------------------------------------------------------------------
 
     async def set_clock(self, node: Node, setting: ClockSetting) -> None:
-        await self._write(node, self._places[node].clock, json.dumps(asdict(setting)))
+        if self._faketime:
+            await self._write(node, faketime.FILE, faketime.text(setting))
+        else:
+            await self._write(node, self._places[node].clock, json.dumps(asdict(setting)))
 
     async def set_disk(self, node: Node, setting: DiskSetting) -> None:
+        if self._disk_megabytes is not None:
+            await self._ask(node, "fill", full=setting.full)
+            setting = replace(setting, full=False)
         await self._write(node, self._places[node].disk, json.dumps(asdict(setting)))
 
     async def _write(self, node: Node, path: str, text: str) -> None:

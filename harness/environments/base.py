@@ -47,6 +47,8 @@ class Capability(StrEnum):
     KILL = "kill"
     PAUSE = "pause"
     SLOW = "slow"
+    CPU_QUOTA = "cpu-quota"
+    """A node's machine can be given less of a processor."""
     MEMORY = "memory"
     DISK = "disk"
 
@@ -56,18 +58,24 @@ class Sight:
     """What can be seen of a node from outside, without asking its service.
 
     `pid` is None if it does not live (in the simulator, the number of its life). `stopped_share` is the part of the
-    time that it stands still since it was made slow, `memory_megabytes` what was taken of its machine's memory.
+    time that it stands still since it was made slow. `quota_ms` is how long its machine may use a processor in each
+    tenth of a second, 0 if that is not limited, and `throttled_ms` how long it was held up for that so far.
+    `memory_megabytes` is what was taken of its machine's memory.
     `caught`: packets dropped or queued, by kind of fault that is in force; `packets`: what a queue did to them, and
-    `disk`: what its disk did to writes, by kind of deed.
+    `disk`: what its disk did to writes, by kind of deed. `disk_free_bytes`: what is free on a disk that is the node's
+    own; None where its data is on the disk of its machine.
     """
 
     pid: int | None = None
     paused: bool = False
     stopped_share: float = 0.0
+    quota_ms: float = 0.0
+    throttled_ms: int = 0
     memory_megabytes: int = 0
     caught: Mapping[str, int] = field(default_factory=dict)
     packets: Mapping[str, int] = field(default_factory=dict)
     disk: Mapping[str, int] = field(default_factory=dict)
+    disk_free_bytes: int | None = None
 
 
 Pair = tuple[Node, Node]
@@ -227,6 +235,10 @@ class Environment(ABC):
     @abstractmethod
     async def slow(self, node: Node, share: float) -> None:
         """Let the node stand still for that share of the time, a hundred milliseconds at a time; 0 lifts that."""
+
+    async def throttle(self, node: Node, quota_ms: float) -> None:
+        """Let the node's machine use a processor for just so long in each tenth of a second; 0 lifts that."""
+        raise EnvironmentFailure(f"{node}: {self.name} cannot limit the processor of its machine")
 
     @abstractmethod
     async def hog(self, node: Node, megabytes: int) -> None:

@@ -48,12 +48,18 @@ def make(test: Test, adapter: RaftRegister, directory: Path, say: Callable[[str]
     """A new environment for one run of the test."""
     if test.environment == DockerEnvironment.name:
         return DockerEnvironment(
-            test.nodes, say, adapter, base_image=test.base_image, subnet=test.subnet, clock=test.clock
+            test.nodes,
+            say,
+            adapter,
+            base_image=test.base_image,
+            subnet=test.subnet,
+            clock=test.clock,
+            disk_megabytes=test.disk_megabytes,
         )
     if test.environment == LocalEnvironment.name:
-        return LocalEnvironment(test.nodes, say, adapter, directory)
+        return LocalEnvironment(test.nodes, say, adapter, directory, test.disk_megabytes, test.clock)
     if test.environment == SshEnvironment.name:
-        return SshEnvironment(ssh_hosts(test.hosts or ""), say, adapter, ssh_access(test))
+        return SshEnvironment(ssh_hosts(test.hosts or ""), say, adapter, ssh_access(test), test.clock)
     return SimEnvironment(test.nodes, say, adapter, test.seed, directory)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ VOLUME = "/var/lib/splitbrain"
 """Where a container's volume is mounted. Node data is on it: a container's own file system may be slow to sync."""
 
 _STDOUT = 1
+_PERIOD_US = 100_000
 _SUBNET_ATTEMPTS = 8
 
 
@@ -40,6 +41,8 @@ class Container:
     network: str
     address: str
     labels: Mapping[str, str]
+    disks: Mapping[str, int] = field(default_factory=dict)
+    """What is a tmpfs of its own in it, and how many bytes large each is."""
     published_port: int | None = None
 
 
@@ -82,6 +85,8 @@ def create_container(client: DockerClient, wanted: Container) -> None:
     """Create and start it, with NET_ADMIN and no other capability: enough to drop packets in its own namespace."""
     from docker.types import Mount
 
+    volume = Mount(target=VOLUME, source=None, labels=dict(wanted.labels))
+    disks = [Mount(path, source=None, type="tmpfs", tmpfs_size=size) for path, size in wanted.disks.items()]
     client.containers.create(
         wanted.image,
         name=wanted.name,
@@ -93,8 +98,13 @@ def create_container(client: DockerClient, wanted: Container) -> None:
         network=wanted.network,
         networking_config={wanted.network: client.api.create_endpoint_config(ipv4_address=wanted.address)},
         ports={f"{wanted.published_port}/tcp": ("127.0.0.1", 0)} if wanted.published_port else None,
-        mounts=[Mount(target=VOLUME, source=None, labels=dict(wanted.labels))],
+        mounts=[volume, *disks],
     ).start()
+
+
+def limit_processor(client: DockerClient, container: str, quota_us: int) -> None:
+    """Let the container use a processor for so long in each tenth of a second; -1 is without limit."""
+    client.api.update_container(container, cpu_period=_PERIOD_US, cpu_quota=quota_us)
 
 
 def published_port(client: DockerClient, container: str, port: int) -> int:

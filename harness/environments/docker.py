@@ -5,8 +5,6 @@ threads, images, or what an agent does.
 
 A container's main process is idle, and the node's process is started and killed beside it, by an agent that is reached
 through an exec: a container that is restarted gets a new network namespace, which would silently lift a partition.
-Clocks are the node's own by default; with `clock="libfaketime"` the library answers for the system's wall clock, which
-works for any program but shifts only: a rate needs a faked monotonic clock, on which programs hang.
 """
 
 from __future__ import annotations
@@ -23,27 +21,15 @@ from harness.adapters.base import Adapter, Place
 from harness.environments import containers, engine
 from harness.environments.agent_link import Channel
 from harness.environments.agents import AgentEnvironment
-from harness.environments.base import Capability, EnvironmentFailure, Node, UsageError
+from harness.environments.base import EnvironmentFailure, Node, UsageError
 from harness.environments.base_image import VARIABLE
 from harness.environments.engine import Engine, all_of
-from harness.environments.faults import ClockSetting
 from harness.environments.node_image import node_image
-
-CLOCKS = ("node", "libfaketime")
 
 _PORT = 7000
 _FIRST_HOST = 11  # of the subnet; the gateway, which is this machine, is the first
 _REACH_TIMEOUT_S = 1.0
 _CREATE_DEADLINE_S = 60.0
-_FAKETIME = {
-    "LD_PRELOAD": "/usr/local/lib/libfaketimeMT.so.1",
-    "FAKETIME_NO_CACHE": "1",
-    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    # Else timed waits on the monotonic clock are prolonged, and a Python with two threads stalls for up to a second.
-    "FAKETIME_FORCE_MONOTONIC_FIX": "0",
-    "FAKETIME_DISABLE_SHM": "1",
-}
-_FAKETIME_FILE = "faketime"
 
 
 class DockerEnvironment(AgentEnvironment):
@@ -60,19 +46,15 @@ class DockerEnvironment(AgentEnvironment):
         base_image: str | None = None,
         subnet: str | None = None,
         clock: str = "node",
+        disk_megabytes: int | None = None,
     ) -> None:
         """`base_image`: what the image is built on, by default $SPLITBRAIN_BASE_IMAGE, else one found or made.
 
         `subnet`: the nodes' network, such as 10.213.7.0/24; by default one that nothing here uses.
         """
-        super().__init__(nodes, say, adapter)
-        if clock not in CLOCKS:
-            raise UsageError(f"clock {clock}: there is no such kind; choose from {', '.join(CLOCKS)}")
+        super().__init__(nodes, say, adapter, disk_megabytes, clock)
         self._base_image = base_image or os.environ.get(VARIABLE)
         self._subnet = _network(subnet)
-        self._faketime = clock == "libfaketime"
-        if self._faketime:
-            self.capabilities = self.capabilities - {Capability.CLOCK_RATE}
         self._run = f"splitbrain-{self._token}"
         self._engine = Engine()
         self._reached: dict[Node, tuple[str, int]] = {}
@@ -119,6 +101,7 @@ class DockerEnvironment(AgentEnvironment):
             network=self._run,
             address=self._places[node].address,
             labels=containers.labels(self._run),
+            disks={self._places[node].data: self._disk_megabytes << 20} if self._disk_megabytes else {},
             published_port=_PORT if published else None,
         )
         create = partial(containers.create_container, wanted=wanted)
@@ -149,18 +132,11 @@ class DockerEnvironment(AgentEnvironment):
         open_channel = partial(containers.ExecChannel, container=self._container(node), command=command)
         return await self._engine.open(f"reach the agent of {node}", open_channel)
 
-    def _variables(self, node: Node) -> dict[str, str]:
-        if not self._faketime:
-            return {}
-        return {**_FAKETIME, "FAKETIME_TIMESTAMP_FILE": f"{self._places[node].directory}/{_FAKETIME_FILE}"}
-
-    async def set_clock(self, node: Node, setting: ClockSetting) -> None:
-        if not self._faketime:
-            await super().set_clock(node, setting)
-        elif setting.rate != 1 or setting.strobe_ms:
-            raise UsageError("libfaketime can shift a clock but not change its rate: leave the clock to the node")
-        else:
-            await self._write(node, _FAKETIME_FILE, f"{setting.offset_ms / 1000:+.3f}")
+    async def throttle(self, node: Node, quota_ms: float) -> None:
+        # By the engine, which is not slowed down by it: the agent is, and could hardly undo it.
+        quota_us = int(quota_ms * 1000) or -1
+        limit = partial(containers.limit_processor, container=self._container(node), quota_us=quota_us)
+        await self._engine.call(f"limit the processor of {node}", limit)
 
 
 async def reclaim(engine: Engine) -> list[str]:

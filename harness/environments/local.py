@@ -24,28 +24,37 @@ from harness.adapters.base import Adapter, Place
 from harness.environments import namespace
 from harness.environments.agent_link import Channel
 from harness.environments.agents import AgentEnvironment
-from harness.environments.base import EnvironmentFailure, Node, UsageError
+from harness.environments.base import Capability, EnvironmentFailure, Node, UsageError
+from harness.environments.command import run
 from harness.environments.engine import all_of
 from harness.environments.scratch import Scratch, remove_abandoned
 
 _FIRST_ADDRESS = IPv4Address("127.0.1.1")
 _PORT = 7000
 _PREFIX = "splitbrain-local-"
+_MOUNT_S = 10.0
 
 
 class LocalEnvironment(AgentEnvironment):
     """Real processes behind a real packet filter, without root and without containers."""
 
     name: ClassVar[str] = "local"
-    python = sys.executable
+    capabilities = frozenset(Capability) - {Capability.CPU_QUOTA}
 
     def __init__(
-        self, nodes: tuple[Node, ...], say: Callable[[str], None], adapter: Adapter, directory: Path | None = None
+        self,
+        nodes: tuple[Node, ...],
+        say: Callable[[str], None],
+        adapter: Adapter,
+        directory: Path | None = None,
+        disk_megabytes: int | None = None,
+        clock: str = "node",
     ) -> None:
         """Nodes keep their files under `directory`, which stays; by default in a temporary one, which does not."""
-        super().__init__(nodes, say, adapter)
+        super().__init__(nodes, say, adapter, disk_megabytes, clock)
         self._directory = directory
         self._scratch: Scratch | None = None
+        self._disks: list[str] = []
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -62,8 +71,13 @@ class LocalEnvironment(AgentEnvironment):
         root = self._root()
         for index, node in enumerate(self.nodes):
             self._places[node] = Place(str(_FIRST_ADDRESS + index), _PORT, str(root / node))
+        if self._disk_megabytes is not None:
+            await all_of(self._mount_disk(place.data, self._disk_megabytes) for place in self._places.values())
         await self._attach()
         await all_of(self._prepare(node) for node in self.nodes)
+
+    def _python(self, node: Node) -> str:
+        return sys.executable
 
     def _root(self) -> Path:
         if self._directory is None:
@@ -76,9 +90,19 @@ class LocalEnvironment(AgentEnvironment):
         directory.mkdir(parents=True, exist_ok=True)
         return await asyncio.to_thread(PipeChannel, command, directory / "agent.log")
 
+    async def _mount_disk(self, data: str, megabytes: int) -> None:
+        """In the namespace only: whoever is outside sees an empty directory, and the kernel takes it away with us."""
+        await asyncio.to_thread(Path(data).mkdir, parents=True, exist_ok=True)
+        await run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "splitbrain", data, deadline_s=_MOUNT_S)
+        self._disks.append(data)
+
+    async def _unmount_disks(self) -> None:
+        while self._disks:
+            await run("umount", self._disks.pop(), deadline_s=_MOUNT_S)
+
     async def teardown(self) -> bool:
         clean = True
-        for step in (self._end_nodes, self._remove_scratch):
+        for step in (self._end_nodes, self._unmount_disks, self._remove_scratch):
             try:
                 await step()
             except (EnvironmentFailure, OSError) as error:

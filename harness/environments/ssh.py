@@ -24,7 +24,7 @@ from harness.adapters.base import Adapter, Place
 from harness.environments import ssh_machine
 from harness.environments.agent_link import Channel
 from harness.environments.agents import PREFIX, AgentEnvironment
-from harness.environments.base import EnvironmentFailure, Node, NotAllRemoved, UsageError
+from harness.environments.base import Capability, EnvironmentFailure, Node, NotAllRemoved, UsageError
 from harness.environments.blocking import in_thread
 from harness.environments.engine import all_of
 from harness.environments.ssh_access import SshAccess, node_address
@@ -40,12 +40,18 @@ class SshEnvironment(AgentEnvironment):
     """Real processes on machines that somebody else keeps, which have python3, and root or a sudo that does not ask."""
 
     name: ClassVar[str] = "ssh"
+    capabilities = frozenset(Capability) - {Capability.CPU_QUOTA}
 
     def __init__(
-        self, hosts: Sequence[SshHost], say: Callable[[str], None], adapter: Adapter, access: SshAccess | None = None
+        self,
+        hosts: Sequence[SshHost],
+        say: Callable[[str], None],
+        adapter: Adapter,
+        access: SshAccess | None = None,
+        clock: str = "node",
     ) -> None:
         """Raises `UsageError` if ~/.ssh/config cannot be read."""
-        super().__init__(tuple(host.node for host in hosts), say, adapter)
+        super().__init__(tuple(host.node for host in hosts), say, adapter, clock=clock)
         self._hosts = {host.node: host for host in hosts}
         self._access = access or SshAccess()
         self._connections = {host.node: SshConnection(host, self._access, say) for host in hosts}
@@ -111,6 +117,9 @@ class SshEnvironment(AgentEnvironment):
     def _prefix(self, node: Node) -> str:
         # Without the node's name: the token is its own, and the names of chains are short.
         return f"{PREFIX}-{self._token_of(node)}"
+
+    def _python(self, node: Node) -> str:
+        return ssh_machine.interpreter(self._directories[node])
 
     def _control_port(self, node: Node) -> int:
         return self._connections[node].endpoint.port

@@ -4,7 +4,7 @@ Lives here: the run's own directory there, what is put into it, and the cleaning
 reached, or what its agent is asked.
 
     /var/tmp/splitbrain-1a2b3c4d/        (or in $TMPDIR there) mode 0700, the user's
-        site/                            raft_impl, the agent, msgspec: plain files, found by PYTHONPATH
+        venv/                            of the machine's python3, with raft_impl, the agent, msgspec
         nodes/n1/                        the node's data, log, trace; root's
 
 Every process of the run has SPLITBRAIN_DIRECTORY in its environment, so that each can be found however the harness
@@ -26,7 +26,13 @@ PACKAGES = ("raft_impl", "harness.agent")
 _OLDEST_PYTHON = (3, 11)
 _QUESTION = """
 command -v python3 >/dev/null || exit 0
-exec python3 -c 'import sys, sysconfig; print(*sys.version_info[:2], sysconfig.get_config_var("SOABI"))'
+exec python3 -c 'import sys, sysconfig
+print(*sys.version_info[:2], sysconfig.get_config_var("SOABI"), sys.executable)'
+"""
+_VENV = """
+"$1" -c 'import venv' 2>/dev/null || exit 0
+"$1" -m venv --without-pip "$2"
+exec "$3" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 """
 _CLEAN = Path(__file__).with_name("ssh_clean.sh")
 _CLEAN_DEADLINE_S = 60.0
@@ -43,9 +49,14 @@ def node_directory(directory: str, node: Node) -> str:
     return f"{directory}/nodes/{node}"
 
 
+def interpreter(directory: str) -> str:
+    """The Python that has the packages."""
+    return f"{directory}/venv/bin/python"
+
+
 def with_variables(directory: str, *command: str) -> tuple[str, ...]:
-    """The command, with what a process of the run has in its environment: a mark to find it by, and its packages."""
-    return ("env", f"SPLITBRAIN_DIRECTORY={directory}", f"PYTHONPATH={directory}/site", *command)
+    """The command, with what a process of the run has in its environment: a mark to find it by."""
+    return ("env", f"SPLITBRAIN_DIRECTORY={directory}", *command)
 
 
 async def install(connection: SshConnection, directory: str) -> None:
@@ -53,11 +64,21 @@ async def install(connection: SshConnection, directory: str) -> None:
 
     Raises `UsageError` if the machine's Python cannot do.
     """
-    files = await program(await _abi(connection))
+    abi, python = await _python(connection)
+    files = await program(abi)
     await connection.run("mkdir", "-m", "0700", "--", directory)
-    await connection.upload({f"site/{path}": content for path, content in files.items()}, directory)
+    await connection.upload(files, await _make_venv(connection, python, directory))
     imports = f"import {', '.join((*PACKAGES, 'msgspec'))}"
-    await connection.run(*with_variables(directory, "python3", "-P", "-c", imports), as_root=True)
+    await connection.run(*with_variables(directory, interpreter(directory), "-P", "-c", imports), as_root=True)
+
+
+async def _make_venv(connection: SshConnection, python: str, directory: str) -> str:
+    """Where packages go in the new virtual environment. It needs no pip, and no package beside Debian's python3."""
+    made = ("sh", "-euc", _VENV, "sh", python, f"{directory}/venv", interpreter(directory))
+    packages = await connection.run(*made)
+    if not packages:
+        raise UsageError(f"{connection.host.node}: {python} has no module venv there: install the package python3-venv")
+    return packages
 
 
 async def program(abi: str) -> Mapping[str, bytes]:
@@ -69,16 +90,16 @@ async def program(abi: str) -> Mapping[str, bytes]:
     return {**files, **await library(abi)}
 
 
-async def _abi(connection: SshConnection) -> str:
-    """What extension modules root's python3 loads there."""
+async def _python(connection: SshConnection) -> tuple[str, str]:
+    """What extension modules root's python3 loads there, and where it is."""
     answer = await connection.run("sh", "-c", _QUESTION, as_root=True)
     needed = f"{connection.host.node}: a python3 of {_OLDEST_PYTHON[0]}.{_OLDEST_PYTHON[1]} or newer is needed there"
     if not answer:
         raise UsageError(f"{needed}, and there is none: install the package python3")
-    major, minor, abi = answer.splitlines()[-1].split()
+    major, minor, abi, python = answer.splitlines()[-1].split(" ", 3)
     if (int(major), int(minor)) < _OLDEST_PYTHON:
         raise UsageError(f"{needed}, and it is {major}.{minor}")
-    return abi
+    return abi, python
 
 
 async def clean(connection: SshConnection, directory: str, prefix: str) -> list[str]:

@@ -29,14 +29,15 @@ _KINDS: Mapping[str, DiskSetting] = {
     "full": DiskSetting(full=True),
     "lose": DiskSetting(volatile=True),
 }
+_REFUSAL_NS = 800_000_000
 _COUNTERS = {"slow": "delayed", "fail": "failed", "full": "refused", "lose": "held"}
 
 
 class Disk(Fault):
     name = "disk"
     about = "syncs are slow or fail, the disk is full, or unsynced writes are lost with the process"
-    requires = "the service's file layer"
-    proof = "writes that the service's file layer delayed, failed, refused or held back"
+    requires = "the service's file layer; full: a tmpfs of the node's own, where there can be one"
+    proof = "writes that the service's file layer delayed, failed, refused or held back; no space is free"
     capability = Capability.DISK
     choices = {"kind": dict.fromkeys(_KINDS, 1), "target": {**WEIGHTS, "leader": 5, "one": 6}}
     parameters = {"delay": time_ms("200ms")}
@@ -74,8 +75,22 @@ class Disk(Fault):
         counts = by_node(
             (node, rise(course, node, lambda sight: sight.disk.get(counter, 0))) for node in nodes_of(resolved)
         )
+        if counter == "refused" and (free := _free_bytes(resolved, course)):
+            # A few writes still fit into the last page of their file: one that is refused is waited for, not for ever.
+            waited = course.now.time_ns - course.before.time_ns >= _REFUSAL_NS
+            full = not any(free.values()) and (counts or waited)
+            return {"free_bytes": free, counter: counts} if full else None
         return {counter: counts} if counts else None
 
     def standing(self, resolved: Resolved, course: Course) -> str | None:
+        full = [node for node, free in _free_bytes(resolved, course).items() if free == 0]
+        if full:
+            return f"the disk of {', '.join(full)} is still full"
         dead = [node for node in nodes_of(resolved) if course.now.sights[node].pid is None]
         return f"{', '.join(dead)} did not start again" if dead else None
+
+
+def _free_bytes(resolved: Resolved, course: Course) -> dict[Node, int]:
+    """What is free on the disks of those nodes that have one of their own."""
+    free = {node: course.now.sights[node].disk_free_bytes for node in nodes_of(resolved)}
+    return {node: size for node, size in free.items() if size is not None}

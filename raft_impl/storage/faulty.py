@@ -73,11 +73,10 @@ class DiskFaults:
             seen.lost_bytes, seen.held_bytes = seen.lost_bytes + seen.held_bytes, 0
             report()
 
-    def refuse(self) -> OSError:
-        """Take note of an append for which there is no space; return its error."""
+    def refuse(self) -> None:
+        """Take note of an append for which there is no space."""
         self._seen.refused += 1
         self._report()
-        return OSError(errno.ENOSPC, "no space left on device (injected)")
 
     def check_sync(self) -> None:
         """Wait if the disk is slow; then raise EIO if syncs fail."""
@@ -129,12 +128,13 @@ class _FaultyFile:
         with self._faults.lock:
             setting = self._faults.current()
             if setting.full:
-                raise self._faults.refuse()
+                self._faults.refuse()
+                raise OSError(errno.ENOSPC, "no space left on device (injected)")
             if setting.volatile:
                 self._faults.hold(len(data))
                 self._unsynced += data
             else:
-                self.write_down().append(data)
+                self._put(self.write_down(), data)
             self._appended += len(data)
 
     def sync_target(self) -> Callable[[], None]:
@@ -161,7 +161,7 @@ class _FaultyFile:
             return _nothing
         if data:
             self._faults.release(passed)
-            self._file.append(data)
+            self._put(self._file, data)
         return self._file.sync_target()
 
     def appear(self) -> Callable[[], None]:
@@ -171,9 +171,18 @@ class _FaultyFile:
         self._file = self._create()
         if self._nameless:
             self._faults.release(len(self._nameless))
-            self._file.append(bytes(self._nameless))
+            self._put(self._file, bytes(self._nameless))
             self._nameless.clear()
         return self._file.sync_target()
+
+    def _put(self, file: File, data: bytes) -> None:
+        """Append it to the file below, on a disk that may be full in truth."""
+        try:
+            file.append(data)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                self._faults.refuse()
+            raise
 
     def write_down(self) -> File:
         """Let go all that is held; return the file below."""

@@ -65,6 +65,37 @@ def eventually(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.local
+def test_a_disk_of_its_own_is_filled_to_the_last_byte_and_given_back(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "test", str(data)], check=True, timeout=DEADLINE_S)
+    try:
+        with agent(tmp_path) as line:
+            assert line.ask("observe")["ok"]["disk_free_bytes"] == 2 << 20
+            (data / "log").write_bytes(b"before")
+            for _ in range(2):  # every verb may be repeated
+                assert line.ask("fill", full=True) == {"ok": None}
+            assert line.ask("observe")["ok"]["disk_free_bytes"] == 0
+            with pytest.raises(OSError, match="No space left"):
+                (data / "more").write_bytes(b"during")
+            for _ in range(2):
+                assert line.ask("fill", full=False) == {"ok": None}
+            (data / "more").write_bytes(b"after")
+            assert (data / "log").read_bytes() == b"before"
+            assert {path.name for path in data.iterdir()} == {"log", "more"}
+    finally:
+        subprocess.run(["umount", str(data)], check=True, timeout=DEADLINE_S)
+
+
+def test_the_disk_of_a_machine_is_never_filled(tmp_path: Path) -> None:
+    with agent(tmp_path) as line:
+        assert line.ask("fill", full=False) == {"ok": None}
+        assert "is not a disk of its own" in line.ask("fill", full=True)["error"]
+        assert line.ask("observe")["ok"]["disk_free_bytes"] is None
+        assert list((tmp_path / "data").iterdir()) == []
+
+
 @pytest.mark.parametrize("verb", ["conquer", "answer", "_load", "__init__", "_node"])
 def test_what_is_no_verb_is_refused_and_the_agent_goes_on(tmp_path: Path, verb: str) -> None:
     with agent(tmp_path) as line:

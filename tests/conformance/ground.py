@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 NODES = ("n1", "n2", "n3")
+DISK_MEGABYTES = 16
 _PORT = 7979
 """For datagrams of our own, which are neither the service's nor an agent's."""
 
@@ -92,7 +93,7 @@ class SimGround(Ground):
 
 class LocalGround(Ground):
     def make(self, adapter: RaftRegister) -> Environment:
-        self._environment = LocalEnvironment(NODES, self.said.append, adapter, self.directory)
+        self._environment = LocalEnvironment(NODES, self.said.append, adapter, self.directory, DISK_MEGABYTES)
         return self._environment
 
     async def heard(self) -> Heard:
@@ -147,7 +148,7 @@ os.kill(agent, signal.SIGKILL)
 
 class DockerGround(Ground):
     def make(self, adapter: RaftRegister) -> Environment:
-        self._environment = DockerEnvironment(NODES, self.said.append, adapter)
+        self._environment = DockerEnvironment(NODES, self.said.append, adapter, disk_megabytes=DISK_MEGABYTES)
         return self._environment
 
     def _containers(self, client: DockerClient) -> dict[Node, Container]:
@@ -189,6 +190,18 @@ class FaketimeGround(DockerGround):
         return self._environment
 
 
+class LocalFaketimeGround(LocalGround):
+    """The same on this machine."""
+
+    adapter = RaftRegister(clock_base="realtime")
+
+    def make(self, adapter: RaftRegister) -> Environment:
+        if not [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]:
+            pytest.skip("libfaketime is not installed: install the package libfaketime")
+        self._environment = LocalEnvironment(NODES, self.said.append, adapter, self.directory, clock="libfaketime")
+        return self._environment
+
+
 def _pairs() -> list[tuple[Node, Node]]:
     return [(source, destination) for source in NODES for destination in NODES if source != destination]
 
@@ -220,6 +233,7 @@ GROUNDS: Mapping[str, type[Ground]] = {
     "local": LocalGround,
     "docker": DockerGround,
     "libfaketime": FaketimeGround,
+    "local-libfaketime": LocalFaketimeGround,
 }
 EVERYWHERE = [
     "sim",

@@ -52,7 +52,13 @@ async def running_at(stage: Stage, node: Node, wanted: float) -> None:
     await stage.eventually(f"the clock of {node} runs at {wanted} times the true rate", runs)
 
 
-@pytest.mark.parametrize("ground", [*EVERYWHERE, pytest.param("libfaketime", marks=pytest.mark.docker)], indirect=True)
+FAKETIME = [
+    pytest.param("libfaketime", marks=pytest.mark.docker),
+    pytest.param("local-libfaketime", marks=pytest.mark.local),
+]
+
+
+@pytest.mark.parametrize("ground", [*EVERYWHERE, *FAKETIME], indirect=True)
 def test_an_offset_moves_one_clock_whatever_the_node_is_doing(play: Play) -> None:
     async def scenario(stage: Stage) -> None:
         environment = stage.environment

@@ -8,7 +8,7 @@ import pytest
 
 from ground import EVERYWHERE, NODES
 from harness.agent.traffic import Traffic
-from harness.environments.base import Capability, Pair
+from harness.environments.base import Capability, EnvironmentFailure, Pair
 from harness.environments.faults import ClockSetting, DiskSetting
 from stage import Stage
 
@@ -184,6 +184,31 @@ def test_a_slow_node_stands_still_for_its_share_of_the_time(play: Play) -> None:
     play(scenario)
 
 
+def test_a_node_with_a_small_quota_is_throttled_for_as_long_as_it_has_it(play: Play) -> None:
+    async def scenario(stage: Stage) -> None:
+        environment = stage.environment
+        if Capability.CPU_QUOTA not in environment.capabilities:
+            with pytest.raises(EnvironmentFailure, match="cannot limit the processor"):
+                await environment.throttle("n1", 5)
+            return
+        await stage.leader()
+        before = await environment.observe("n1")
+        assert before.quota_ms == 0
+        await environment.throttle("n1", 4)
+        seen = await stage.sight("n1", "throttled", lambda sight: sight.throttled_ms > before.throttled_ms + 200)
+        assert (seen.quota_ms, seen.paused, seen.pid) == (4, False, before.pid)
+        assert (await environment.observe("n2")).quota_ms == 0
+        assert (await stage.status("n1"))["node"] == "n1"
+        await environment.throttle("n1", 0)
+        seen = await environment.observe("n1")
+        assert seen.quota_ms == 0
+        await stage.leader()
+        await stage.write("n1", 6)
+        assert (await environment.observe("n1")).throttled_ms == seen.throttled_ms, "not since"
+
+    play(scenario)
+
+
 def test_memory_is_taken_beside_a_node_and_given_back(play: Play) -> None:
     async def scenario(stage: Stage) -> None:
         stage.need(Capability.MEMORY)
@@ -225,6 +250,8 @@ def test_a_disk_does_to_writes_what_it_is_set_to_and_its_node_comes_back_when_it
             return (await environment.observe(node)).disk.get(deed, 0) > before
 
         await stage.eventually(f"a write was {deed}", risen)
+        if deed == "refused":
+            assert (await environment.observe(node)).disk_free_bytes in (0, None), "none is left, if it has a disk"
         if deed in ("failed", "refused"):
             await stage.sight(
                 node, "it has ended, as nobody knows what is on its disk", lambda sight: sight.pid is None
@@ -234,6 +261,7 @@ def test_a_disk_does_to_writes_what_it_is_set_to_and_its_node_comes_back_when_it
         await environment.start(node)
         await stage.leader()
         assert await stage.read(node) == written
+        assert (await environment.observe(node)).disk_free_bytes != 0
 
     play(scenario)
 

@@ -34,7 +34,7 @@ FAULT_AT = {
     "after-apply": "packets:delay:all",
     "after-evidence": "memory:size=16M:one",
     "after-undo": "pause:one",
-    "before-strike": "partition:one",
+    "before-strike": "disk:full:one",
 }
 """A fault for each step: each leaves other things."""
 

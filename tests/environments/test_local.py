@@ -44,6 +44,19 @@ def test_outside_of_the_namespace_it_refuses_to_touch_anything(echo: Adapter, se
         session(LocalEnvironment(NODES, print, echo), unreachable)
 
 
+@pytest.mark.local
+def test_a_machine_without_libfaketime_is_told_what_to_install(echo: Adapter, session: Session) -> None:
+    class Without(LocalEnvironment):
+        async def _ask(self, node: str, verb: str, **arguments: object) -> object:
+            return None if verb == "faketime" else await super()._ask(node, verb, **arguments)
+
+    async def unreachable(environment: RealTimeEnvironment) -> None:
+        raise AssertionError
+
+    with pytest.raises(UsageError, match=r"^--clock libfaketime: n1 does not have it: install the package libfaketime"):
+        session(Without(("n1",), print, echo, clock="libfaketime"), unreachable)
+
+
 def test_a_channel_that_was_closed_is_lost_in_both_directions(tmp_path: Path) -> None:
     """Its threads may still be at work: what they meet is the loss of a channel, and nothing else."""
     channel = PipeChannel(["cat"], tmp_path / "agent.log")

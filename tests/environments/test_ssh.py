@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from harness.adapters.base import Adapter
 from harness.adapters.raft_register import RaftRegister
 from harness.environments import ssh
-from harness.environments.base import EnvironmentFailure
+from harness.environments.base import EnvironmentFailure, UsageError
+from harness.environments.faults import ClockSetting
+from harness.environments.realtime import RealTimeEnvironment
 from harness.environments.ssh import SshEnvironment, reclaim
 from harness.environments.ssh_access import SshAccess
 from harness.environments.ssh_hosts import ssh_hosts
 from harness.heal import heal
 from harness.ledger import FileLedger, Run
+from sshd import Machine
+
+Ask = Callable[[RealTimeEnvironment, str, str], Awaitable[str]]
+Session = Callable[[RealTimeEnvironment, Callable[[], Awaitable[None]]], None]
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -76,3 +85,24 @@ def test_what_was_removed_is_told_although_another_machine_cannot_be_reached(
         "ssh run store/somewhere, whose harness is gone: n2: removed chain SB",
         "ssh run store/somewhere: not put right: n1: no connection",
     ]
+
+
+def test_libfaketime_is_used_where_a_machine_has_it_and_told_to_be_missing_where_not(
+    machines: dict[str, Machine], echo: Adapter, ask: Ask, session: Session
+) -> None:
+    machine = machines["n1"]
+    environment = SshEnvironment([machine.host()], print, echo, machine.access(), clock="libfaketime")
+
+    async def shift_s() -> float:
+        return float(await ask(environment, "n1", "time")) - time.time()
+
+    async def test() -> None:
+        assert abs(await shift_s()) < 5
+        await environment.set_clock("n1", ClockSetting(offset_ms=-3_600_000))
+        assert abs(await shift_s() + 3600) < 5
+
+    if machine.execute("ls /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null || :"):
+        session(environment, test)
+    else:
+        with pytest.raises(UsageError, match=r"n1 does not have it: install the package libfaketime"):
+            session(environment, test)

@@ -16,7 +16,15 @@ import pytest
 from harness.environments import ssh_machine
 from harness.environments.base import EnvironmentFailure, UsageError
 from harness.environments.ssh_connection import SshConnection
-from harness.environments.ssh_machine import clean, install, node_directory, program, run_directory, with_variables
+from harness.environments.ssh_machine import (
+    clean,
+    install,
+    interpreter,
+    node_directory,
+    program,
+    run_directory,
+    with_variables,
+)
 from sshd import DEADLINE_S, Machine
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -88,7 +96,7 @@ def test_a_machine_can_run_a_node_and_keeps_what_it_was_given_to_its_user(machin
     async def test(connection: SshConnection, directory: str, prefix: str) -> None:
         await install(connection, directory)
         assert await connection.run("stat", "-c", "%a", directory) == "700"
-        asked = with_variables(directory, "python3", "-m", "raft_impl", "--help")
+        asked = with_variables(directory, interpreter(directory), "-m", "raft_impl", "--help")
         assert "One node of a Raft register service." in await connection.run(*asked, as_root=True)
         with pytest.raises(EnvironmentFailure, match="File exists"):
             await install(connection, directory)
@@ -107,8 +115,8 @@ def python(machine: Machine) -> str:
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("#!/bin/sh\necho 3 9 cpython-39-x86_64-linux-gnu\n", r"^n2: a python3 of 3\.11 or newer .*, and it is 3\.9$"),
-        ("#!/bin/sh\necho 2 7 None\n", r"^n2: a python3 of 3\.11 or newer .*, and it is 2\.7$"),
+        ("#!/bin/sh\necho 3 9 cpython-39 /bin/python3\n", r"^n2: a python3 of 3\.11 or newer .*, and it is 3\.9$"),
+        ("#!/bin/sh\necho 2 7 None /bin/python3\n", r"^n2: a python3 of 3\.11 or newer .*, and it is 2\.7$"),
     ],
 )
 def test_a_python_that_is_too_old_is_told(machine: Machine, python: str, script: str, said: str) -> None:
@@ -129,6 +137,16 @@ def test_a_missing_python_is_told(machine: Machine, monkeypatch: pytest.MonkeyPa
 
     async def test(connection: SshConnection, directory: str, prefix: str) -> None:
         with pytest.raises(UsageError, match=r"^n2: a python3 of .*, and there is none: install the package python3$"):
+            await install(connection, directory)
+
+    on(machine, test)
+
+
+def test_a_python_without_venv_is_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh_machine, "_VENV", ssh_machine._VENV.replace("import venv", "import venv_that_is_missing"))
+
+    async def test(connection: SshConnection, directory: str, prefix: str) -> None:
+        with pytest.raises(UsageError, match=r"^n2: /\S+ has no module venv there: install the package python3-venv$"):
             await install(connection, directory)
 
     on(machine, test)
@@ -241,7 +259,7 @@ def test_a_process_that_was_stopped_and_its_children_go_too(machine: Machine) ->
 def test_an_installation_that_was_cut_short_is_removed(machine: Machine) -> None:
     async def test(connection: SshConnection, directory: str, prefix: str) -> None:
         await connection.run("mkdir", "-m", "0700", directory)
-        await connection.upload({"site/raft_impl/half": b"import"}, directory)
+        await connection.upload({"venv/half": b"import"}, directory)
         beside = f"{directory[:-1]}~"
         await connection.run("mkdir", beside)
         assert await clean(connection, directory, prefix) == [f"removed {directory}"]

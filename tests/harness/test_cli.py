@@ -225,7 +225,7 @@ def test_a_fault_that_cannot_be_done_is_refused_by_name_and_skipped_with_all(spl
     assert "--nemesis memory:interval=1: sim cannot do that here: it lacks memory" in err
     code, out, _ = splitbrain(*SIM, "--nemesis", "all", "--time-limit", "20", "--json")
     results = json.loads(out)
-    assert results["skipped"] == {"memory": "sim lacks memory here"}
+    assert results["skipped"] == {"slow:quota": "sim lacks cpu-quota here", "memory": "sim lacks memory here"}
     assert code in (0, 2), results["reason"]
 
 

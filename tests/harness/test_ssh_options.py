@@ -31,6 +31,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--env", "ssh", "--hosts", TWO, "--known-hosts", "none"), ["--known-hosts none", "no such file"]),
         (("--env", "ssh", "--hosts", TWO, "--subnet", "10.9.0.0/24"), ["--subnet", "only --env docker"]),
         (("--env", "sim", "--hosts", TWO), ["--hosts", "only --env ssh"]),
+        (("--env", "sim", "--clock", "libfaketime"), ["--clock libfaketime", "only real nodes have it"]),
         (("--env", "sim", "--accept-unknown-hosts"), ["--accept-unknown-hosts", "only --env ssh"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -88,6 +88,21 @@ def test_a_full_disk_writes_nothing(place):
     assert place.seen() == {"refused": 1}
 
 
+def test_a_disk_that_is_full_in_truth_is_counted_too():
+    files = MemoryFiles()
+    seen = DiskSeen()
+    faults = DiskFaults(DiskSetting, lambda delay_ms: None, seen, lambda: None)
+    file = FaultyFiles(files, faults).create("a")
+    file.append(b"one")
+    files.capacity_bytes = 3
+    with pytest.raises(OSError, match=r"no space left on device$"):
+        file.append(b"two")
+    assert seen == DiskSeen(refused=1)
+    files.capacity_bytes = None
+    file.append(b"three")
+    assert files.read("a") == b"onethree"
+
+
 def test_a_slow_sync_takes_longer_until_the_disk_is_fast_again(place):
     file = place.life().create("a")
     place.set(sync_delay_ms=30)

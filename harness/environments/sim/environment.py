@@ -52,7 +52,7 @@ class SimEnvironment(Environment):
     """Simulated nodes. Everything that happens follows from `seed`; traces go to `directory/<node>/trace.jsonl`."""
 
     name: ClassVar[str] = "sim"
-    capabilities = frozenset(Capability) - {Capability.MEMORY}
+    capabilities = frozenset(Capability) - {Capability.MEMORY, Capability.CPU_QUOTA}
 
     def __init__(
         self, nodes: tuple[Node, ...], say: Callable[[str], None], adapter: RaftRegister, seed: int, directory: Path

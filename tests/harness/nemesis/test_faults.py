@@ -44,6 +44,12 @@ def of_kind(fault, kind, seed=1, **given):
     return resolved(fault, seed, **({"kind": kind} if kind else {}), **given)
 
 
+def named(name):
+    """The fault and its kind, of a name such as `slow:quota`."""
+    name, _, kind = name.partition(":")
+    return FAULTS[name], kind
+
+
 def clocks(off_ns, passed_ns=0):
     """Every node's clock went on by `passed_ns`, and by `off_ns` more."""
     return {node: status("n1", node, clock_ns=passed_ns + off_ns, time_ns=passed_ns) for node in FIVE}
@@ -61,7 +67,7 @@ def shown(fault, what) -> Course:
         "clock": Sight(pid=1),
         "kill": Sight(pid=None),
         "pause": Sight(pid=1, paused=True),
-        "slow": Sight(pid=1, stopped_share=0.8),
+        "slow": Sight(pid=1, stopped_share=0.8, throttled_ms=40),
         "memory": Sight(pid=1, memory_megabytes=128),
         "disk": Sight(pid=1, disk=dict.fromkeys(("delayed", "failed", "refused", "held"), 1)),
     }[fault.name]
@@ -134,7 +140,8 @@ def test_numbers_that_were_given_are_what_it_becomes():
     assert setting["strobe_ms"] == 90
     assert of_kind(FAULTS["disk"], "slow", delay=30.0)["setting"]["sync_delay_ms"] == 30
     assert of_kind(FAULTS["memory"], "", size=64.0)["megabytes"] == 64
-    assert of_kind(FAULTS["slow"], "", share=0.5)["share"] == 0.5
+    assert of_kind(FAULTS["slow"], "duty", share=0.5)["share"] == 0.5
+    assert of_kind(FAULTS["slow"], "quota", quota=3.0)["quota_ms"] == 3
     traffic = of_kind(FAULTS["packets"], "delay", delay=20.0, loss=0.5)["traffic"]
     assert msgspec.convert(traffic, Traffic) == Traffic(delay_ms=20, jitter_ms=10, loss=0.5)
 
@@ -247,6 +254,35 @@ def test_a_kill_of_who_was_dead_already_or_came_back_is_not_believed():
     assert kill.seen(what, replace(seen, now=alive)) is None
 
 
+def test_a_quota_is_not_believed_while_one_of_its_nodes_was_not_throttled_since():
+    slow = FAULTS["slow"]
+    what = of_kind(slow, "quota", target="minority")
+    (node, other) = nodes_of(what)
+    before = with_sights(calm(), {other: Sight(pid=1, throttled_ms=70)})
+    one = with_sights(before, {node: Sight(pid=1, throttled_ms=30)})
+    assert slow.seen(what, course(before, one)) is None
+    both = with_sights(one, {other: Sight(pid=1, throttled_ms=80)})
+    assert slow.seen(what, course(before, both)) == {"throttled_ms": {node: 30, other: 10}}
+
+
+def test_a_disk_of_its_own_is_believed_to_be_full_when_it_is_and_a_write_was_refused_or_a_while_has_passed():
+    disk = FAULTS["disk"]
+    what = of_kind(disk, "full", target="one")
+    (node,) = nodes_of(what)
+
+    def evidence(free_bytes, refused, passed_ms=0):
+        sight = Sight(pid=1, disk_free_bytes=free_bytes, disk={"refused": refused})
+        now = replace(with_sights(calm(), {node: sight}), time_ns=calm().time_ns + passed_ms * MS)
+        return disk.seen(what, course(calm(), now))
+
+    assert evidence(0, 1) == {"free_bytes": {node: 0}, "refused": {node: 1}}
+    assert evidence(0, 0) is None
+    assert evidence(0, 0, passed_ms=900) == {"free_bytes": {node: 0}, "refused": {}}
+    assert evidence(4096, 1, passed_ms=900) is None
+    full = with_sights(calm(), {node: Sight(pid=1, disk_free_bytes=0)})
+    assert disk.standing(what, course(calm(), full)) == f"the disk of {node} is still full"
+
+
 def test_packets_that_a_queue_held_are_not_called_lost():
     """What a rule hands to a queue is counted by the rule, too; what the queue drops it counts itself."""
     packets = FAULTS["packets"]
@@ -305,7 +341,8 @@ LEFT = {
     "packets": (Sight(pid=1, caught={"packets": 0}), "still caught"),
     "kill": (Sight(pid=None), "did not start again"),
     "pause": (Sight(pid=1, paused=True), "still stand still"),
-    "slow": (Sight(pid=1, stopped_share=0.2), "still stand still"),
+    "slow:duty": (Sight(pid=1, stopped_share=0.2), "still stand still"),
+    "slow:quota": (Sight(pid=1, quota_ms=5), "still have a quota"),
     "memory": (Sight(pid=1, memory_megabytes=1), "still taken"),
     "disk": (Sight(pid=None), "did not start again"),
 }
@@ -313,8 +350,8 @@ LEFT = {
 
 @pytest.mark.parametrize("name", LEFT)
 def test_what_is_left_is_said_with_the_node_that_it_is_left_at(name):
-    fault, (sight, words) = FAULTS[name], LEFT[name]
-    what = resolved(fault)
+    (fault, kind), (sight, words) = named(name), LEFT[name]
+    what = of_kind(fault, kind)
     node = nodes_of(what)[0]
     said = fault.standing(what, course(calm(), with_sights(calm(), {node: sight})))
     assert words in said
@@ -367,15 +404,17 @@ SOUND = {
     "clock": lambda nodes: [("set_clock", node, ClockSetting()) for node in nodes],
     "kill": lambda nodes: [("start", node) for node in nodes],
     "pause": lambda nodes: [("resume", node) for node in nodes],
-    "slow": lambda nodes: [("slow", node, 0) for node in nodes],
+    "slow:duty": lambda nodes: [("slow", node, 0) for node in nodes],
+    "slow:quota": lambda nodes: [("throttle", node, 0) for node in nodes],
     "memory": lambda nodes: [("hog", node, 0) for node in nodes],
 }
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_the_end_of_a_fault_makes_its_nodes_sound_again(name):
-    what = resolved(FAULTS[name], **({} if name == "partition" else {"target": "minority"}))
-    assert deeds(FAULTS[name], "undo", what) == SOUND[name](nodes_of(what))
+    fault, kind = named(name)
+    what = of_kind(fault, kind, **({} if name == "partition" else {"target": "minority"}))
+    assert deeds(fault, "undo", what) == SOUND[name](nodes_of(what))
 
 
 @pytest.mark.parametrize("kind", FAULTS["disk"].choices["kind"])
@@ -391,7 +430,7 @@ def test_a_fault_does_to_its_nodes_what_it_says_and_nothing_that_is_sound(fault,
     what = of_kind(fault, kind, **({} if fault.name == "partition" else {"target": "one"}))
     verb = {"partition": "cut", "clients": "cut_clients", "packets": "shape", "clock": "set_clock", "memory": "hog"}
     ((done, *arguments),) = deeds(fault, "apply", what)
-    assert done == {**verb, "disk": "set_disk"}.get(fault.name, fault.name)
+    assert done == ("throttle" if kind == "quota" else {**verb, "disk": "set_disk"}.get(fault.name, fault.name))
     assert not {ClockSetting(), DiskSetting(), Traffic(), 0} & set(map(_hashable, arguments))
     named = arguments[0] if isinstance(arguments[0], Mapping | tuple) else [arguments[0]]
     assert set(named) == set(nodes_of(what))

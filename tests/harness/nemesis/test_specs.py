@@ -8,6 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.environments.base import Capability, UsageError
+from harness.environments.docker import DockerEnvironment
+from harness.environments.local import LocalEnvironment
+from harness.environments.sim.environment import SimEnvironment
+from harness.environments.ssh import SshEnvironment
 from harness.nemesis import FAULTS
 from harness.nemesis.specs import NemesisSpec, format_nemesis, parse_nemesis, possible
 
@@ -129,3 +133,13 @@ def test_a_fault_of_several_kinds_is_narrowed_to_those_that_can_be_done():
     assert set(skipped) == {"packets:delay", "packets:reorder", "packets:rate", "clock:rate", "clock:strobe"}
     with pytest.raises(UsageError, match=r"packets:delay:.*lacks packet-queue"):
         possible(parse_nemesis("packets:delay", 5.0), without, "local")
+
+
+def test_a_quota_is_for_containers():
+    (slow,), skipped = possible(parse_nemesis("slow", 5.0), LocalEnvironment.capabilities, "local")
+    assert (slow.kinds, skipped) == (("duty",), {"slow:quota": "local lacks cpu-quota here"})
+    (slow,), skipped = possible(parse_nemesis("slow:quota=3ms", 5.0), DockerEnvironment.capabilities, "docker")
+    assert (slow.given, slow.kinds, skipped) == ({"kind": "quota", "quota": 3.0}, ("quota",), {})
+    for environment in (LocalEnvironment, SshEnvironment, SimEnvironment):
+        with pytest.raises(UsageError, match=r"slow:quota:.*lacks cpu-quota"):
+            possible(parse_nemesis("slow:quota", 5.0), environment.capabilities, environment.name)
