@@ -27,7 +27,7 @@ from checkers import Budget, History, Model, check, formats, models, unique_regi
 from checkers.budget import Meter
 from checkers.compiled import compiled
 from checkers.decision import Answer
-from checkers.engines import judge
+from checkers.engines import Judgement
 
 REPEATS = 20
 TIMEOUT_S = 10
@@ -111,12 +111,7 @@ def repeated(answer: Callable[[History, Model], str], history: History, model: M
 
 def decided(history: History, model: Model) -> str:
     """What the engines say, key by key until one is refuted."""
-    answers = []
-    for _, decision in judge(history, model, "auto", Meter(Budget(seconds=TIMEOUT_S)), load=True):
-        answers.append(decision.answer)
-        if decision.answer is not Answer.LINEARIZED:
-            break
-    return VERDICTS[answers[-1]]
+    return VERDICTS[Judgement(history, model, "auto", Meter(Budget(seconds=TIMEOUT_S)), load=True).answer]
 
 
 def proved(history: History, model: Model) -> str:

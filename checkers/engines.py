@@ -20,27 +20,51 @@ from checkers.history import History, Operation
 from checkers.models import Illegal, Model, NotApplicableError, State
 from checkers.replay import replay
 from checkers.state_graph import StateGraph
+from checkers.text_states import TextStates
 
 ENGINES = ("auto", "reference", "search", "register")
 REPAYS_LOADING = 20_000  # operations, above which the compiled loops are worth loading
 STEPS_INTERPRETED = 100_000  # about a second; past it the compiled loops are worth loading
 MOST_SHARED = 20_000  # kinds and states, above which a graph is not kept for other histories
+NO_QUICKER = "no quicker engine fits the model"
 NOT_APPLICABLE = (
     "the register engine does not apply: it takes registers where every value seen was written once "
     "and every failed cas says what it saw; use --engine auto"
 )
 
 
-def judge(
-    history: History, model: Model, engine: str, meter: Meter, load: bool = False
-) -> Iterator[tuple[History, Decision]]:
-    """What an engine says of each key that is checked apart, the smallest first, and the key's own history.
+class Judgement:
+    """What an engine says of each key that is checked apart, the smallest first.
 
-    `load` is whether the compiled loops may be loaded.
+    Nothing is decided before it is asked for. `load` is whether the compiled loops may be loaded.
     """
-    load = load or len(history) >= REPAYS_LOADING
-    for part in history.by_key() if model.per_key else [history]:
-        yield part, decide(part, model, engine, meter, load)
+
+    def __init__(self, history: History, model: Model, engine: str, meter: Meter, load: bool = False) -> None:
+        self.history, self.model, self.engine, self.meter = history, model, engine, meter
+        self.load = load or len(history) >= REPAYS_LOADING
+        self._frontier = self._of_all_keys()
+
+    def _of_all_keys(self) -> Frontier | None:
+        """The search that decides one key after the other, where that is the engine for all of them."""
+        loops, columns = _loops(self.load), self.history.columns
+        searched = self.engine in ("auto", "search") and self.model.per_key and loops.compiled and columns.events
+        graph = TextStates.of(columns, self.model, loops) if searched else None
+        return None if graph is None else Frontier(columns, graph, loops, NO_QUICKER, by_key=True)
+
+    @property
+    def answer(self) -> Answer:
+        """What is said of the first key that has no linearization; that all have one."""
+        found = self._frontier and self._frontier.decide(self.meter)
+        if found:
+            return found.answer
+        answers = (decision.answer for _, decision in self)
+        return next((answer for answer in answers if answer is not Answer.LINEARIZED), Answer.LINEARIZED)
+
+    def __iter__(self) -> Iterator[tuple[History, Decision]]:
+        """Each key's own history, and what is said of it."""
+        for place, part in enumerate(self.history.by_key() if self.model.per_key else [self.history]):
+            found = self._frontier and self._frontier.of_key(place, self.meter)
+            yield part, found or decide(part, self.model, self.engine, self.meter, self.load)
 
 
 def decide(history: History, model: Model, engine: str, meter: Meter, load: bool = False) -> Decision:
@@ -76,7 +100,7 @@ class _Engines:
         decision = None
         if not (self.loops.compiled and _may_share_graph(self.model)):  # else the search is as fast
             decision = _walk(self.history, self.model)
-        why = "no quicker engine fits the model"
+        why = NO_QUICKER
         if decision is None and self.model.versioned:
             why = "the versions in the replies leave the order open"
             decision = self.on_relevant(self.versions)
@@ -154,8 +178,9 @@ class _Engines:
         return self._frontier(loops, meter, why)
 
     def _frontier(self, loops: Engine, meter: Meter, why: str) -> Decision:
-        frontier = Frontier(self.history.columns, _graph(self.history, self.model, loops), loops, why)
-        return frontier.decide(meter) or self._frontier(interpreted(), meter, why)
+        columns = self.history.columns
+        graph = TextStates.of(columns, self.model, loops) or _graph(self.history, self.model, loops)
+        return Frontier(columns, graph, loops, why).decide(meter) or self._frontier(interpreted(), meter, why)
 
 
 def relevant(history: History, model: Model) -> Sequence[int]:
@@ -211,7 +236,7 @@ def _graph(history: History, model: Model, loops: Engine) -> StateGraph:
 
 def _may_share_graph(model: Model) -> bool:
     """Whether what one history shows of the states holds for all."""
-    return model.hindsight is None and model.transitions is None
+    return model.hindsight is None
 
 
 @lru_cache(maxsize=16)
