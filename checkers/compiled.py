@@ -6,6 +6,7 @@ it.
 """
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
@@ -125,9 +126,11 @@ def _compile(jit: Callable[[Callable[..., Any]], Callable[..., Any]], *modules: 
     """The functions of the modules, each compiled to call the others compiled; the modules stay as they are."""
     ours = {module.__name__ for module in modules}
     names = {name: value for module in modules for name, value in vars(module).items()}
+    # numba compiles anew when a function's own file has changed; those that it calls are compiled into it
+    newest = max((str(module.__file__) for module in modules), key=os.path.getmtime)
     for name, function in list(names.items()):
         if isinstance(function, FunctionType) and function.__module__ in ours:
-            copy = FunctionType(function.__code__, names, name)
+            copy = FunctionType(function.__code__.replace(co_filename=newest), names, name)
             copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
             names[name] = jit(copy)
     return names

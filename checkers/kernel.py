@@ -11,6 +11,7 @@ docs/checking.md):
 
 - an observer (a read, a failed cas) is discharged as soon as a configuration agrees with it, and never branched on;
 - an overwrite discharges every open overwrite just before it, unseen, which remain usable until they return;
+- where the state is a text that nobody can see, the same goes for every open append;
 - of two configurations with one state, one that discharged more and used fewer crashed operations stands for both;
 - crashed operations of one kind are a count; of open ones of one kind, the one that must return first goes first;
 - an update that told nothing is not followed by an overwrite;
@@ -22,7 +23,7 @@ set no longer a proof that there is none.
 
 from typing import Any
 
-from checkers.text_trie import follow
+from checkers.text_trie import UNSEEN, follow
 
 Integers = Any
 
@@ -41,14 +42,14 @@ NODES, FIRST_NODE, BUSY, OPEN, OBSERVERS, OVERWRITES = 6, 7, 8, 9, 10, 11
 CLASSES, WIDTH, CUT, STEPS, STEP_LIMIT, PASS_LIMIT = 12, 13, 14, 15, 16, 17
 WANTED_KIND, WANTED_STATE, GENERATION, MOST_OPEN, WIDEST, RESULT_BIT = 18, 19, 20, 21, 22, 23
 NODE_WORDS, SPARING, RESULT_PART, KEY, KEYS, OPEN_LIMIT = 24, 25, 26, 27, 28, 29
-TEXTS, INITIAL, INITIAL_LENGTH, BEGUN, BUCKET_MASK, POOL_END = 30, 31, 32, 33, 34, 35
-AT_FLAGS, AT_PART, AT_CLASS_OF_KIND, AT_TEXT = 36, 37, 38, 39  # of each kind
-AT_KIND, AT_DEADLINE, AT_CLASS, AT_VISIBLE, AT_ORDER, AT_QUEUE = 40, 41, 42, 43, 44, 45  # of each operation
-AT_SHARED, AT_EVENTS = 46, 47  # events: of all keys, one behind the other; of the key under way, those that matter
-AT_FIRST_OPERATION, AT_FIRST_EVENT, AT_ORDERED = 48, 49, 50  # of each key
-AT_CLASS_KIND, AT_AVAILABLE, AT_ENDS, AT_SLOTS = 51, 52, 53, 54  # of each class of crashed operations, of what is open
-AT_FRONT, AT_WORK, AT_RESULT, AT_BUCKETS, AT_POOL = 55, 56, 57, 58, 59  # configurations; these grow
-CONTROL_WORDS = 60
+TEXTS, INITIAL, INITIAL_LENGTH, BEGUN, HIDEABLE, BUCKET_MASK, POOL_END = 30, 31, 32, 33, 34, 35, 36
+AT_FLAGS, AT_PART, AT_CLASS_OF_KIND, AT_TEXT = 37, 38, 39, 40  # of each kind
+AT_KIND, AT_DEADLINE, AT_CLASS, AT_VISIBLE, AT_ORDER, AT_QUEUE = 41, 42, 43, 44, 45, 46  # of each operation
+AT_SHARED, AT_EVENTS = 47, 48  # events: of all keys, one behind the other; of the key under way, those that matter
+AT_FIRST_OPERATION, AT_FIRST_EVENT, AT_ORDERED = 49, 50, 51  # of each key
+AT_CLASS_KIND, AT_AVAILABLE, AT_ENDS, AT_SLOTS = 52, 53, 54, 55  # of each class of crashed operations, of what is open
+AT_FRONT, AT_WORK, AT_RESULT, AT_BUCKETS, AT_POOL = 56, 57, 58, 59, 60  # configurations; these grow
+CONTROL_WORDS = 61
 
 # words of a configuration (a node is the offset of its first), of the slot of an open operation, of a bucket
 STATE, DONE, SEEN, PARENT, VIA, MOMENT, USELESS, NEXT, USED = 0, 1, 2, 3, 4, 5, 6, 7, 8
@@ -58,7 +59,7 @@ BUCKET_HEAD, BUCKET_GENERATION, BUCKET_WORDS = 0, 1, 2
 
 def start(m: Integers, width: int, most: int) -> None:
     """Begins a pass of at most so many steps: one configuration, before the first event."""
-    m[EVENT] = m[BUSY] = m[OPEN] = m[OBSERVERS] = m[OVERWRITES] = m[CUT] = m[WIDEST] = 0
+    m[EVENT] = m[BUSY] = m[OPEN] = m[OBSERVERS] = m[OVERWRITES] = m[HIDEABLE] = m[CUT] = m[WIDEST] = 0
     m[WIDTH], m[PASS_LIMIT], m[NODE_WORDS] = width, m[STEPS] + most, USED + m[CLASSES]
     for klass in range(m[CLASSES]):
         m[m[AT_AVAILABLE] + klass] = 0
@@ -112,6 +113,13 @@ def call(m: Integers, t: Integers, operation: int) -> int:
         return FINISHED
     if m[m[AT_FLAGS] + kind] == OVERWRITE:
         m[OVERWRITES] |= bit
+        m[HIDEABLE] |= bit
+    elif m[TEXTS]:
+        m[HIDEABLE] |= bit
+        for place in range(m[FRONT_COUNT]):
+            node = m[m[AT_FRONT] + place]
+            if m[node + STATE] == UNSEEN:
+                m[node + DONE] |= bit
     for other in range(m[MOST_OPEN]):
         twin = other * SLOT_WORDS
         if m[OPEN] >> other & 1 and other != slot and m[m[AT_SLOTS] + twin + SLOT_KIND] == kind:
@@ -178,7 +186,7 @@ def begin(m: Integers, operation: int) -> None:
         if m[node + DONE] & bit:
             m[m[AT_RESULT] + m[RESULT_COUNT]] = node
             m[RESULT_COUNT] += 1
-        if m[node + DONE] & bit == 0 or (m[OVERWRITES] & ~m[node + SEEN]) & bit:
+        if m[node + DONE] & bit == 0 or (m[HIDEABLE] & ~m[node + SEEN]) & bit:
             m[m[AT_WORK] + m[WORK_COUNT]] = node
             m[WORK_COUNT] += 1
 
@@ -186,7 +194,7 @@ def begin(m: Integers, operation: int) -> None:
 def expand(m: Integers, t: Integers, node: int) -> int:
     """Takes, from one configuration, every open or crashed operation that can take place next."""
     done, seen, useless = m[node + DONE], m[node + SEEN], m[node + USELESS]
-    usable = m[OPEN] & ~m[OBSERVERS] & ~seen & ~(done & ~m[OVERWRITES])
+    usable = m[OPEN] & ~m[OBSERVERS] & ~seen & ~(done & ~m[HIDEABLE])
     if useless:
         usable &= ~m[OVERWRITES]
     slot = 0
@@ -226,7 +234,9 @@ def take(m: Integers, t: Integers, node: int, kind: int, slot: int, klass: int) 
     done, seen = m[node + DONE] | bit, m[node + SEEN]
     if m[m[AT_FLAGS] + kind] == OVERWRITE:
         done |= m[OVERWRITES]
-        seen |= bit
+    seen |= bit & m[HIDEABLE]
+    if m[TEXTS] and state == UNSEEN:
+        done |= m[HIDEABLE] & ~m[OVERWRITES]
     agreeing = agree(m, t, state, m[OBSERVERS] & ~done)
     if agreeing < 0:
         return WANTED
@@ -260,7 +270,7 @@ def file(m: Integers, node: int, child: int, bit: int) -> None:
         stays, goes_on = bit == target, bit != target
     else:
         stays = m[child + DONE] & target != 0
-        goes_on = not stays or (m[OVERWRITES] & ~m[child + SEEN]) & target != 0
+        goes_on = not stays or (m[HIDEABLE] & ~m[child + SEEN]) & target != 0
     if stays:
         m[m[AT_RESULT] + m[RESULT_COUNT]] = child
         m[RESULT_COUNT] += 1
@@ -301,6 +311,7 @@ def vacate(m: Integers) -> None:
     m[OPEN] &= ~bit
     m[OBSERVERS] &= ~bit
     m[OVERWRITES] &= ~bit
+    m[HIDEABLE] &= ~bit
     for other in range(m[MOST_OPEN]):
         m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_TWINS] &= ~bit
 
@@ -334,7 +345,7 @@ def covered(m: Integers, node: int) -> bool:
         if m[other + STATE] == m[node + STATE]:
             done, seen = m[other + DONE], m[other + SEEN]
             unlike = (done ^ m[node + DONE]) | (seen ^ m[node + SEEN])
-            better = done & (m[OBSERVERS] | (m[OVERWRITES] & ~seen))
+            better = done & (m[OBSERVERS] | (m[HIDEABLE] & ~seen))
             if unlike & ~better == 0 and frugal(m, other, node):
                 return True
         other = m[other + NEXT]
@@ -359,8 +370,8 @@ def chain(m: Integers, node: int) -> None:
 
 
 def bucket(m: Integers, node: int) -> int:
-    """Where configurations that could cover each other meet: same state, same updates that are no overwrites."""
-    strict = m[node + DONE] & ~(m[OBSERVERS] | m[OVERWRITES])
+    """Where configurations that could cover each other meet: same state, same updates that cannot be hidden."""
+    strict = m[node + DONE] & ~(m[OBSERVERS] | m[HIDEABLE])
     mixed = (strict ^ strict >> 20 ^ strict >> 40) & 0xFFFFF
     number = (m[node + STATE] * 40503 ^ mixed * 26544357) & m[BUCKET_MASK]
     place: int = m[AT_BUCKETS] + number * BUCKET_WORDS

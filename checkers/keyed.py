@@ -125,7 +125,7 @@ def begin_key(m: Integers, t: Integers, rows: Integers, flags: Integers, blob: I
     prepare(m)
     if m[MOST_OPEN] > m[OPEN_LIMIT]:
         return CROWDED
-    start(m, 0, m[EVENTS])
+    start(m, 0, 2 * m[EVENTS])
     m[BEGUN] = 1
     return FINISHED
 

@@ -12,7 +12,7 @@ from checkers.text_trie import BYTE, LINKS, PARENT, ROOT
 from checkers.text_trie import UNSEEN as UNSEEN_NODE
 from checkers.texts import UNSEEN, Texts, encode
 
-FIRST_SIZE = 1 << 15  # words of the trie at first
+FIRST_SIZE = 1 << 17  # words of the trie at first
 LEAST_SIZE = 64
 
 

@@ -30,11 +30,13 @@ from checkers.kernel import (
     PARENT,
     SLOT_OPERATION,
     SLOT_WORDS,
+    TEXTS,
     VIA,
     Integers,
     lookup,
     occupy,
 )
+from checkers.text_trie import UNSEEN
 
 
 def linearize(m: Integers, t: Integers) -> None:
@@ -60,13 +62,13 @@ def linearize(m: Integers, t: Integers) -> None:
             count += 1
             unplaced &= ~slot_of(m, unplaced, via)
             state = lookup(m, t, m[m[AT_KIND] + via], state)
-            count, unplaced = place_observers(m, t, order, count, unplaced, state)
+            count, unplaced = place_idle(m, t, order, count, unplaced, state)
         code = m[m[AT_EVENTS] + moment]
         if code < 0:
             unplaced &= ~slot_of(m, unplaced, ~code)
         elif m[m[AT_CLASS] + code] == LIVE:
             unplaced |= 1 << occupy(m, unplaced, code)
-            count, unplaced = place_observers(m, t, order, count, unplaced, state)
+            count, unplaced = place_idle(m, t, order, count, unplaced, state)
         else:
             enqueue(m, ends + 2 * m[m[AT_CLASS] + code], code)
     m[m[AT_ORDERED] + m[KEY]] = count
@@ -114,13 +116,15 @@ def place_hidden(m: Integers, order: int, count: int, unplaced: int) -> tuple[in
     return count, unplaced
 
 
-def place_observers(m: Integers, t: Integers, order: int, count: int, unplaced: int, state: int) -> tuple[int, int]:
-    """Writes down the open observers that agree with the state."""
+def place_idle(m: Integers, t: Integers, order: int, count: int, unplaced: int, state: int) -> tuple[int, int]:
+    """Writes down the open observers that agree with the state, and the appends that nobody sees where it is unseen."""
     slot = 0
     while unplaced >> slot:
         operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
-        observes = unplaced >> slot & 1 and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OBSERVER
-        if observes and lookup(m, t, m[m[AT_KIND] + operation], state) == state:
+        kind = m[m[AT_KIND] + operation]
+        hidden = m[TEXTS] and state == UNSEEN and m[m[AT_VISIBLE] + operation] == 0
+        idle = m[m[AT_FLAGS] + kind] == OBSERVER or (m[m[AT_FLAGS] + kind] != OVERWRITE and hidden)
+        if unplaced >> slot & 1 and idle and lookup(m, t, kind, state) == state:
             m[order + count] = operation
             count += 1
             unplaced &= ~(1 << slot)
