@@ -54,9 +54,9 @@ class Judgement:
     @property
     def answer(self) -> Answer:
         """What is said of the first key that has no linearization; that all have one."""
-        found = self._frontier and self._frontier.decide(self.meter)
+        found = self._frontier and self._frontier.answer(self.meter)
         if found:
-            return found.answer
+            return found
         answers = (decision.answer for _, decision in self)
         return next((answer for answer in answers if answer is not Answer.LINEARIZED), Answer.LINEARIZED)
 

@@ -10,8 +10,6 @@ They take turns, each longer or wider than the last of its kind, since a history
 take the other for ever.
 """
 
-from itertools import accumulate
-
 from checkers import kernel as k
 from checkers.budget import Meter
 from checkers.compiled import Engine
@@ -23,12 +21,14 @@ from checkers.state_graph import TRAITS, StateGraph
 from checkers.text_states import TextStates
 
 ALL = 0  # the width of a pass that keeps all configurations
-BRIEF, A_WHILE, AT_LENGTH = 1, 10, 1 << 40  # steps an event
-PASSES = ((ALL, BRIEF), (8, AT_LENGTH), (ALL, A_WHILE), (64, AT_LENGTH), (1024, AT_LENGTH), (ALL, AT_LENGTH))
+A_WHILE, AT_LENGTH = 10, 1 << 40  # steps an event
+PASSES = ((8, AT_LENGTH), (ALL, A_WHILE), (64, AT_LENGTH), (1024, AT_LENGTH), (ALL, AT_LENGTH))
+LATER = 2  # the turn before which a look at what is legal in no state at all comes, in short histories
 FEW_STATES = 32
+ENDS = (k.FINISHED, k.REFUTED, k.CROWDED)  # why a search stops that nothing helps
 STATES_SHOWN = 10_000
 BYTES_OF_A_CELL = 300  # of the table, with its share of the states
-WORTH_A_LOOK = 400  # events, from which on a look at what is legal in no state at all comes before the first pass
+WORTH_A_LOOK = 400  # events, from which on that look comes before the first pass
 FIRST_CAPACITY = 256
 STEPS_BETWEEN_PAUSES = 2000
 HOPELESS = "no order of the operations, however often each takes place, leads to a state that allows it"
@@ -47,82 +47,88 @@ class Frontier:
         self.name = "compiled search" if engine.compiled else "search"
         self.keys = len(columns.keys) if by_key else 1
         count, events = len(columns.kind), len(columns.events)
-        kind = engine.view(columns.kind)
-        kinds = len(columns.kinds)
+        kind, kinds = engine.view(columns.kind), len(columns.kinds)
         if isinstance(graph, StateGraph):
-            numbers, kinds = graph.kinds_of(columns), len(graph.kinds)
-            if numbers != range(kinds):
-                kind = engine.gather(numbers, kind)
+            kind, kinds = engine.gather(graph.kinds_of(columns), kind), len(graph.kinds)
         classes = min(2 * count - events, kinds)  # what has no return has crashed
-        slots = k.SLOT_WORDS * (min(count, engine.most_open) + 1)
-        self.sizes = [kinds] * 4 + [count] * 6 + [events] * 2 + [self.keys + 2] * 3
-        self.sizes += [classes, classes, 2 * classes, slots]
-        self.fixed = k.CONTROL_WORDS + sum(self.sizes)
+        self.sizes = kinds, count, events, classes, min(count, engine.most_open) + 1
         self.capacity = FIRST_CAPACITY
-        self.node_words = k.USED + classes
-        self.memory = memory = self._with_room()
-        memory[k.KEYS], memory[k.OPEN_LIMIT] = self.keys, engine.most_open
-        memory[k.TEXTS], memory[k.INITIAL_LENGTH] = isinstance(graph, TextStates), graph.initial_length
+        registers = engine.filled(k.CONTROL_WORDS, 0)
+        registers[k.KEYS], registers[k.OPEN_LIMIT] = self.keys, engine.most_open
+        registers[k.TEXTS], registers[k.INITIAL_LENGTH] = isinstance(graph, TextStates), graph.initial_length
+        self.memory = self._with_room(registers)
         if isinstance(graph, StateGraph):
-            memory[k.CONTROL_WORDS : k.CONTROL_WORDS + TRAITS * kinds] = graph.traits
-        engine.search["share"](memory, kind, engine.view(columns.key), engine.view(columns.events))
+            self.memory[k.CONTROL_WORDS : k.CONTROL_WORDS + TRAITS * kinds] = graph.traits
+        engine.search["share"](self.memory, kind, columns.key, columns.events)
+        self._answers: dict[int, Answer | None] = {}
         self._stopped: dict[int, Decision | None] = {}
+        self._hopeless: Decision | None = None
 
-    def _with_room(self) -> Integers:
-        """Empty memory, its arrays one behind the other, with room for `capacity` configurations."""
-        most = self.capacity
-        growing = [most, most, most, 2 * most * k.BUCKET_WORDS, most * self.node_words]
-        ends = list(accumulate(self.sizes + growing, initial=k.CONTROL_WORDS))
-        memory = self.engine.filled(ends.pop(), 0)
-        memory[k.AT_FLAGS : k.CONTROL_WORDS] = ends
-        memory[k.BUCKET_MASK] = 2 * most - 1
+    def _with_room(self, registers: Integers) -> Integers:
+        """Memory that is empty but for these registers, with room for `capacity` configurations."""
+        memory = self.engine.filled(self.engine.search["lay_out"](registers, *self.sizes, self.capacity), 0)
+        memory[: k.CONTROL_WORDS] = registers
         return memory
 
     def of_key(self, place: int, meter: Meter) -> Decision | None:
-        """What is decided of the key at that place in order of size; None as for `decide`."""
+        """What is decided of the key at that place in order of size; None as for `answer`."""
         while place not in self._stopped and place >= self._key:
             if self._key in self._stopped:
                 self.memory[k.KEY] += 1
                 self.memory[k.BEGUN] = 0
-            self.decide(meter)
+            found = self.decide(meter)
+            if found is None or found.answer is not Answer.LINEARIZED:
+                self._stopped[self._key] = found
         return self._stopped[place] if place in self._stopped else self._linearized(place)
 
     def decide(self, meter: Meter) -> Decision | None:
-        """Goes on with the key under way: what is decided of the first that has no linearization, or of the last.
+        """What is decided of the key that `answer` speaks of."""
+        answer = self.answer(meter)
+        if answer is None or self._hopeless is not None:
+            return self._hopeless
+        return self._linearized(self.keys - 1) if answer is Answer.LINEARIZED else self._stuck(answer)
+
+    def answer(self, meter: Meter) -> Answer | None:
+        """Goes on with the key under way: the answer for the first that has no linearization, or for the last.
 
         None if more is open at once than the engine's masks hold.
         """
-        found = self._never_legal() if len(self.columns.events) >= WORTH_A_LOOK else None
-        key, turn = self._key, 0
-        while found is None:
+        key, turn, look = self._key, 0, 0 if len(self.columns.events) >= WORTH_A_LOOK else LATER
+        if key in self._answers:
+            return self._answers[key]
+        while True:
+            if turn == look and self._never_legal():
+                return Answer.REFUTED
+            if turn > 0:
+                width, steps = PASSES[turn - 1]
+                self.engine.search["start"](self.memory, width, steps * int(self.memory[k.EVENTS]))
             status, within = self._go(meter)
+            if status == k.FINISHED:
+                return Answer.LINEARIZED
             if self._key != key:
                 key, turn = self._key, 0
-            if status == k.CROWDED:
-                break
-            found = self._ended(status, within)
+            if not within:
+                self._answers[key] = Answer.EXHAUSTED
+            elif status == k.REFUTED and not self.memory[k.CUT]:
+                self._answers[key] = Answer.REFUTED
+            elif status == k.CROWDED:
+                self._answers[key] = None
+            if key in self._answers:
+                return self._answers[key]
             turn += 1
-            if found is None:
-                width, steps = PASSES[turn]
-                if steps == A_WHILE and len(self.columns.events) < WORTH_A_LOOK:
-                    found = self._never_legal()
-                self.engine.search["start"](self.memory, width, steps * int(self.memory[k.EVENTS]))
-        if found is None or found.answer is not Answer.LINEARIZED:
-            self._stopped[key] = found
-        return found
 
     @property
     def _key(self) -> int:
         return int(self.memory[k.KEY])
 
-    def _never_legal(self) -> Decision | None:
-        """No, for the first operation that returned and is legal in no state that any order of all kinds can reach.
+    def _never_legal(self) -> bool:
+        """Whether an operation that returned is legal in no state that any order of all kinds can reach.
 
         Looks only where there are few states; what it says is sound, since it lets every operation happen at any time.
         """
         graph = self.graph
         if isinstance(graph, TextStates):
-            return None
+            return False
         flags = self.engine.listed(graph.traits[: len(graph.kinds)])
         kind_of = self._array(k.AT_KIND, len(self.columns.kind))
         events = [code for code in self.columns.events if flags[kind_of[code if code >= 0 else ~code]] != k.IRRELEVANT]
@@ -139,56 +145,59 @@ class Frontier:
                         reached[after] = None
                         waiting.append(after)
                         if len(reached) > FEW_STATES:
-                            return None
+                            return False
         blocked = next((~code for code in events if code < 0 and kind_of[~code] not in legal), -1)
-        if blocked < 0:
-            return None
-        core = (blocked,) if graph.model.hindsight is None else ()  # hindsight is what the others told
-        return Decision(Answer.REFUTED, self.name, self.why, core=core, sentence=HOPELESS, blocked=blocked)
+        if blocked >= 0:
+            core = (blocked,) if graph.model.hindsight is None else ()  # hindsight is what the others told
+            no = Answer.REFUTED
+            self._hopeless = Decision(no, self.name, self.why, core=core, sentence=HOPELESS, blocked=blocked)
+        return blocked >= 0
 
     def _go(self, meter: Meter) -> tuple[int, bool]:
         """Runs until a pass ends that does not lead to the next key: why it ended, and whether the budget lasts."""
         run, graph = self.engine.search["run"], self.graph
         meter.bytes += self._size()
-        while True:
-            before = int(self.memory[k.STEPS])
-            self.memory[k.STEP_LIMIT] = before + STEPS_BETWEEN_PAUSES
-            status = run(self.memory, graph.words, graph.rows, graph.flags, graph.blob)
-            steps = int(self.memory[k.STEPS])
+        within, steps = True, int(self.memory[k.STEPS])
+        while within:
+            memory, before = self.memory, steps
+            memory[k.STEP_LIMIT] = before + STEPS_BETWEEN_PAUSES
+            status: int = run(memory, graph.words, graph.rows, graph.flags, graph.blob)
+            steps = int(memory[k.STEPS])
             within = meter.spend(steps - before) and meter.read_clock()
-            if status == k.WANTED and within:
-                within = self._fill(int(self.memory[k.WANTED_KIND]), int(self.memory[k.WANTED_STATE]), meter)
-            elif status == k.FULL and within:
-                within = meter.spend(0, self._size())
-                if within:
-                    self._grow()
-            elif status == k.CRAMPED and within:
-                within = meter.spend(0, self.engine.word_bytes * len(graph.words))
-                assert isinstance(graph, TextStates), "only a trie can run out of room"
-                graph.grow()
-            elif status != k.PAUSED or steps > self.memory[k.PASS_LIMIT]:
+            if status in ENDS or (status == k.PAUSED and steps > memory[k.PASS_LIMIT]):
                 break
-            if not within:
-                break
+            if within:
+                within = self._help(status, meter)
         meter.bytes -= self._size()
-        return status, within
+        return status, within or status in ENDS
+
+    def _help(self, status: int, meter: Meter) -> bool:
+        """Gives the search what it stopped for; whether the budget lasts."""
+        if status == k.WANTED:
+            return self._fill(int(self.memory[k.WANTED_KIND]), int(self.memory[k.WANTED_STATE]), meter)
+        if status == k.FULL:
+            within = meter.spend(0, self._size())
+            if within:
+                self._grow()
+            return within
+        if status == k.CRAMPED:
+            assert isinstance(self.graph, TextStates), "only a trie is cramped"
+            self.graph.grow()
+            return meter.spend(0, self.engine.word_bytes * len(self.graph.words))
+        return True
 
     def _size(self) -> int:
         return self.engine.word_bytes * len(self.memory)
 
-    def _ended(self, status: int, within: bool) -> Decision | None:
-        """What is decided where the search stopped for this reason, the budget not spent or spent."""
-        memory = self.memory
-        if status == k.FINISHED:
-            return self._linearized(self.keys - 1)
-        if status == k.REFUTED and not memory[k.CUT]:
+    def _stuck(self, answer: Answer) -> Decision:
+        """What is decided of the key under way: no, or that the budget is spent."""
+        memory, states = self.memory, self._states()
+        if answer is Answer.REFUTED:
             blocked = ~int(memory[memory[k.AT_EVENTS] + memory[k.EVENT]]) - self._first(self._key)
-            return Decision(Answer.REFUTED, self.name, self.why, blocked=blocked, states=self._states())
-        if status == k.REFUTED or within:
-            return None
+            return Decision(answer, self.name, self.why, blocked=blocked, states=states)
         reached = f"{int(memory[k.EVENT])} of {int(memory[k.EVENTS])} events"
         progress = f"{reached}, up to {int(memory[k.WIDEST])} configurations"
-        return Decision(Answer.EXHAUSTED, self.name, self.why, states=self._states(), progress=progress)
+        return Decision(answer, self.name, self.why, states=states, progress=progress)
 
     def _fill(self, kind: int, state: int, meter: Meter) -> bool:
         """Asks the model for the cell wanted and, while states are few, for those that the open operations may want."""
@@ -206,9 +215,9 @@ class Frontier:
         """Twice the room; the return that ran out of it starts over."""
         old, pool = self.memory, int(self.memory[k.AT_POOL])
         self.capacity *= 2
-        self.memory = memory = self._with_room()
-        memory[: k.BUCKET_MASK] = old[: k.BUCKET_MASK]
-        memory[k.CONTROL_WORDS : self.fixed] = old[k.CONTROL_WORDS : self.fixed]
+        fixed = int(old[k.AT_FRONT])
+        self.memory = memory = self._with_room(self.engine.array(old[: k.CONTROL_WORDS]))
+        memory[k.CONTROL_WORDS : fixed] = old[k.CONTROL_WORDS : fixed]
         moved = int(memory[k.AT_POOL]) - pool
         used = int(old[k.FIRST_NODE]) - pool
         words = int(old[k.NODE_WORDS])

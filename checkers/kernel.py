@@ -57,6 +57,28 @@ SLOT_KIND, SLOT_TWINS, SLOT_OPERATION, SLOT_WORDS = 0, 1, 2, 3
 BUCKET_HEAD, BUCKET_GENERATION, BUCKET_WORDS = 0, 1, 2
 
 
+def lay_out(m: Integers, kinds: int, operations: int, events: int, classes: int, slots: int, capacity: int) -> int:
+    """Says where each array begins, the last ones with room for `capacity` configurations; how many words there are."""
+    end = CONTROL_WORDS
+    for first, last, size in (
+        (AT_FLAGS, AT_TEXT, kinds),
+        (AT_KIND, AT_QUEUE, operations),
+        (AT_SHARED, AT_EVENTS, events),
+        (AT_FIRST_OPERATION, AT_ORDERED, m[KEYS] + 2),
+        (AT_CLASS_KIND, AT_AVAILABLE, classes),
+        (AT_ENDS, AT_ENDS, 2 * classes),
+        (AT_SLOTS, AT_SLOTS, slots * SLOT_WORDS),
+        (AT_FRONT, AT_RESULT, capacity),
+        (AT_BUCKETS, AT_BUCKETS, 2 * capacity * BUCKET_WORDS),
+        (AT_POOL, AT_POOL, capacity * (USED + classes)),
+    ):
+        for address in range(first, last + 1):
+            m[address] = end
+            end += size
+    m[BUCKET_MASK] = 2 * capacity - 1
+    return end
+
+
 def start(m: Integers, width: int, most: int) -> None:
     """Begins a pass of at most so many steps: one configuration, before the first event."""
     m[EVENT] = m[BUSY] = m[OPEN] = m[OBSERVERS] = m[OVERWRITES] = m[HIDEABLE] = m[CUT] = m[WIDEST] = 0

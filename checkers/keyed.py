@@ -43,6 +43,8 @@ from checkers.text_trie import clear, find, plant, room, spell
 from checkers.texts import HEARD, HEARD_END, ROW, SAID, SAID_END, SHAPE
 from checkers.witness import linearize
 
+BRIEF, BRIEF_TEXTS = 1, 4  # steps an event of the first pass, which keeps everything
+
 
 def share(m: Integers, kind: Integers, key: Integers, events: Integers) -> None:
     """Puts the operations and the events of each key together, the smallest key first."""
@@ -117,7 +119,7 @@ def run(m: Integers, t: Integers, rows: Integers, flags: Integers, blob: Integer
 
 
 def begin_key(m: Integers, t: Integers, rows: Integers, flags: Integers, blob: Integers) -> int:
-    """Makes a key ready for its first pass, which keeps everything, and takes one step an event."""
+    """Makes a key ready for its first pass."""
     if m[TEXTS]:
         if not plant_texts(m, t, rows, flags, blob):
             return CRAMPED
@@ -125,7 +127,7 @@ def begin_key(m: Integers, t: Integers, rows: Integers, flags: Integers, blob: I
     prepare(m)
     if m[MOST_OPEN] > m[OPEN_LIMIT]:
         return CROWDED
-    start(m, 0, 2 * m[EVENTS])
+    start(m, 0, (BRIEF_TEXTS if m[TEXTS] else BRIEF) * m[EVENTS])
     m[BEGUN] = 1
     return FINISHED
 
