@@ -26,6 +26,8 @@ ENGINES = ("auto", "reference", "search", "register")
 REPAYS_LOADING = 20_000  # operations, above which the compiled loops are worth loading
 STEPS_INTERPRETED = 100_000  # about a second; past it the compiled loops are worth loading
 MOST_SHARED = 20_000  # kinds and states, above which a graph is not kept for other histories
+ASKED_FOR = "it was asked for"
+REPEATED = "values were written more than once"
 NO_QUICKER = "no quicker engine fits the model"
 NOT_APPLICABLE = (
     "the register engine does not apply: it takes registers where every value seen was written once "
@@ -42,14 +44,21 @@ class Judgement:
     def __init__(self, history: History, model: Model, engine: str, meter: Meter, load: bool = False) -> None:
         self.history, self.model, self.engine, self.meter = history, model, engine, meter
         self.load = load or len(history) >= REPAYS_LOADING
-        self._frontier = self._of_all_keys()
+        self._frontier = self._laid_out()
 
-    def _of_all_keys(self) -> Frontier | None:
-        """The search that decides one key after the other, where that is the engine for all of them."""
-        loops, columns = _loops(self.load), self.history.columns
-        searched = self.engine in ("auto", "search") and self.model.per_key and loops.compiled and columns.events
-        graph = TextStates.of(columns, self.model, loops) if searched else None
-        return None if graph is None else Frontier(columns, graph, loops, NO_QUICKER, by_key=True)
+    def _laid_out(self) -> Frontier | None:
+        """The search of all keys, where no other engine is asked before it."""
+        loops, history, model = _loops(self.load), self.history, self.model
+        columns = history.columns
+        if not loops.compiled or not columns.events or self.engine not in ("auto", "search"):
+            return None
+        texts = TextStates.of(columns, model, loops) if model.per_key else None
+        if texts is not None:
+            return Frontier(columns, texts, loops, NO_QUICKER, by_key=True)
+        why = _why_search(history, model) if self.engine == "auto" else ASKED_FOR
+        if why is None or (model.per_key and len(columns.keys) > 1):
+            return None
+        return Frontier(columns, _graph(history, model, loops), loops, why)
 
     @property
     def answer(self) -> Answer:
@@ -75,7 +84,7 @@ def decide(history: History, model: Model, engine: str, meter: Meter, load: bool
     if engine == "auto":
         return asked.automatic()
     if engine == "search":
-        return asked.search("it was asked for")
+        return asked.search(ASKED_FOR)
     decision: Decision | None = None
     if engine == "reference":
         decision = asked.on_relevant(asked.reference)
@@ -83,7 +92,7 @@ def decide(history: History, model: Model, engine: str, meter: Meter, load: bool
         decision = asked.on_relevant(asked.register)
     if decision is None:
         raise NotApplicableError(NOT_APPLICABLE)
-    return replace(decision, why="it was asked for")
+    return replace(decision, why=ASKED_FOR)
 
 
 class _Engines:
@@ -105,7 +114,7 @@ class _Engines:
             why = "the versions in the replies leave the order open"
             decision = self.on_relevant(self.versions)
         if decision is None and self.model.single_value:
-            why = "values were written more than once"
+            why = REPEATED
             if _mostly_unique(self.history):
                 why = "a value that was seen has two possible writers, or a failed cas does not say what it saw"
                 decision = self.on_relevant(self.register)
@@ -214,6 +223,15 @@ def _sequential(history: History, model: Model, last: int) -> bool:
     end = history.operations[last].return_rank
     begun = (one for one in history if one.call_rank < end and model.relevant(one))
     return all(first.return_rank < second.call_rank for first, second in pairwise(begun))
+
+
+def _why_search(history: History, model: Model) -> str | None:
+    """Why the compiled search is the first to be asked: it knows the states, and nothing else is as fast; else None."""
+    if not _may_share_graph(model) or model.versioned:
+        return None
+    if model.single_value:
+        return None if _mostly_unique(history) else REPEATED
+    return NO_QUICKER
 
 
 def _mostly_unique(history: History) -> bool:

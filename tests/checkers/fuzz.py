@@ -100,6 +100,9 @@ def judged_wrongly(history: History, model: Model, loops: Engine, count: Counter
         mistake = wrong(decision, history, operations, model, linearizable)
         if mistake:
             return f"{engine}: {mistake}"
+        answer = Judgement(history, model, engine, Meter(Budget())).answer
+        if operations and (answer is Answer.LINEARIZED) != linearizable:
+            return f"{engine}: the answer is {answer}"
     return wrong_register(operations, linearizable, loops, count) if model is CAS else ""
 
 
