@@ -97,13 +97,13 @@ def text_history(random: Random, size: int) -> History:
     return History.of_operations(operations)
 
 
-def keyed_text_history(random: Random, size: int) -> History:
+def keyed_text_history(random: Random, size: int, initial: str = "") -> History:
     """What one to four keys with text really answered, ties in time and crashes; then a reply or two falsified, mostly.
 
     What is written may be empty, longer than a byte, of one character in many bytes, half a character, or no text.
     """
     keys = "wxyz"[: random.randint(1, 4)]
-    texts: dict[str, str] = dict.fromkeys(keys, "")
+    texts: dict[str, str] = dict.fromkeys(keys, initial)
     said = random.choice([["a", "b"], ["a", "ab", "", "é"], ["\ud83d", "\ude00", "a"], ["a", 1]])
     operations = []
     for moment, process in sorted((random.randint(0, 2 * size), process) for process in range(size)):
@@ -119,7 +119,7 @@ def keyed_text_history(random: Random, size: int) -> History:
         if not happened or random.random() < 0.1:
             operation = replace(operation, status=random.choice(["info", "fail"]) if not happened else "info")
         elif f == "get":
-            seen = texts[key] if random.random() < 0.9 else random.choice([texts[random.choice(keys)], "a", "ab", ""])
+            seen = texts[key] if random.random() < 0.8 else random.choice([texts[random.choice(keys)], "a", "ab", ""])
             operation = replace(operation, result=seen)
         elif random.random() < 0.5:
             operation = replace(operation, result=value)

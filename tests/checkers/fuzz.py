@@ -29,7 +29,7 @@ from checkers.unique_register import columns_of
 from checkers.unique_register import decide as decide_register
 
 CAS, VERSIONED = models.cas_register(0), models.versioned_register(0)
-TEXTS, KEYED = models.get("kv-unsplit"), models.get("kv")
+TEXTS, KEYED, STARTED = models.get("kv-unsplit"), models.get("kv"), models.get("kv", "ab")
 BATCH = 2000
 
 
@@ -83,14 +83,15 @@ def made(random: Random, seed: int, size: int) -> tuple[History, Model]:
     if seed % 8 == 6:
         return text_history(random, min(count, 9)), TEXTS
     if seed % 8 == 5:
-        return keyed_text_history(random, random.randint(2, 2 * size)), KEYED
+        model = STARTED if random.random() < 0.2 else KEYED
+        return keyed_text_history(random, random.randint(2, 2 * size), str(model.initial)), model
     return register_history(random, count, unique=seed % 2 == 1, blind_cas=seed % 4 < 2), CAS
 
 
 def judged_wrongly(history: History, model: Model, loops: Engine, count: Counter[str]) -> str:
     """What an engine said that brute force denies, or nothing."""
-    if model is KEYED:
-        return judged_wrongly_by_key(history, count)
+    if model.name == "kv":
+        return judged_wrongly_by_key(history, model, count)
     operations = [operation for operation in history if model.relevant(operation)]
     linearizable = is_linearizable(operations, model)
     count["valid"] += linearizable
@@ -106,18 +107,18 @@ def judged_wrongly(history: History, model: Model, loops: Engine, count: Counter
     return wrong_register(operations, linearizable, loops, count) if model is CAS else ""
 
 
-def judged_wrongly_by_key(history: History, count: Counter[str]) -> str:
+def judged_wrongly_by_key(history: History, model: Model, count: Counter[str]) -> str:
     """The same of every key, also of those after one that is refuted; and of the answer for all."""
     for engine in ("search", "auto"):
         linearizable = []
-        for part, decision in Judgement(history, KEYED, engine, Meter(Budget())):
-            operations = [operation for operation in part if KEYED.relevant(operation)]
-            linearizable.append(is_linearizable(operations, KEYED))
+        for part, decision in Judgement(history, model, engine, Meter(Budget())):
+            operations = [operation for operation in part if model.relevant(operation)]
+            linearizable.append(is_linearizable(operations, model))
             count[f"{engine}: {decision.engine}, by key"] += 1
-            mistake = wrong(decision, part, operations, KEYED, linearizable[-1])
+            mistake = wrong(decision, part, operations, model, linearizable[-1])
             if mistake:
                 return f"{engine}: key {part.columns.keys}: {mistake}"
-        answer = Judgement(history, KEYED, engine, Meter(Budget())).answer
+        answer = Judgement(history, model, engine, Meter(Budget())).answer
         if (answer is Answer.LINEARIZED) != all(linearizable):
             return f"{engine}: the answer is {answer}"
     count["valid"] += all(linearizable)

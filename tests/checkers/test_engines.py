@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from checkers import Budget, History, ModelError, Operation, Verdict, check, models
 from checkers.budget import Meter
-from checkers.compiled import Engine, compiled, interpreted
+from checkers.compiled import Engine
 from checkers.decision import Answer
 from checkers.engines import decide
 from checkers.frontier import Frontier
@@ -26,16 +26,6 @@ RANDOMS = st.randoms(use_true_random=False)
 
 def relevant(history: History, model: models.Model) -> list[Operation]:
     return [operation for operation in history if model.relevant(operation)]
-
-
-@pytest.fixture(params=["interpreted", "compiled"])
-def loops(request: pytest.FixtureRequest) -> Engine:
-    if request.param == "interpreted":
-        return interpreted()
-    pytest.importorskip("numba", reason="the compiled loops need numba")
-    engine = compiled()
-    assert engine is not None
-    return engine
 
 
 @pytest.mark.parametrize("engine", ["auto", "search", "reference"])
