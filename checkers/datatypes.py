@@ -24,7 +24,6 @@ def kv(initial: State = None) -> Model:
         frozenset({"get", "put", "append"}),
         frozenset({"get"}),
         frozenset({"put"}),
-        hindsight=_unseen_as_one,
         extends=frozenset({"append"}) if isinstance(start, str) else frozenset(),
     )
 
@@ -45,10 +44,13 @@ def kv_unsplit(initial: State = None) -> Model:
 
 def _unseen_as_one(operations: Iterable[Operation]) -> Callable[[State], State]:
     """Merges all texts that begin no text that was got: whatever is appended to them, nobody sees it before a put."""
-    got = sorted({one.result for one in operations if one.f == "get" and one.status == "ok" and one.result is not None})
+    seen = {one.result for one in operations if one.f == "get" and one.status == "ok"}
+    got = sorted(text for text in seen if isinstance(text, str))
 
     @cache
     def merged(text: State) -> State:
+        if not isinstance(text, str):
+            return text
         place = bisect_left(got, text)
         return text if place < len(got) and got[place].startswith(text) else UNSEEN
 

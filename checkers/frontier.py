@@ -98,6 +98,7 @@ class Frontier:
             return self._answers[key]
         while True:
             if turn == look and self._never_legal():
+                self._answers[key] = Answer.REFUTED
                 return Answer.REFUTED
             if turn > 0:
                 width, steps = PASSES[turn - 1]

@@ -82,6 +82,7 @@ def lay_out(m: Integers, kinds: int, operations: int, events: int, classes: int,
 def start(m: Integers, width: int, most: int) -> None:
     """Begins a pass of at most so many steps: one configuration, before the first event."""
     m[EVENT] = m[BUSY] = m[OPEN] = m[OBSERVERS] = m[OVERWRITES] = m[HIDEABLE] = m[CUT] = m[WIDEST] = 0
+    m[WORK_COUNT] = 0
     m[WIDTH], m[PASS_LIMIT], m[NODE_WORDS] = width, m[STEPS] + most, USED + m[CLASSES]
     for klass in range(m[CLASSES]):
         m[m[AT_AVAILABLE] + klass] = 0

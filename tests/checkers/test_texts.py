@@ -132,6 +132,13 @@ def test_what_is_no_text_is_left_to_the_model(f: str, text: object) -> None:
     assert check(history, KV).verdict is (Verdict.INVALID if f == "get" else Verdict.VALID)
 
 
+@pytest.mark.parametrize("model", ["kv", "kv-unsplit"])
+def test_texts_and_what_is_none_may_be_on_one_key(model: str) -> None:
+    steps = [("put", 1), ("get", 1), ("append", "a"), ("get", "1a"), ("put", None), ("get", None)]
+    history = History.of_operations([operation(f, text, n, n) for n, (f, text) in enumerate(steps)])
+    assert check(history, model, engine="search").verdict is Verdict.VALID
+
+
 def test_a_key_with_too_much_open_is_left_to_the_interpreted_loops() -> None:
     pytest.importorskip("numba", reason="only machine words are too narrow")
     crowd = [operation("put", "a", 0, 200 + n, key="x") for n in range(70)]
