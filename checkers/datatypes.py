@@ -24,6 +24,7 @@ def kv(initial: State = None) -> Model:
         frozenset({"get", "put", "append"}),
         frozenset({"get"}),
         frozenset({"put"}),
+        hindsight=_unseen_as_one,
         extends=frozenset({"append"}) if isinstance(start, str) else frozenset(),
     )
 
