@@ -6,7 +6,8 @@ JSON object a line (see `question`) and answers each with {"name", "verdict", "s
 
 Times are from a parsed history (or columns in memory) to the engine's verdict, loops loaded, the best of up to
 `REPEATS` runs, each on a fresh copy; what reading a history leaves behind (numbers for keys and kinds, texts as bytes)
-is part of it, whatever a check finds out is not; `proved` adds the replayed witness, or the explanation and the confirmed core.
+is part of it, whatever a check finds out is not. `proved` adds the replayed witness, or the explanation and the
+confirmed core.
 """
 
 import json
