@@ -5,7 +5,9 @@ etcd and kv need the public corpus (SPLITBRAIN_CORPUS). With PORCUPINE_DIR set t
 JSON object a line (see `question`) and answers each with {"name", "verdict", "seconds"}; nothing here builds it.
 
 Times are from a parsed history (or columns in memory) to the engine's verdict, loops loaded, the best of up to
-`REPEATS` runs; `proved` adds the replayed witness, or the explanation and the confirmed core.
+`REPEATS` runs, each on a fresh copy; what reading a history leaves behind (numbers for keys and kinds, texts as bytes)
+is part of it, whatever a check finds out is not. `proved` adds the replayed witness, or the explanation and the
+confirmed core.
 """
 
 import json
@@ -27,7 +29,7 @@ from checkers import Budget, History, Model, check, formats, models, unique_regi
 from checkers.budget import Meter
 from checkers.compiled import compiled
 from checkers.decision import Answer
-from checkers.engines import judge
+from checkers.engines import Judgement
 
 REPEATS = 20
 TIMEOUT_S = 10
@@ -111,12 +113,7 @@ def repeated(answer: Callable[[History, Model], str], history: History, model: M
 
 def decided(history: History, model: Model) -> str:
     """What the engines say, key by key until one is refuted."""
-    answers = []
-    for _, decision in judge(history, model, "auto", Meter(Budget(seconds=TIMEOUT_S)), load=True):
-        answers.append(decision.answer)
-        if decision.answer is not Answer.LINEARIZED:
-            break
-    return VERDICTS[answers[-1]]
+    return VERDICTS[Judgement(history, model, "auto", Meter(Budget(seconds=TIMEOUT_S)), load=True).answer]
 
 
 def proved(history: History, model: Model) -> str:

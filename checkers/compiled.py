@@ -1,16 +1,17 @@
 """The integer loops compiled, for when the work repays it.
 
-Lives here: the one place that imports numpy and numba, and only once asked to. The functions compiled are those of
-`checkers.kernel`, `checkers.witness` and `checkers.register_kernel`, word for word; numba keeps the machine code on
-disk, so that only the first run ever waits for it.
+Lives here: the one place that imports numpy and numba, and only once asked to. The functions compiled are those of the
+modules imported below, word for word; numba keeps the machine code on disk, so that only the first run ever waits for
+it.
 """
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
-from checkers import kernel, register_kernel, witness
+from checkers import kernel, keyed, register_kernel, text_trie, witness
 from checkers.kernel import Integers
 
 Functions = Mapping[str, Callable[..., Any]]
@@ -22,7 +23,7 @@ class Engine:
     compiled = False
     word_bytes = 36  # of a list's element and the integer that it points to
     most_open = 1 << 30
-    search: Functions = MappingProxyType({**vars(kernel), **vars(witness)})
+    search: Functions = MappingProxyType({**vars(kernel), **vars(keyed), **vars(text_trie), **vars(witness)})
     register: Functions = MappingProxyType(vars(register_kernel))
 
     def filled(self, size: int, value: int) -> Integers:
@@ -36,6 +37,14 @@ class Engine:
     def view(self, values: Any) -> Integers:  # noqa: ANN401  (an array of machine words)
         """The same integers, to be read only."""
         return values
+
+    def room(self, size: int) -> Integers:
+        """An array of that size, whatever its elements are."""
+        return [0] * size
+
+    def bytes_of(self, blob: bytes) -> Integers:
+        """The bytes, to be read only; one more if there are none."""
+        return blob
 
     def gather(self, values: Integers, places: Integers) -> Integers:
         """The values at these places."""
@@ -77,7 +86,7 @@ def compiled() -> Engine | None:
         compiled = True
         word_bytes = 8
         most_open = 62  # operations are bits of a 64-bit word
-        search = _compile(numba.njit(cache=True, forceinline=True), kernel, witness)
+        search = _compile(numba.njit(cache=True, forceinline=True), kernel, keyed, text_trie, witness)
         register = _compile(numba.njit(cache=True), register_kernel)
 
         def filled(self, size: int, value: int) -> Integers:
@@ -88,6 +97,12 @@ def compiled() -> Engine | None:
 
         def view(self, values: Any) -> Integers:  # noqa: ANN401
             return np.frombuffer(values, dtype=np.int64) if len(values) else np.empty(0, dtype=np.int64)
+
+        def room(self, size: int) -> Integers:
+            return np.empty(size, dtype=np.int64)
+
+        def bytes_of(self, blob: bytes) -> Integers:
+            return np.frombuffer(blob or b"\0", dtype=np.uint8)
 
         def gather(self, values: Integers, places: Integers) -> Integers:
             return np.asarray(values, dtype=np.int64)[places]
@@ -111,9 +126,11 @@ def _compile(jit: Callable[[Callable[..., Any]], Callable[..., Any]], *modules: 
     """The functions of the modules, each compiled to call the others compiled; the modules stay as they are."""
     ours = {module.__name__ for module in modules}
     names = {name: value for module in modules for name, value in vars(module).items()}
+    # numba compiles anew when a function's own file has changed; those that it calls are compiled into it
+    newest = max((str(module.__file__) for module in modules), key=os.path.getmtime)
     for name, function in list(names.items()):
         if isinstance(function, FunctionType) and function.__module__ in ours:
-            copy = FunctionType(function.__code__, names, name)
+            copy = FunctionType(function.__code__.replace(co_filename=newest), names, name)
             copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
             names[name] = jit(copy)
     return names

@@ -5,12 +5,13 @@ agree with, so each step says what it would have done. An initial value of None 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from operator import attrgetter
 
 from checkers.history import Operation
-from checkers.models import ILLEGAL, Illegal, Model, ModelError, State, Transition
+from checkers.models import ILLEGAL, Illegal, Model, ModelError, State
+from checkers.texts import UNSEEN
 
 
 def kv(initial: State = None) -> Model:
@@ -24,7 +25,7 @@ def kv(initial: State = None) -> Model:
         frozenset({"get"}),
         frozenset({"put"}),
         hindsight=_unseen_as_one,
-        transitions=_seen_texts if isinstance(start, str) else None,
+        extends=frozenset({"append"}) if isinstance(start, str) else frozenset(),
     )
 
 
@@ -42,47 +43,19 @@ def kv_unsplit(initial: State = None) -> Model:
     )
 
 
-UNSEEN = "\0 a text that no get can see"
-
-
 def _unseen_as_one(operations: Iterable[Operation]) -> Callable[[State], State]:
     """Merges all texts that begin no text that was got: whatever is appended to them, nobody sees it before a put."""
-    got = sorted({one.result for one in operations if one.f == "get" and one.status == "ok" and one.result is not None})
+    seen = {one.result for one in operations if one.f == "get" and one.status == "ok"}
+    got = sorted(text for text in seen if isinstance(text, str))
 
     @cache
     def merged(text: State) -> State:
+        if not isinstance(text, str):
+            return text
         place = bisect_left(got, text)
         return text if place < len(got) and got[place].startswith(text) else UNSEEN
 
     return merged
-
-
-def _seen_texts(kinds: Sequence[Operation]) -> list[Transition] | None:
-    """The transitions that lead to a text that was got, found backwards from those; all others lead to UNSEEN."""
-    gets = [(number, one.result) for number, one in enumerate(kinds) if one.f == "get" and one.status == "ok"]
-    puts = [(number, one.value) for number, one in enumerate(kinds) if one.f == "put"]
-    if not all(isinstance(text, str) for _, text in (*gets, *puts)):
-        return None
-    appends: dict[str, list[int]] = {}
-    for number, one in enumerate(kinds):
-        if one.f == "append":
-            appends.setdefault(str(one.value), []).append(number)
-    seen = dict.fromkeys(text for _, text in gets)
-    found: list[Transition] = [(numbers, None, UNSEEN) for numbers in appends.values()]
-    found.append(([number for number, _ in gets], None, ILLEGAL))
-    found += [((number,), text, text) for number, text in gets]
-    sizes, waiting = {len(text) for text in appends}, list(seen)
-    while waiting:
-        text = waiting.pop()
-        for size in sizes:
-            end = text[len(text) - size :] if size <= len(text) else None
-            if end in appends:
-                before = text[: len(text) - size]
-                found.append((appends[end], before, text))
-                if before not in seen:
-                    seen[before] = None
-                    waiting.append(before)
-    return found + [((number,), None, text if text in seen else UNSEEN) for number, text in puts]
 
 
 def _unseen_by_key(operations: Iterable[Operation]) -> Callable[[State], State]:

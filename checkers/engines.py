@@ -20,27 +20,60 @@ from checkers.history import History, Operation
 from checkers.models import Illegal, Model, NotApplicableError, State
 from checkers.replay import replay
 from checkers.state_graph import StateGraph
+from checkers.text_states import TextStates
 
 ENGINES = ("auto", "reference", "search", "register")
 REPAYS_LOADING = 20_000  # operations, above which the compiled loops are worth loading
 STEPS_INTERPRETED = 100_000  # about a second; past it the compiled loops are worth loading
 MOST_SHARED = 20_000  # kinds and states, above which a graph is not kept for other histories
+ASKED_FOR = "it was asked for"
+REPEATED = "values were written more than once"
+NO_QUICKER = "no quicker engine fits the model"
 NOT_APPLICABLE = (
     "the register engine does not apply: it takes registers where every value seen was written once "
     "and every failed cas says what it saw; use --engine auto"
 )
 
 
-def judge(
-    history: History, model: Model, engine: str, meter: Meter, load: bool = False
-) -> Iterator[tuple[History, Decision]]:
-    """What an engine says of each key that is checked apart, the smallest first, and the key's own history.
+class Judgement:
+    """What an engine says of each key that is checked apart, the smallest first.
 
-    `load` is whether the compiled loops may be loaded.
+    Nothing is decided before it is asked for. `load` is whether the compiled loops may be loaded.
     """
-    load = load or len(history) >= REPAYS_LOADING
-    for part in history.by_key() if model.per_key else [history]:
-        yield part, decide(part, model, engine, meter, load)
+
+    def __init__(self, history: History, model: Model, engine: str, meter: Meter, load: bool = False) -> None:
+        self.history, self.model, self.engine, self.meter = history, model, engine, meter
+        self.load = load or len(history) >= REPAYS_LOADING
+        self._frontier = self._laid_out()
+
+    def _laid_out(self) -> Frontier | None:
+        """The search of all keys, where no other engine is asked before it."""
+        loops, history, model = _loops(self.load), self.history, self.model
+        columns = history.columns
+        if not loops.compiled or not columns.events or self.engine not in ("auto", "search"):
+            return None
+        texts = TextStates.of(columns, model, loops) if model.per_key else None
+        if texts is not None:
+            return Frontier(columns, texts, loops, NO_QUICKER, by_key=True)
+        why = _why_search(history, model) if self.engine == "auto" else ASKED_FOR
+        if why is None or (model.per_key and len(columns.keys) > 1):
+            return None
+        return Frontier(columns, _graph(history, model, loops), loops, why)
+
+    @property
+    def answer(self) -> Answer:
+        """What is said of the first key that has no linearization; that all have one."""
+        found = self._frontier and self._frontier.answer(self.meter)
+        if found:
+            return found
+        answers = (decision.answer for _, decision in self)
+        return next((answer for answer in answers if answer is not Answer.LINEARIZED), Answer.LINEARIZED)
+
+    def __iter__(self) -> Iterator[tuple[History, Decision]]:
+        """Each key's own history, and what is said of it."""
+        for place, part in enumerate(self.history.by_key() if self.model.per_key else [self.history]):
+            found = self._frontier and self._frontier.of_key(place, self.meter)
+            yield part, found or decide(part, self.model, self.engine, self.meter, self.load)
 
 
 def decide(history: History, model: Model, engine: str, meter: Meter, load: bool = False) -> Decision:
@@ -51,7 +84,7 @@ def decide(history: History, model: Model, engine: str, meter: Meter, load: bool
     if engine == "auto":
         return asked.automatic()
     if engine == "search":
-        return asked.search("it was asked for")
+        return asked.search(ASKED_FOR)
     decision: Decision | None = None
     if engine == "reference":
         decision = asked.on_relevant(asked.reference)
@@ -59,7 +92,7 @@ def decide(history: History, model: Model, engine: str, meter: Meter, load: bool
         decision = asked.on_relevant(asked.register)
     if decision is None:
         raise NotApplicableError(NOT_APPLICABLE)
-    return replace(decision, why="it was asked for")
+    return replace(decision, why=ASKED_FOR)
 
 
 class _Engines:
@@ -76,12 +109,12 @@ class _Engines:
         decision = None
         if not (self.loops.compiled and _may_share_graph(self.model)):  # else the search is as fast
             decision = _walk(self.history, self.model)
-        why = "no quicker engine fits the model"
+        why = NO_QUICKER
         if decision is None and self.model.versioned:
             why = "the versions in the replies leave the order open"
             decision = self.on_relevant(self.versions)
         if decision is None and self.model.single_value:
-            why = "values were written more than once"
+            why = REPEATED
             if _mostly_unique(self.history):
                 why = "a value that was seen has two possible writers, or a failed cas does not say what it saw"
                 decision = self.on_relevant(self.register)
@@ -154,8 +187,9 @@ class _Engines:
         return self._frontier(loops, meter, why)
 
     def _frontier(self, loops: Engine, meter: Meter, why: str) -> Decision:
-        frontier = Frontier(self.history.columns, _graph(self.history, self.model, loops), loops, why)
-        return frontier.decide(meter) or self._frontier(interpreted(), meter, why)
+        columns = self.history.columns
+        graph = TextStates.of(columns, self.model, loops) or _graph(self.history, self.model, loops)
+        return Frontier(columns, graph, loops, why).decide(meter) or self._frontier(interpreted(), meter, why)
 
 
 def relevant(history: History, model: Model) -> Sequence[int]:
@@ -191,6 +225,15 @@ def _sequential(history: History, model: Model, last: int) -> bool:
     return all(first.return_rank < second.call_rank for first, second in pairwise(begun))
 
 
+def _why_search(history: History, model: Model) -> str | None:
+    """Why the compiled search is the first to be asked: it knows the states, and nothing else is as fast; else None."""
+    if not _may_share_graph(model) or model.versioned:
+        return None
+    if model.single_value:
+        return None if _mostly_unique(history) else REPEATED
+    return NO_QUICKER
+
+
 def _mostly_unique(history: History) -> bool:
     """Whether it looks as if written values are different: asked of a sample, so that it costs nothing."""
     if 2 * len(history.columns.kinds) < len(history):
@@ -211,7 +254,7 @@ def _graph(history: History, model: Model, loops: Engine) -> StateGraph:
 
 def _may_share_graph(model: Model) -> bool:
     """Whether what one history shows of the states holds for all."""
-    return model.hindsight is None and model.transitions is None
+    return model.hindsight is None
 
 
 @lru_cache(maxsize=16)

@@ -10,9 +10,6 @@ They take turns, each longer or wider than the last of its kind, since a history
 take the other for ever.
 """
 
-from collections.abc import Sequence
-from itertools import accumulate
-
 from checkers import kernel as k
 from checkers.budget import Meter
 from checkers.compiled import Engine
@@ -20,81 +17,122 @@ from checkers.decision import Answer, Decision
 from checkers.history import Columns
 from checkers.kernel import Integers
 from checkers.models import State
-from checkers.state_graph import StateGraph
+from checkers.state_graph import TRAITS, StateGraph
+from checkers.text_states import TextStates
 
 ALL = 0  # the width of a pass that keeps all configurations
-BRIEF, A_WHILE, AT_LENGTH = 1, 10, 1 << 40  # steps an event
-PASSES = ((ALL, BRIEF), (8, AT_LENGTH), (ALL, A_WHILE), (64, AT_LENGTH), (1024, AT_LENGTH), (ALL, AT_LENGTH))
+A_WHILE, AT_LENGTH = 10, 1 << 40  # steps an event
+PASSES = ((8, AT_LENGTH), (ALL, A_WHILE), (64, AT_LENGTH), (1024, AT_LENGTH), (ALL, AT_LENGTH))
+LATER = 2  # the turn before which a look at what is legal in no state at all comes, in short histories
 FEW_STATES = 32
+ENDS = (k.FINISHED, k.REFUTED, k.CROWDED)  # why a search stops that nothing helps
 STATES_SHOWN = 10_000
 BYTES_OF_A_CELL = 300  # of the table, with its share of the states
-WORTH_A_LOOK = 400  # events, from which on a look at what is legal in no state at all comes before the first pass
+WORTH_A_LOOK = 400  # events, from which on that look comes before the first pass
 FIRST_CAPACITY = 256
 STEPS_BETWEEN_PAUSES = 2000
 HOPELESS = "no order of the operations, however often each takes place, leads to a state that allows it"
 
 
 class Frontier:
-    """A history laid out for the kernel."""
+    """A history laid out for the kernel, whole or key by key."""
 
-    def __init__(self, columns: Columns, graph: StateGraph, engine: Engine, why: str = "") -> None:
+    def __init__(
+        self, columns: Columns, graph: StateGraph | TextStates, engine: Engine, why: str = "", *, by_key: bool = False
+    ) -> None:
         self.columns = columns
         self.graph = graph
         self.engine = engine
         self.why = why
         self.name = "compiled search" if engine.compiled else "search"
-        numbers, count = graph.kinds_of(columns), len(columns.kind)
-        kinds, classes = len(graph.kinds), min(count, len(numbers))
-        self.kind = engine.view(columns.kind)
-        if numbers != range(kinds):
-            self.kind = engine.gather(numbers, self.kind)
+        self.keys = len(columns.keys) if by_key else 1
+        count, events = len(columns.kind), len(columns.events)
+        kind, kinds = engine.view(columns.kind), len(columns.kinds)
+        if isinstance(graph, StateGraph):
+            kind, kinds = engine.gather(graph.kinds_of(columns), kind), len(graph.kinds)
+        classes = min(2 * count - events, kinds)  # what has no return has crashed
+        self.sizes = kinds, count, events, classes, min(count, engine.most_open) + 1
         self.capacity = FIRST_CAPACITY
-        self.node_words = k.USED + classes
-        slots = k.SLOT_WORDS * (min(count, engine.most_open) + 1)
-        self.sizes = [kinds] * 4 + [count] * 3 + [len(columns.events), classes, classes, slots]
-        self.fixed = k.CONTROL_WORDS + sum(self.sizes)
-        self.memory = self._with_room()
-        begin = int(self.memory[k.AT_KIND])
-        self.memory[k.CONTROL_WORDS : begin] = graph.traits
-        self.memory[begin : begin + count] = self.kind
+        registers = engine.filled(k.CONTROL_WORDS, 0)
+        registers[k.KEYS], registers[k.OPEN_LIMIT] = self.keys, engine.most_open
+        registers[k.TEXTS], registers[k.INITIAL_LENGTH] = isinstance(graph, TextStates), graph.initial_length
+        self.memory = self._with_room(registers)
+        if isinstance(graph, StateGraph):
+            self.memory[k.CONTROL_WORDS : k.CONTROL_WORDS + TRAITS * kinds] = graph.traits
+        engine.search["share"](self.memory, kind, columns.key, columns.events)
+        self._answers: dict[int, Answer | None] = {}
+        self._stopped: dict[int, Decision | None] = {}
+        self._hopeless: Decision | None = None
 
-    def _with_room(self) -> Integers:
-        """Empty memory, its arrays one behind the other, with room for `capacity` configurations."""
-        most = self.capacity
-        growing = [most, most, most, 2 * most * k.BUCKET_WORDS, most * self.node_words]
-        ends = list(accumulate(self.sizes + growing, initial=k.CONTROL_WORDS))
-        memory = self.engine.filled(ends.pop(), 0)
-        memory[k.AT_FLAGS : k.CONTROL_WORDS] = ends
-        memory[k.BUCKET_MASK] = 2 * most - 1
+    def _with_room(self, registers: Integers) -> Integers:
+        """Memory that is empty but for these registers, with room for `capacity` configurations."""
+        memory = self.engine.filled(self.engine.search["lay_out"](registers, *self.sizes, self.capacity), 0)
+        memory[: k.CONTROL_WORDS] = registers
         return memory
 
-    def decide(self, meter: Meter) -> Decision | None:
-        """Whether the history has a linearization; None if more is open at once than the engine's masks hold."""
-        memory = self.memory
-        self.engine.search["prepare"](memory, self.engine.view(self.columns.events))
-        if memory[k.MOST_OPEN] > self.engine.most_open:
-            return None
-        look = BRIEF if memory[k.EVENTS] >= WORTH_A_LOOK else A_WHILE
-        for width, steps in PASSES:
-            hopeless = self._never_legal() if steps == look else -1
-            if hopeless >= 0:
-                core = (hopeless,)
-                return Decision(Answer.REFUTED, self.name, self.why, core=core, sentence=HOPELESS, blocked=hopeless)
-            found = self._pass(width, steps * int(memory[k.EVENTS]), meter)
-            if found is not None:
-                return found
-        raise AssertionError("the last pass keeps every configuration, and decides")
+    def of_key(self, place: int, meter: Meter) -> Decision | None:
+        """What is decided of the key at that place in order of size; None as for `answer`."""
+        while place not in self._stopped and place >= self._key:
+            if self._key in self._stopped:
+                self.memory[k.KEY] += 1
+                self.memory[k.BEGUN] = 0
+            found = self.decide(meter)
+            if found is None or found.answer is not Answer.LINEARIZED:
+                self._stopped[self._key] = found
+        return self._stopped[place] if place in self._stopped else self._linearized(place)
 
-    def _never_legal(self) -> int:
-        """The first operation that returned and is legal in no state that any order of all kinds can reach; or -1.
+    def decide(self, meter: Meter) -> Decision | None:
+        """What is decided of the key that `answer` speaks of."""
+        answer = self.answer(meter)
+        if answer is None or self._hopeless is not None:
+            return self._hopeless
+        return self._linearized(self.keys - 1) if answer is Answer.LINEARIZED else self._stuck(answer)
+
+    def answer(self, meter: Meter) -> Answer | None:
+        """Goes on with the key under way: the answer for the first that has no linearization, or for the last.
+
+        None if more is open at once than the engine's masks hold.
+        """
+        key, turn, look = self._key, 0, 0 if len(self.columns.events) >= WORTH_A_LOOK else LATER
+        if key in self._answers:
+            return self._answers[key]
+        while True:
+            if turn == look and self._never_legal():
+                self._answers[key] = Answer.REFUTED
+                return Answer.REFUTED
+            if turn > 0:
+                width, steps = PASSES[turn - 1]
+                self.engine.search["start"](self.memory, width, steps * int(self.memory[k.EVENTS]))
+            status, within = self._go(meter)
+            if status == k.FINISHED:
+                return Answer.LINEARIZED
+            if self._key != key:
+                key, turn = self._key, 0
+            if not within:
+                self._answers[key] = Answer.EXHAUSTED
+            elif status == k.REFUTED and not self.memory[k.CUT]:
+                self._answers[key] = Answer.REFUTED
+            elif status == k.CROWDED:
+                self._answers[key] = None
+            if key in self._answers:
+                return self._answers[key]
+            turn += 1
+
+    @property
+    def _key(self) -> int:
+        return int(self.memory[k.KEY])
+
+    def _never_legal(self) -> bool:
+        """Whether an operation that returned is legal in no state that any order of all kinds can reach.
 
         Looks only where there are few states; what it says is sound, since it lets every operation happen at any time.
         """
-        engine, graph = self.engine, self.graph
-        if graph.model.transitions is not None:  # it told of states, since there are many
-            return -1
-        events = self._array(k.AT_EVENTS, int(self.memory[k.EVENTS]))
-        kind_of = engine.listed(self.kind)
+        graph = self.graph
+        if isinstance(graph, TextStates):
+            return False
+        flags = self.engine.listed(graph.traits[: len(graph.kinds)])
+        kind_of = self._array(k.AT_KIND, len(self.columns.kind))
+        events = [code for code in self.columns.events if flags[kind_of[code if code >= 0 else ~code]] != k.IRRELEVANT]
         usable = {kind_of[code]: None for code in events if code >= 0}
         reached, legal = {0: None}, set()
         waiting = [0]
@@ -108,53 +146,64 @@ class Frontier:
                         reached[after] = None
                         waiting.append(after)
                         if len(reached) > FEW_STATES:
-                            return -1
-        return next((~code for code in events if code < 0 and kind_of[~code] not in legal), -1)
+                            return False
+        blocked = next((~code for code in events if code < 0 and kind_of[~code] not in legal), -1)
+        if blocked >= 0:
+            core = (blocked,) if graph.model.hindsight is None else ()  # hindsight is what the others told
+            no = Answer.REFUTED
+            self._hopeless = Decision(no, self.name, self.why, core=core, sentence=HOPELESS, blocked=blocked)
+        return blocked >= 0
 
-    def _pass(self, width: int, most: int, meter: Meter) -> Decision | None:
-        """What one pass of at most so many steps decides, or that the budget is spent; None if it leaves it open."""
-        loops, graph = self.engine.search, self.graph
-        loops["start"](self.memory, width)
-        steps = 0
+    def _go(self, meter: Meter) -> tuple[int, bool]:
+        """Runs until a pass ends that does not lead to the next key: why it ended, and whether the budget lasts."""
+        run, graph = self.engine.search["run"], self.graph
         meter.bytes += self._size()
-        while True:
-            self.memory[k.STEP_LIMIT] = steps + min(most, STEPS_BETWEEN_PAUSES)
-            status = loops["advance"](self.memory, graph.table.words)
-            before, steps = steps, int(self.memory[k.STEPS])
+        within, steps = True, int(self.memory[k.STEPS])
+        while within:
+            memory, before = self.memory, steps
+            memory[k.STEP_LIMIT] = before + STEPS_BETWEEN_PAUSES
+            status: int = run(memory, graph.words, graph.rows, graph.flags, graph.blob)
+            steps = int(memory[k.STEPS])
             within = meter.spend(steps - before) and meter.read_clock()
-            if status == k.WANTED and within:
-                within = self._fill(int(self.memory[k.WANTED_KIND]), int(self.memory[k.WANTED_STATE]), meter)
-            elif status == k.FULL and within:
-                within = meter.spend(0, self._size())
-                if within:
-                    self._grow()
-            elif status != k.PAUSED or steps > most:
+            if status in ENDS or (status == k.PAUSED and steps > memory[k.PASS_LIMIT]):
                 break
-            if not within:
-                break
+            if within:
+                within = self._help(status, meter)
         meter.bytes -= self._size()
-        return self._ended(status, within)
+        return status, within or status in ENDS
+
+    def _help(self, status: int, meter: Meter) -> bool:
+        """Gives the search what it stopped for; whether the budget lasts."""
+        if status == k.WANTED:
+            return self._fill(int(self.memory[k.WANTED_KIND]), int(self.memory[k.WANTED_STATE]), meter)
+        if status == k.FULL:
+            within = meter.spend(0, self._size())
+            if within:
+                self._grow()
+            return within
+        if status == k.CRAMPED:
+            assert isinstance(self.graph, TextStates), "only a trie is cramped"
+            self.graph.grow()
+            return meter.spend(0, self.engine.word_bytes * len(self.graph.words))
+        return True
 
     def _size(self) -> int:
         return self.engine.word_bytes * len(self.memory)
 
-    def _ended(self, status: int, within: bool) -> Decision | None:
-        """What a pass says that stopped for this reason, the budget not spent or spent."""
-        memory = self.memory
-        if status == k.FINISHED:
-            return Decision(Answer.LINEARIZED, self.name, self.why, order=self._order())
-        if status == k.REFUTED and not memory[k.CUT]:
-            blocked = ~int(memory[memory[k.AT_EVENTS] + memory[k.EVENT]])
-            return Decision(Answer.REFUTED, self.name, self.why, blocked=blocked, states=self._states())
-        if status == k.REFUTED or within:
-            return None
+    def _stuck(self, answer: Answer) -> Decision:
+        """What is decided of the key under way: no, or that the budget is spent."""
+        memory, states = self.memory, self._states()
+        if answer is Answer.REFUTED:
+            blocked = ~int(memory[memory[k.AT_EVENTS] + memory[k.EVENT]]) - self._first(self._key)
+            return Decision(answer, self.name, self.why, blocked=blocked, states=states)
         reached = f"{int(memory[k.EVENT])} of {int(memory[k.EVENTS])} events"
         progress = f"{reached}, up to {int(memory[k.WIDEST])} configurations"
-        return Decision(Answer.EXHAUSTED, self.name, self.why, states=self._states(), progress=progress)
+        return Decision(answer, self.name, self.why, states=states, progress=progress)
 
     def _fill(self, kind: int, state: int, meter: Meter) -> bool:
         """Asks the model for the cell wanted and, while states are few, for those that the open operations may want."""
         memory, graph = self.memory, self.graph
+        assert isinstance(graph, StateGraph), "a trie knows all cells"
         before = len(graph.table)
         graph.step(kind, state)
         if len(graph.states) <= FEW_STATES:
@@ -167,9 +216,9 @@ class Frontier:
         """Twice the room; the return that ran out of it starts over."""
         old, pool = self.memory, int(self.memory[k.AT_POOL])
         self.capacity *= 2
-        self.memory = memory = self._with_room()
-        memory[: k.BUCKET_MASK] = old[: k.BUCKET_MASK]
-        memory[k.CONTROL_WORDS : self.fixed] = old[k.CONTROL_WORDS : self.fixed]
+        fixed = int(old[k.AT_FRONT])
+        self.memory = memory = self._with_room(self.engine.array(old[: k.CONTROL_WORDS]))
+        memory[k.CONTROL_WORDS : fixed] = old[k.CONTROL_WORDS : fixed]
         moved = int(memory[k.AT_POOL]) - pool
         used = int(old[k.FIRST_NODE]) - pool
         words = int(old[k.NODE_WORDS])
@@ -188,14 +237,20 @@ class Frontier:
         begin, count = int(self.memory[k.AT_WORK]), min(int(self.memory[k.WORK_COUNT]), STATES_SHOWN)
         nodes = self.memory[begin : begin + count]
         numbers = self.engine.listed(self.engine.gather(self.memory, nodes))  # a node's first word is its state
-        return tuple(sorted((self.graph.states[number] for number in set(numbers)), key=repr))
+        return tuple(sorted((self.graph.state(number) for number in set(numbers)), key=repr))
 
-    def _order(self) -> Sequence[int]:
-        """The linearization that the most frugal survivor stands for."""
-        filled, count = self.engine.filled, len(self.kind)
-        order, queue = filled(count, 0), filled(count + 2 * int(self.memory[k.CLASSES]), -1)
-        length = self.engine.search["linearize"](self.memory, self.graph.table.words, order, filled(count, 0), queue)
-        return self.engine.listed(order[: int(length)])
+    def _linearized(self, place: int) -> Decision:
+        """Yes, by the order that was written down for the key at that place."""
+        first = self._first(place)
+        begin = int(self.memory[k.AT_ORDER]) + first
+        order = self.engine.listed(self.memory[begin : begin + int(self.memory[self.memory[k.AT_ORDERED] + place])])
+        if first:
+            order = [operation - first for operation in order]
+        return Decision(Answer.LINEARIZED, self.name, self.why, order=order)
+
+    def _first(self, place: int) -> int:
+        """The number of the first operation on a key."""
+        return int(self.memory[self.memory[k.AT_FIRST_OPERATION] + place])
 
     def _array(self, address: int, size: int) -> list[int]:
         """So many words of the array whose address that word holds."""

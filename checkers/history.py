@@ -18,6 +18,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from checkers.texts import Texts
+
 NEMESIS = "nemesis"
 NEVER = 1 << 62
 """The return rank of an operation that was never seen to return: later than every rank."""
@@ -169,7 +171,7 @@ class Columns(NamedTuple):
 
     `kinds` has one operation of each kind, `names` what makes it that kind; `kind` says which of them each operation
     is like, `key` which of the `keys` it is on. `events` are the calls and returns in order of rank: n where operation
-    n is called, ~n where it returns.
+    n is called, ~n where it returns. `texts` are those of the kinds, None if there is none.
     """
 
     names: list[object]
@@ -178,6 +180,7 @@ class Columns(NamedTuple):
     keys: list[Key]
     key: "array[int]"
     events: "array[int]"
+    texts: Texts | None
 
     @classmethod
     def of(cls, operations: Iterable[Operation], events: "array[int]") -> "Columns":
@@ -192,7 +195,7 @@ class Columns(NamedTuple):
                 kinds.append(operation)
             kind.append(number)
             key.append(keys.setdefault(operation.key, len(keys)))
-        return cls(list(numbers), kinds, kind, list(keys), key, events)
+        return cls(list(numbers), kinds, kind, list(keys), key, events, Texts.of(kinds))
 
     def part(self, places: Sequence[int]) -> "Columns":
         """The columns of only the operations at these places. O(n)."""
@@ -218,19 +221,22 @@ class Columns(NamedTuple):
             keys=[self.keys[number] for number in keys],
             key=array("q", [keys[number] for number in key]),
             events=events,
+            texts=self.texts and self.texts.at(kinds),
         )
 
     def prefix(self, operations: Sequence[Operation], last: int) -> "Columns":
         """The columns of the first operations, as they stand here, and of the events up to `last`."""
         numbers = {name: number for number, name in enumerate(self.names)}
-        kinds, kind = [*self.kinds], self.kind[: len(operations)]
+        kinds, kind, like = [*self.kinds], self.kind[: len(operations)], []
         for place, operation in enumerate(operations):
             if operation.return_rank == NEVER:
                 kind[place] = numbers.setdefault(kind_key(operation), len(kinds))
                 if kind[place] == len(kinds):
                     kinds.append(operation)
+                    like.append(self.kind[place])
         events = self.events[: self.events.index(last) + 1]
-        return Columns([*numbers], kinds, kind, self.keys, self.key[: len(operations)], events)
+        texts = self.texts and self.texts.with_unfinished(like, kinds[len(self.kinds) :])
+        return Columns([*numbers], kinds, kind, self.keys, self.key[: len(operations)], events, texts)
 
 
 def _unfinished(operation: Operation) -> Operation:

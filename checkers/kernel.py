@@ -11,6 +11,7 @@ docs/checking.md):
 
 - an observer (a read, a failed cas) is discharged as soon as a configuration agrees with it, and never branched on;
 - an overwrite discharges every open overwrite just before it, unseen, which remain usable until they return;
+- where the state is a text that nobody can see, the same goes for every open append;
 - of two configurations with one state, one that discharged more and used fewer crashed operations stands for both;
 - crashed operations of one kind are a count; of open ones of one kind, the one that must return first goes first;
 - an update that told nothing is not followed by an overwrite;
@@ -22,6 +23,8 @@ set no longer a proof that there is none.
 
 from typing import Any
 
+from checkers.text_trie import UNSEEN, follow
+
 Integers = Any
 
 UNKNOWN_STATE, ILLEGAL_STATE, EMPTY, STATE_BITS = -2, -1, -1, 31
@@ -30,20 +33,23 @@ LIVE = -1  # the class of an operation that returns
 TOO_MUCH = 64  # times the width: with so many configurations at one return, a pass that is cut looks no further
 ENOUGH = 4  # times the width: the same for so many results
 
-# what `advance` returns
-FINISHED, REFUTED, WANTED, FULL, PAUSED = 0, 1, 2, 3, 4
+# what `advance` returns, and, of the last two, `run`
+FINISHED, REFUTED, WANTED, FULL, PAUSED, CRAMPED, CROWDED = 0, 1, 2, 3, 4, 5, 6
 
 # the first words of the memory: registers, then where each array begins
 EVENT, EVENTS, HEAD, WORK_COUNT, RESULT_COUNT, FRONT_COUNT = 0, 1, 2, 3, 4, 5
 NODES, FIRST_NODE, BUSY, OPEN, OBSERVERS, OVERWRITES = 6, 7, 8, 9, 10, 11
-CLASSES, WIDTH, CUT, STEPS, STEP_LIMIT = 12, 13, 14, 15, 16
-WANTED_KIND, WANTED_STATE, GENERATION, MOST_OPEN, WIDEST, RESULT_BIT = 17, 18, 19, 20, 21, 22
-NODE_WORDS, SPARING, RESULT_PART, BUCKET_MASK, POOL_END = 23, 24, 25, 26, 27
-AT_FLAGS, AT_PART, AT_OTHERWISE, AT_CLASS_OF_KIND = 28, 29, 30, 31  # of each kind
-AT_KIND, AT_DEADLINE, AT_CLASS, AT_EVENTS = 32, 33, 34, 35  # of each operation, and the events
-AT_CLASS_KIND, AT_AVAILABLE, AT_SLOTS = 36, 37, 38  # of each class of crashed operations, and of what is open
-AT_FRONT, AT_WORK, AT_RESULT, AT_BUCKETS, AT_POOL = 39, 40, 41, 42, 43  # configurations; these grow
-CONTROL_WORDS = 44
+CLASSES, WIDTH, CUT, STEPS, STEP_LIMIT, PASS_LIMIT = 12, 13, 14, 15, 16, 17
+WANTED_KIND, WANTED_STATE, GENERATION, MOST_OPEN, WIDEST, RESULT_BIT = 18, 19, 20, 21, 22, 23
+NODE_WORDS, SPARING, RESULT_PART, KEY, KEYS, OPEN_LIMIT = 24, 25, 26, 27, 28, 29
+TEXTS, INITIAL, INITIAL_LENGTH, BEGUN, HIDEABLE, BUCKET_MASK, POOL_END = 30, 31, 32, 33, 34, 35, 36
+AT_FLAGS, AT_PART, AT_CLASS_OF_KIND, AT_TEXT = 37, 38, 39, 40  # of each kind
+AT_KIND, AT_DEADLINE, AT_CLASS, AT_VISIBLE, AT_ORDER, AT_QUEUE = 41, 42, 43, 44, 45, 46  # of each operation
+AT_SHARED, AT_EVENTS = 47, 48  # events: of all keys, one behind the other; of the key under way, those that matter
+AT_FIRST_OPERATION, AT_FIRST_EVENT, AT_ORDERED = 49, 50, 51  # of each key
+AT_CLASS_KIND, AT_AVAILABLE, AT_ENDS, AT_SLOTS = 52, 53, 54, 55  # of each class of crashed operations, of what is open
+AT_FRONT, AT_WORK, AT_RESULT, AT_BUCKETS, AT_POOL = 56, 57, 58, 59, 60  # configurations; these grow
+CONTROL_WORDS = 61
 
 # words of a configuration (a node is the offset of its first), of the slot of an open operation, of a bucket
 STATE, DONE, SEEN, PARENT, VIA, MOMENT, USELESS, NEXT, USED = 0, 1, 2, 3, 4, 5, 6, 7, 8
@@ -51,46 +57,39 @@ SLOT_KIND, SLOT_TWINS, SLOT_OPERATION, SLOT_WORDS = 0, 1, 2, 3
 BUCKET_HEAD, BUCKET_GENERATION, BUCKET_WORDS = 0, 1, 2
 
 
-def prepare(m: Integers, all_events: Integers) -> None:
-    """Takes the events that matter, and finds when each operation must return and the classes of the crashed."""
-    count = 0
-    for code in all_events:
-        operation = code if code >= 0 else ~code
-        if m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] != IRRELEVANT:
-            m[m[AT_EVENTS] + count] = code
-            m[m[AT_DEADLINE] + operation] = -1 if code >= 0 else count
-            count += 1
-    classes = opened = most = 0
-    for place in range(count):
-        code = m[m[AT_EVENTS] + place]
-        if code < 0:
-            opened -= 1
-        elif m[m[AT_DEADLINE] + code] >= 0:
-            m[m[AT_CLASS] + code] = LIVE
-            opened += 1
-            most = max(most, opened)
-        else:
-            kind = m[m[AT_KIND] + code]
-            if m[m[AT_CLASS_OF_KIND] + kind] < 0:
-                m[m[AT_CLASS_OF_KIND] + kind] = classes
-                m[m[AT_CLASS_KIND] + classes] = kind
-                classes += 1
-            m[m[AT_CLASS] + code] = m[m[AT_CLASS_OF_KIND] + kind]
-    for klass in range(classes):
-        m[m[AT_CLASS_OF_KIND] + m[m[AT_CLASS_KIND] + klass]] = -1
-    m[EVENTS], m[CLASSES], m[MOST_OPEN] = count, classes, most
+def lay_out(m: Integers, kinds: int, operations: int, events: int, classes: int, slots: int, capacity: int) -> int:
+    """Says where each array begins, the last ones with room for `capacity` configurations; how many words there are."""
+    end = CONTROL_WORDS
+    for first, last, size in (
+        (AT_FLAGS, AT_TEXT, kinds),
+        (AT_KIND, AT_QUEUE, operations),
+        (AT_SHARED, AT_EVENTS, events),
+        (AT_FIRST_OPERATION, AT_ORDERED, m[KEYS] + 2),
+        (AT_CLASS_KIND, AT_AVAILABLE, classes),
+        (AT_ENDS, AT_ENDS, 2 * classes),
+        (AT_SLOTS, AT_SLOTS, slots * SLOT_WORDS),
+        (AT_FRONT, AT_RESULT, capacity),
+        (AT_BUCKETS, AT_BUCKETS, 2 * capacity * BUCKET_WORDS),
+        (AT_POOL, AT_POOL, capacity * (USED + classes)),
+    ):
+        for address in range(first, last + 1):
+            m[address] = end
+            end += size
+    m[BUCKET_MASK] = 2 * capacity - 1
+    return end
 
 
-def start(m: Integers, width: int) -> None:
-    """Begins a pass: one configuration, before the first event."""
-    m[EVENT] = m[BUSY] = m[OPEN] = m[OBSERVERS] = m[OVERWRITES] = m[CUT] = m[WIDEST] = m[STEPS] = 0
-    m[WIDTH], m[NODE_WORDS] = width, USED + m[CLASSES]
+def start(m: Integers, width: int, most: int) -> None:
+    """Begins a pass of at most so many steps: one configuration, before the first event."""
+    m[EVENT] = m[BUSY] = m[OPEN] = m[OBSERVERS] = m[OVERWRITES] = m[HIDEABLE] = m[CUT] = m[WIDEST] = 0
+    m[WORK_COUNT] = 0
+    m[WIDTH], m[PASS_LIMIT], m[NODE_WORDS] = width, m[STEPS] + most, USED + m[CLASSES]
     for klass in range(m[CLASSES]):
         m[m[AT_AVAILABLE] + klass] = 0
     root = m[AT_POOL]
     for word in range(m[NODE_WORDS]):
         m[root + word] = 0
-    m[root + PARENT] = -1
+    m[root + STATE], m[root + PARENT] = m[INITIAL], -1
     m[m[AT_FRONT]], m[FRONT_COUNT], m[NODES] = root, 1, root + m[NODE_WORDS]
     bound(m)
 
@@ -137,6 +136,13 @@ def call(m: Integers, t: Integers, operation: int) -> int:
         return FINISHED
     if m[m[AT_FLAGS] + kind] == OVERWRITE:
         m[OVERWRITES] |= bit
+        m[HIDEABLE] |= bit
+    elif m[TEXTS]:
+        m[HIDEABLE] |= bit
+        for place in range(m[FRONT_COUNT]):
+            node = m[m[AT_FRONT] + place]
+            if m[node + STATE] == UNSEEN:
+                m[node + DONE] |= bit
     for other in range(m[MOST_OPEN]):
         twin = other * SLOT_WORDS
         if m[OPEN] >> other & 1 and other != slot and m[m[AT_SLOTS] + twin + SLOT_KIND] == kind:
@@ -176,7 +182,7 @@ def complete(m: Integers, t: Integers, operation: int) -> int:
                 m[CUT] = 1
             else:
                 m[HEAD] = 0
-        if m[STEPS] > m[STEP_LIMIT]:
+        if m[STEPS] > m[STEP_LIMIT] or m[STEPS] > m[PASS_LIMIT]:
             return PAUSED
     if m[RESULT_COUNT] == 0:
         return REFUTED
@@ -203,7 +209,7 @@ def begin(m: Integers, operation: int) -> None:
         if m[node + DONE] & bit:
             m[m[AT_RESULT] + m[RESULT_COUNT]] = node
             m[RESULT_COUNT] += 1
-        if m[node + DONE] & bit == 0 or (m[OVERWRITES] & ~m[node + SEEN]) & bit:
+        if m[node + DONE] & bit == 0 or (m[HIDEABLE] & ~m[node + SEEN]) & bit:
             m[m[AT_WORK] + m[WORK_COUNT]] = node
             m[WORK_COUNT] += 1
 
@@ -211,7 +217,7 @@ def begin(m: Integers, operation: int) -> None:
 def expand(m: Integers, t: Integers, node: int) -> int:
     """Takes, from one configuration, every open or crashed operation that can take place next."""
     done, seen, useless = m[node + DONE], m[node + SEEN], m[node + USELESS]
-    usable = m[OPEN] & ~m[OBSERVERS] & ~seen & ~(done & ~m[OVERWRITES])
+    usable = m[OPEN] & ~m[OBSERVERS] & ~seen & ~(done & ~m[HIDEABLE])
     if useless:
         usable &= ~m[OVERWRITES]
     slot = 0
@@ -251,7 +257,9 @@ def take(m: Integers, t: Integers, node: int, kind: int, slot: int, klass: int) 
     done, seen = m[node + DONE] | bit, m[node + SEEN]
     if m[m[AT_FLAGS] + kind] == OVERWRITE:
         done |= m[OVERWRITES]
-        seen |= bit
+    seen |= bit & m[HIDEABLE]
+    if m[TEXTS] and state == UNSEEN:
+        done |= m[HIDEABLE] & ~m[OVERWRITES]
     agreeing = agree(m, t, state, m[OBSERVERS] & ~done)
     if agreeing < 0:
         return WANTED
@@ -285,7 +293,7 @@ def file(m: Integers, node: int, child: int, bit: int) -> None:
         stays, goes_on = bit == target, bit != target
     else:
         stays = m[child + DONE] & target != 0
-        goes_on = not stays or (m[OVERWRITES] & ~m[child + SEEN]) & target != 0
+        goes_on = not stays or (m[HIDEABLE] & ~m[child + SEEN]) & target != 0
     if stays:
         m[m[AT_RESULT] + m[RESULT_COUNT]] = child
         m[RESULT_COUNT] += 1
@@ -326,6 +334,7 @@ def vacate(m: Integers) -> None:
     m[OPEN] &= ~bit
     m[OBSERVERS] &= ~bit
     m[OVERWRITES] &= ~bit
+    m[HIDEABLE] &= ~bit
     for other in range(m[MOST_OPEN]):
         m[m[AT_SLOTS] + other * SLOT_WORDS + SLOT_TWINS] &= ~bit
 
@@ -359,7 +368,7 @@ def covered(m: Integers, node: int) -> bool:
         if m[other + STATE] == m[node + STATE]:
             done, seen = m[other + DONE], m[other + SEEN]
             unlike = (done ^ m[node + DONE]) | (seen ^ m[node + SEEN])
-            better = done & (m[OBSERVERS] | (m[OVERWRITES] & ~seen))
+            better = done & (m[OBSERVERS] | (m[HIDEABLE] & ~seen))
             if unlike & ~better == 0 and frugal(m, other, node):
                 return True
         other = m[other + NEXT]
@@ -384,8 +393,8 @@ def chain(m: Integers, node: int) -> None:
 
 
 def bucket(m: Integers, node: int) -> int:
-    """Where configurations that could cover each other meet: same state, same updates that are no overwrites."""
-    strict = m[node + DONE] & ~(m[OBSERVERS] | m[OVERWRITES])
+    """Where configurations that could cover each other meet: same state, same updates that cannot be hidden."""
+    strict = m[node + DONE] & ~(m[OBSERVERS] | m[HIDEABLE])
     mixed = (strict ^ strict >> 20 ^ strict >> 40) & 0xFFFFF
     number = (m[node + STATE] * 40503 ^ mixed * 26544357) & m[BUCKET_MASK]
     place: int = m[AT_BUCKETS] + number * BUCKET_WORDS
@@ -409,6 +418,11 @@ def agree(m: Integers, t: Integers, state: int, observers: int) -> int:
 
 def lookup(m: Integers, t: Integers, kind: int, state: int) -> int:
     """The state after an operation of the kind, ILLEGAL_STATE, or UNKNOWN_STATE if the model was not asked yet."""
+    if m[TEXTS]:
+        text: int = m[m[AT_TEXT] + kind]
+        if m[m[AT_FLAGS] + kind] == OBSERVER:
+            return state if state == text else ILLEGAL_STATE
+        return text if m[m[AT_FLAGS] + kind] == OVERWRITE else follow(t, state, text)
     key = kind << STATE_BITS | state
     last = len(t) // 2 - 1
     place = hashed(kind, state) & last
@@ -417,8 +431,7 @@ def lookup(m: Integers, t: Integers, kind: int, state: int) -> int:
             after: int = t[2 * place + 1]
             return after
         place = place + 1 & last
-    default: int = m[m[AT_OTHERWISE] + kind]
-    return default
+    return UNKNOWN_STATE
 
 
 def insert(table: Integers, keys: Integers, values: Integers) -> None:

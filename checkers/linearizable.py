@@ -12,7 +12,7 @@ from dataclasses import replace
 from checkers import models
 from checkers.budget import MONOTONIC, Budget, Clock, Meter
 from checkers.decision import Answer, Decision
-from checkers.engines import ENGINES, judge, relevant
+from checkers.engines import ENGINES, Judgement, relevant
 from checkers.explain import explain
 from checkers.history import History, Operation
 from checkers.models import Illegal, Model, ModelError, NotApplicableError, State
@@ -56,7 +56,7 @@ def _check(history: History, model: Model, engine: str, all_keys: bool, meter: M
         return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
     results: list[Result] = []
     before = 0
-    for part, decision in judge(history, model, engine, meter):
+    for part, decision in Judgement(history, model, engine, meter):
         results.append(_proved(part, decision, model, meter, meter.steps - before))
         before = meter.steps
         if results[-1].verdict is Verdict.INVALID and not all_keys:
@@ -141,8 +141,8 @@ def _blame(history: History, model: Model) -> None:
             raise ModelError(f"{history.where(operation)}: model {model.name} {said}") from error
         return after
 
-    guarded = replace(model, step=step, hindsight=None, transitions=None)
-    for _ in judge(history, guarded, "auto", Meter(Budget(seconds=SECONDS_TO_BLAME))):
+    guarded = replace(model, step=step, hindsight=None, extends=frozenset())
+    for _ in Judgement(history, guarded, "auto", Meter(Budget(seconds=SECONDS_TO_BLAME))):
         pass
 
 

@@ -7,7 +7,7 @@ must say what they would do, or ILLEGAL where they could not), and the failed on
 lives here.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -28,7 +28,6 @@ class Illegal:
 
 ILLEGAL: Final = Illegal()
 Step = Callable[[State, Operation], State | Illegal]
-Transition = tuple[Sequence[int], State, State | Illegal]
 
 
 class ModelError(ValueError):
@@ -58,8 +57,8 @@ class Model:
     versioned: the state is a value and the number of updates that led to it, which replies carry as `version`.
     hindsight: given all operations, a map of states to states that none of the operations tells from them, so that
         the search merges states whose difference nobody can see any more.
-    transitions: given one operation of each kind, all that a search has to know beforehand: (kinds, state, state
-        after), where None stands for all states not named. None where it cannot tell.
+    extends: those that put their value behind a text. If there are any, the state is a text: `reads` return all of it,
+        `overwrites` set it to their value, and whatever is not ok tells nothing.
     part: the part of the state that an operation touches; operations on different parts commute. None: all of it.
     """
 
@@ -76,7 +75,7 @@ class Model:
     single_value: bool = False
     versioned: bool = False
     hindsight: Callable[[Iterable[Operation]], Callable[[State], State | Illegal]] | None = None
-    transitions: Callable[[Sequence[Operation]], Iterable[Transition] | None] | None = None
+    extends: frozenset[str] = field(default=frozenset())
     part: Callable[[Operation], Hashable] | None = None
 
     def looks(self, operation: Operation) -> bool:

@@ -2,24 +2,24 @@
 
 Lives here: numbers for states and for kinds of operations, and the transitions between them, each asked of the model
 once (Knossos calls this memoisation). The table is an open-addressing hash in one flat array, so that a compiled
-search can read it, and it is filled only as far as searches ask, or all at once where the model can tell which
-transitions matter. `digraph` shows it as networkx: states, and edges labelled by operations.
+search can read it, and it is filled only as far as searches ask. `digraph` shows it as networkx: states, and edges
+labelled by operations.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from checkers.compiled import Engine
 from checkers.history import Columns, History, Operation
-from checkers.kernel import EMPTY, ILLEGAL_STATE, IRRELEVANT, OBSERVER, OVERWRITE, STATE_BITS, UNKNOWN_STATE
-from checkers.models import Illegal, Model, State, Transition
+from checkers.kernel import EMPTY, ILLEGAL_STATE, IRRELEVANT, OBSERVER, OVERWRITE, STATE_BITS, Integers
+from checkers.models import Illegal, Model, State
 
 if TYPE_CHECKING:
     import networkx as nx
 
 FIRST_SIZE = 1 << 8
-TRAITS = 4  # of a kind: its flags, the part it touches, where it leads if no cell says, and room for the kernel's own
+TRAITS = 3  # of a kind: its flags, the part it touches, and room for the kernel's own
 
 
 class Table:
@@ -45,12 +45,20 @@ class Table:
         self._engine.search["insert"](self.words, array(list(cells.keys())), array(list(cells.values())))
 
 
+def flag(model: Model, operation: Operation) -> int:
+    """What a search has to know of a kind of operation."""
+    if not model.relevant(operation):
+        return IRRELEVANT
+    if model.looks(operation):
+        return OBSERVER
+    return OVERWRITE if operation.f in model.overwrites else 0
+
+
 class StateGraph:
     """The explored part of a model's transition graph. State 0 is the initial one.
 
-    Histories of one model share a graph, each new one adding its kinds of operations, unless the model has hindsight
-    or tells its transitions: then a graph is made `of` one history, is good for that only, and numbers kinds as that
-    does.
+    Histories of one model share a graph, each new one adding its kinds of operations, unless the model has hindsight:
+    then a graph is made `of` one history, is good for that only, and numbers kinds as that does.
     """
 
     def __init__(self, model: Model, engine: Engine, of: History | None = None) -> None:
@@ -60,6 +68,8 @@ class StateGraph:
         self.states: list[State] = [model.initial]
         self.kinds: list[Operation] = []
         self.traits = engine.filled(0, 0)
+        self.rows = self.flags = engine.filled(0, 0)  # as `TextStates` has them
+        self.blob = engine.bytes_of(b"")
         self._history = of
         self._state_number: dict[State, int] = {model.initial: 0}
         self._kind_number: dict[object, int] = {}
@@ -67,6 +77,17 @@ class StateGraph:
         self._asked: tuple[list[object], list[int]] = [], []
         if of is not None:
             self._add(of.columns.kinds)
+
+    initial_length = 0  # as `TextStates` has it
+
+    @property
+    def words(self) -> Integers:
+        """The table, as the search reads it."""
+        return self.table.words
+
+    def state(self, number: int) -> State:
+        """The state of that number."""
+        return self.states[number]
 
     def kinds_of(self, columns: Columns) -> Sequence[int]:
         """The number of each kind in the columns, in their order, new ones added."""
@@ -83,49 +104,23 @@ class StateGraph:
         return self._asked[1]
 
     def _add(self, kinds: Sequence[Operation]) -> None:
-        """Adds kinds with their traits and, if the model can tell, all transitions that matter."""
+        """Adds kinds with their traits."""
         model, first, old, array = self.model, len(self.kinds), self.traits, self.engine.array
         self.kinds = [*self.kinds, *kinds]
         count = len(self.kinds)
         parts = [None if model.part is None else model.part(operation) for operation in kinds]
         numbers = [self._part_number.setdefault(part, len(self._part_number)) for part in parts]
         self.traits = self.engine.filled(TRAITS * count, -1)
-        for trait, new in enumerate((map(self._flag, kinds), numbers, [UNKNOWN_STATE] * len(kinds))):
+        for trait, new in enumerate(([flag(model, kind) for kind in kinds], numbers)):
             begin = trait * count
             self.traits[begin : begin + first] = old[trait * first : (trait + 1) * first]
-            self.traits[begin + first : begin + count] = array(list(new))
-        self._tell((() if model.transitions is None else model.transitions(kinds)) or ())
-
-    def _tell(self, told: Iterable[Transition]) -> None:
-        """Fills in what the model tells of the kinds."""
-        otherwise, traits = 2 * len(self.kinds), self.traits
-        cells: dict[int, int] = {}
-        for kinds, before, after in told:
-            to = self._number(after)
-            if before is None:
-                for kind in kinds:
-                    traits[otherwise + kind] = to
-            else:
-                at = self._number(before)
-                for kind in kinds:
-                    cells[kind << STATE_BITS | at] = to
-        if cells:
-            self.table.put(cells)
-
-    def _flag(self, operation: Operation) -> int:
-        if not self.model.relevant(operation):
-            return IRRELEVANT
-        if self.model.looks(operation):
-            return OBSERVER
-        return OVERWRITE if operation.f in self.model.overwrites else 0
+            self.traits[begin + first : begin + count] = array(new)
 
     def step(self, kind: int, state: int) -> int:
         """The state after an operation of that kind, ILLEGAL_STATE if there is none; asks the model at most once."""
         key = kind << STATE_BITS | state
         known = self.table.cells.get(key)
-        if known is None:
-            known = int(self.traits[2 * len(self.kinds) + kind])
-        if known != UNKNOWN_STATE:
+        if known is not None:
             return known
         after = self.model.step(self.states[state], self.kinds[kind])
         number = self._number(after if isinstance(after, Illegal) else self._merged(after))

@@ -7,13 +7,22 @@ observers that agreed, is put in its place here.
 
 from checkers.kernel import (
     AT_CLASS,
+    AT_ENDS,
     AT_EVENTS,
+    AT_FIRST_OPERATION,
     AT_FLAGS,
     AT_FRONT,
     AT_KIND,
+    AT_ORDER,
+    AT_ORDERED,
+    AT_QUEUE,
     AT_SLOTS,
+    AT_VISIBLE,
     AT_WORK,
+    CLASSES,
     EVENTS,
+    INITIAL,
+    KEY,
     LIVE,
     MOMENT,
     OBSERVER,
@@ -21,48 +30,51 @@ from checkers.kernel import (
     PARENT,
     SLOT_OPERATION,
     SLOT_WORDS,
+    TEXTS,
     VIA,
     Integers,
     lookup,
     occupy,
 )
+from checkers.text_trie import UNSEEN
 
 
-def linearize(m: Integers, t: Integers, order: Integers, visible: Integers, queue: Integers) -> int:
-    """Writes down the order that the most frugal survivor stands for, and how many operations it has.
+def linearize(m: Integers, t: Integers) -> None:
+    """Writes down the order that the most frugal survivor stands for.
 
-    `visible` (of each operation) comes full of zeros; `queue` holds the next crashed operation of the class for each,
-    and behind them, full of -1, first and last of each class.
+    In the queue is, for each crashed operation, the next of its class; the ends are first and last of each class.
     """
-    uses = trail(m, visible)
-    heads = len(visible)
-    count = state = unplaced = use = 0
+    uses = trail(m)
+    order, queue, ends, state = m[m[AT_FIRST_OPERATION] + m[KEY]] + m[AT_ORDER], m[AT_QUEUE], m[AT_ENDS], m[INITIAL]
+    for klass in range(m[CLASSES]):
+        m[ends + 2 * klass] = -1
+    count = unplaced = use = 0
     for moment in range(m[EVENTS]):
         while use < uses and m[m[m[AT_WORK] + use] + MOMENT] == moment:
             via = m[m[m[AT_WORK] + use] + VIA]
             use += 1
             if via < 0:
-                klass, via = ~via, queue[heads + 2 * ~via]
-                queue[heads + 2 * klass] = queue[via]
+                klass, via = ~via, m[ends + 2 * ~via]
+                m[ends + 2 * klass] = m[queue + via]
             if m[m[AT_FLAGS] + m[m[AT_KIND] + via]] == OVERWRITE:
-                count, unplaced = place_hidden(m, order, count, unplaced, visible)
-            order[count] = via
+                count, unplaced = place_hidden(m, order, count, unplaced)
+            m[order + count] = via
             count += 1
             unplaced &= ~slot_of(m, unplaced, via)
             state = lookup(m, t, m[m[AT_KIND] + via], state)
-            count, unplaced = place_observers(m, t, order, count, unplaced, state)
+            count, unplaced = place_idle(m, t, order, count, unplaced, state)
         code = m[m[AT_EVENTS] + moment]
         if code < 0:
             unplaced &= ~slot_of(m, unplaced, ~code)
         elif m[m[AT_CLASS] + code] == LIVE:
             unplaced |= 1 << occupy(m, unplaced, code)
-            count, unplaced = place_observers(m, t, order, count, unplaced, state)
+            count, unplaced = place_idle(m, t, order, count, unplaced, state)
         else:
-            enqueue(queue, heads + 2 * m[m[AT_CLASS] + code], code)
-    return count
+            enqueue(m, ends + 2 * m[m[AT_CLASS] + code], code)
+    m[m[AT_ORDERED] + m[KEY]] = count
 
 
-def trail(m: Integers, visible: Integers) -> int:
+def trail(m: Integers) -> int:
     """Leaves in `work` the configurations on the way to the first survivor, and marks what took place visibly."""
     uses = 0
     node = m[m[AT_FRONT]]
@@ -70,7 +82,7 @@ def trail(m: Integers, visible: Integers) -> int:
         m[m[AT_WORK] + uses] = node
         uses += 1
         if m[node + VIA] >= 0:
-            visible[m[node + VIA]] = 1
+            m[m[AT_VISIBLE] + m[node + VIA]] = 1
         node = m[node + PARENT]
     for place in range(uses // 2):
         m[m[AT_WORK] + place], m[m[AT_WORK] + uses - 1 - place] = (
@@ -80,39 +92,40 @@ def trail(m: Integers, visible: Integers) -> int:
     return uses
 
 
-def enqueue(queue: Integers, ends: int, operation: int) -> None:
+def enqueue(m: Integers, ends: int, operation: int) -> None:
     """Puts a crashed operation last in the queue whose first and last are at `ends`."""
-    queue[operation] = -1
-    if queue[ends] < 0:
-        queue[ends] = operation
+    m[m[AT_QUEUE] + operation] = -1
+    if m[ends] < 0:
+        m[ends] = operation
     else:
-        queue[queue[ends + 1]] = operation
-    queue[ends + 1] = operation
+        m[m[AT_QUEUE] + m[ends + 1]] = operation
+    m[ends + 1] = operation
 
 
-def place_hidden(m: Integers, order: Integers, count: int, unplaced: int, visible: Integers) -> tuple[int, int]:
+def place_hidden(m: Integers, order: int, count: int, unplaced: int) -> tuple[int, int]:
     """Writes down the open overwrites that nobody sees, just before one that hides them."""
     slot = 0
     while unplaced >> slot:
         operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
-        if unplaced >> slot & 1 and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OVERWRITE and visible[operation] == 0:
-            order[count] = operation
+        hidden = m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OVERWRITE and m[m[AT_VISIBLE] + operation] == 0
+        if unplaced >> slot & 1 and hidden:
+            m[order + count] = operation
             count += 1
             unplaced &= ~(1 << slot)
         slot += 1
     return count, unplaced
 
 
-def place_observers(
-    m: Integers, t: Integers, order: Integers, count: int, unplaced: int, state: int
-) -> tuple[int, int]:
-    """Writes down the open observers that agree with the state."""
+def place_idle(m: Integers, t: Integers, order: int, count: int, unplaced: int, state: int) -> tuple[int, int]:
+    """Writes down the open observers that agree with the state, and the appends that nobody sees where it is unseen."""
     slot = 0
     while unplaced >> slot:
         operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
-        observes = unplaced >> slot & 1 and m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OBSERVER
-        if observes and lookup(m, t, m[m[AT_KIND] + operation], state) == state:
-            order[count] = operation
+        kind = m[m[AT_KIND] + operation]
+        hidden = m[TEXTS] and state == UNSEEN and m[m[AT_VISIBLE] + operation] == 0
+        idle = m[m[AT_FLAGS] + kind] == OBSERVER or (m[m[AT_FLAGS] + kind] != OVERWRITE and hidden)
+        if unplaced >> slot & 1 and idle and lookup(m, t, kind, state) == state:
+            m[order + count] = operation
             count += 1
             unplaced &= ~(1 << slot)
         slot += 1

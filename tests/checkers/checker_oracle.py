@@ -97,6 +97,36 @@ def text_history(random: Random, size: int) -> History:
     return History.of_operations(operations)
 
 
+def keyed_text_history(random: Random, size: int, initial: str = "") -> History:
+    """What one to four keys with text really answered, ties in time and crashes; then a reply or two falsified, mostly.
+
+    What is written may be empty, longer than a byte, of one character in many bytes, half a character, or no text.
+    """
+    keys = "wxyz"[: random.randint(1, 4)]
+    texts: dict[str, str] = dict.fromkeys(keys, initial)
+    said = random.choice([["a", "b"], ["a", "ab", "", "é"], ["\ud83d", "\ude00", "a"], ["a", 1]])
+    operations = []
+    for moment, process in sorted((random.randint(0, 2 * size), process) for process in range(size)):
+        f, key = random.choice(["get", "get", "put", "append", "append"]), random.choice(keys)
+        value = random.choice(said) if f != "put" else str(random.choice(said))
+        operation = Operation(
+            process=process, f=f, key=key, value=None if f == "get" else value,
+            call_time=moment - random.randint(0, 4), return_time=moment + random.randint(0, 4),
+        )  # fmt: skip
+        happened = random.random() < 0.9
+        if happened and f != "get":
+            texts[key] = str(value) if f == "put" else f"{texts[key]}{value}"
+        if not happened or random.random() < 0.1:
+            operation = replace(operation, status=random.choice(["info", "fail"]) if not happened else "info")
+        elif f == "get":
+            seen = texts[key] if random.random() < 0.8 else random.choice([texts[random.choice(keys)], "a", "ab", ""])
+            operation = replace(operation, result=seen)
+        elif random.random() < 0.5:
+            operation = replace(operation, result=value)
+        operations.append(operation)
+    return History.of_operations(operations)
+
+
 def versioned_history(random: Random, size: int) -> History:
     """What a versioned register really answered, with crashes; then a reply or two of it falsified, mostly."""
     moments = sorted((random.randint(0, 2 * size), process) for process in range(size))

@@ -1,10 +1,12 @@
-"""Makes `checker_oracle` importable, and finds the corpus of public histories."""
+"""Makes `checker_oracle` importable, finds the corpus of public histories, and has the loops in both ways to run."""
 
 import os
 import sys
 from pathlib import Path
 
 import pytest
+
+from checkers.compiled import Engine, compiled, interpreted
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -16,3 +18,14 @@ def corpus() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no corpus of public histories at {folder}; set SPLITBRAIN_CORPUS")
     return folder
+
+
+@pytest.fixture(params=["interpreted", "compiled"])
+def loops(request: pytest.FixtureRequest) -> Engine:
+    """The loops, interpreted and compiled."""
+    if request.param == "interpreted":
+        return interpreted()
+    pytest.importorskip("numba", reason="the compiled loops need numba")
+    engine = compiled()
+    assert engine is not None
+    return engine

@@ -2,7 +2,8 @@
 
 Lives here: the loop that `make fuzz` runs. Each seed makes one history of 2 to `--size` operations: of a cas register
 with few values or unique ones, crashes, failed cas of both kinds and ties in time; every eighth of a versioned register
-whose replies were recorded from a real one and then, in part, falsified; every eighth of two keys with text. The
+whose replies were recorded from a real one and then, in part, falsified; every eighth of two keys with text, taken as
+one; every eighth of up to four keys with text, taken apart. The
 search, the register engine where it applies, the versions engine and what `auto` picks must agree with the oracle; a
 witness must replay, a core must be refuted. Of every tenth the whole check is made: nothing may be unknown, and the
 window shown must be refuted by the oracle. The first mismatch is printed with its seed. `--jobs` says how many
@@ -16,18 +17,19 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from random import Random
 
-from checker_oracle import is_linearizable, register_history, text_history, versioned_history
+from checker_oracle import is_linearizable, keyed_text_history, register_history, text_history, versioned_history
 
 from checkers import Budget, History, Model, Operation, Verdict, check, models
 from checkers.budget import Meter
 from checkers.compiled import Engine, compiled, interpreted
 from checkers.decision import Answer, Decision
-from checkers.engines import decide
+from checkers.engines import Judgement, decide
 from checkers.replay import replay
 from checkers.unique_register import columns_of
 from checkers.unique_register import decide as decide_register
 
-CAS, VERSIONED, TEXTS = models.cas_register(0), models.versioned_register(0), models.get("kv-unsplit")
+CAS, VERSIONED = models.cas_register(0), models.versioned_register(0)
+TEXTS, KEYED, STARTED = models.get("kv-unsplit"), models.get("kv"), models.get("kv", "ab")
 BATCH = 2000
 
 
@@ -80,11 +82,16 @@ def made(random: Random, seed: int, size: int) -> tuple[History, Model]:
         return versioned_history(random, count), VERSIONED
     if seed % 8 == 6:
         return text_history(random, min(count, 9)), TEXTS
+    if seed % 8 == 5:
+        model = STARTED if random.random() < 0.2 else KEYED
+        return keyed_text_history(random, random.randint(2, 2 * size), str(model.initial)), model
     return register_history(random, count, unique=seed % 2 == 1, blind_cas=seed % 4 < 2), CAS
 
 
 def judged_wrongly(history: History, model: Model, loops: Engine, count: Counter[str]) -> str:
     """What an engine said that brute force denies, or nothing."""
+    if model.name == "kv":
+        return judged_wrongly_by_key(history, model, count)
     operations = [operation for operation in history if model.relevant(operation)]
     linearizable = is_linearizable(operations, model)
     count["valid"] += linearizable
@@ -94,15 +101,37 @@ def judged_wrongly(history: History, model: Model, loops: Engine, count: Counter
         mistake = wrong(decision, history, operations, model, linearizable)
         if mistake:
             return f"{engine}: {mistake}"
+        answer = Judgement(history, model, engine, Meter(Budget())).answer
+        if operations and (answer is Answer.LINEARIZED) != linearizable:
+            return f"{engine}: the answer is {answer}"
     return wrong_register(operations, linearizable, loops, count) if model is CAS else ""
+
+
+def judged_wrongly_by_key(history: History, model: Model, count: Counter[str]) -> str:
+    """The same of every key, also of those after one that is refuted; and of the answer for all."""
+    for engine in ("search", "auto"):
+        linearizable = []
+        for part, decision in Judgement(history, model, engine, Meter(Budget())):
+            operations = [operation for operation in part if model.relevant(operation)]
+            linearizable.append(is_linearizable(operations, model))
+            count[f"{engine}: {decision.engine}, by key"] += 1
+            mistake = wrong(decision, part, operations, model, linearizable[-1])
+            if mistake:
+                return f"{engine}: key {part.columns.keys}: {mistake}"
+        answer = Judgement(history, model, engine, Meter(Budget())).answer
+        if (answer is Answer.LINEARIZED) != all(linearizable):
+            return f"{engine}: the answer is {answer}"
+    count["valid"] += all(linearizable)
+    return ""
 
 
 def checked_wrongly(history: History, model: Model) -> str:
     """What the whole check said that brute force denies, or that it said nothing."""
     result = check(history, model)
-    if not any(operation.returned for operation in result.relevant):
+    if not any(operation.returned and model.relevant(operation) for operation in history):
         return ""
-    linearizable = is_linearizable(history.operations, model)
+    parts = [list(part) for part in history.by_key()] if model.per_key else [history.operations]
+    linearizable = all(is_linearizable(part, model) for part in parts)
     if result.verdict is not (Verdict.VALID if linearizable else Verdict.INVALID):
         return f"check says {result.verdict}, {result.reason}"
     violation = result.violation

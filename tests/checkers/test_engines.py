@@ -1,5 +1,6 @@
 """Every engine against brute force, and each other; every witness replayed, every core refuted."""
 
+import os
 from collections.abc import Callable
 from random import Random
 
@@ -10,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from checkers import Budget, History, ModelError, Operation, Verdict, check, models
+from checkers import Budget, History, ModelError, Operation, Verdict, check, kernel, keyed, models, text_trie, witness
 from checkers.budget import Meter
-from checkers.compiled import Engine, compiled, interpreted
+from checkers.compiled import Engine, compiled
 from checkers.decision import Answer
 from checkers.engines import decide
 from checkers.frontier import Frontier
@@ -26,16 +27,6 @@ RANDOMS = st.randoms(use_true_random=False)
 
 def relevant(history: History, model: models.Model) -> list[Operation]:
     return [operation for operation in history if model.relevant(operation)]
-
-
-@pytest.fixture(params=["interpreted", "compiled"])
-def loops(request: pytest.FixtureRequest) -> Engine:
-    if request.param == "interpreted":
-        return interpreted()
-    pytest.importorskip("numba", reason="the compiled loops need numba")
-    engine = compiled()
-    assert engine is not None
-    return engine
 
 
 @pytest.mark.parametrize("engine", ["auto", "search", "reference"])
@@ -173,3 +164,12 @@ def test_the_fuzz_test_would_find_a_wrong_decision() -> None:
     said = decide(history, models.cas_register(0), "search", Meter(Budget()))
     assert wrong(said, history, operations, models.cas_register(0), truth) == ""
     assert wrong(said, history, operations, models.cas_register(0), not truth).startswith("the ")
+
+
+def test_the_machine_code_is_made_anew_when_any_loop_has_changed() -> None:
+    pytest.importorskip("numba", reason="it is numba that keeps the machine code")
+    engine = compiled()
+    assert engine is not None
+    loops = [kernel, keyed, text_trie, witness]
+    newest = max((str(module.__file__) for module in loops), key=os.path.getmtime)
+    assert engine.search["run"].py_func.__code__.co_filename == newest  # type: ignore[attr-defined]

@@ -1,0 +1,56 @@
+"""The states of a model whose state is a text, as a search of one history meets them.
+
+Lives here: which histories a trie of texts can stand for, and its nodes as text again. The trie is
+`checkers.text_trie`'s; the search fills it by itself, so that the model is never asked.
+"""
+
+from checkers.compiled import Engine
+from checkers.history import Columns
+from checkers.models import Model, State
+from checkers.state_graph import flag
+from checkers.text_trie import BYTE, LINKS, PARENT, ROOT
+from checkers.text_trie import UNSEEN as UNSEEN_NODE
+from checkers.texts import UNSEEN, Texts, encode
+
+FIRST_SIZE = 1 << 17  # words of the trie at first
+LEAST_SIZE = 64
+
+
+class TextStates:
+    """The texts that one history can tell apart, as far as the key under way goes."""
+
+    def __init__(self, initial: str, texts: Texts, flags: list[int], engine: Engine) -> None:
+        start = encode(initial)
+        self.engine = engine
+        self.initial_length = len(start)
+        self.rows = engine.view(texts.rows)
+        self.flags = engine.array(flags)
+        self.blob = engine.bytes_of(texts.blob + start)
+        self.words = engine.room(min(FIRST_SIZE, LEAST_SIZE + LINKS * len(self.blob)))
+
+    @classmethod
+    def of(cls, columns: Columns, model: Model, engine: Engine) -> "TextStates | None":
+        """The states of the model in that history; None where they are no texts."""
+        texts = columns.texts
+        if not model.extends or texts is None or not isinstance(model.initial, str):
+            return None
+        flags = [flag(model, shape) for shape in texts.shapes]
+        known = model.reads | model.overwrites | model.extends
+        if any(shape.f not in known for shape in texts.shapes):
+            return None
+        found = cls(model.initial, texts, flags, engine)
+        return found if engine.search["all_texts"](found.rows, found.flags) else None
+
+    def grow(self) -> None:
+        """Twice the room; what was there is to be planted anew."""
+        self.words = self.engine.room(2 * len(self.words))
+
+    def state(self, node: int) -> State:
+        """The text of a node, in words if it is one that nobody could have seen."""
+        if node == UNSEEN_NODE:
+            return UNSEEN
+        found = bytearray()
+        while node != ROOT:
+            found.append(int(self.words[LINKS * node + BYTE]))
+            node = int(self.words[LINKS * node + PARENT])
+        return found[::-1].decode("utf-8", "surrogatepass")
