@@ -197,7 +197,8 @@ class Frontier:
             blocked = ~int(memory[memory[k.AT_EVENTS] + memory[k.EVENT]]) - self._first(self._key)
             return Decision(answer, self.name, self.why, blocked=blocked, states=states)
         reached = f"{int(memory[k.EVENT])} of {int(memory[k.EVENTS])} events"
-        progress = f"{reached}, up to {int(memory[k.WIDEST])} configurations"
+        widest = max(int(memory[k.WIDEST]), int(memory[k.WORK_COUNT]))  # those of the return under way count too
+        progress = f"{reached}, up to {widest} configurations"
         return Decision(answer, self.name, self.why, states=states, progress=progress)
 
     def _fill(self, kind: int, state: int, meter: Meter) -> bool:
