@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell makes what it starts in the background deaf to Ctrl-C, and so would be the commands that we interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Ledgers of the tests' own: what a developer's dead runs left is none of their business.
     state = tempfile.TemporaryDirectory(prefix="splitbrain-state-")
     os.environ["SPLITBRAIN_STATE"] = state.name

@@ -207,7 +207,10 @@ def test_stopped_it_stops_its_runs_and_says_how_to_go_on(tmp_path, number):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(number)
-    out, err = process.communicate(timeout=DEADLINE_S)
+    try:
+        out, err = process.communicate(timeout=DEADLINE_S)
+    finally:
+        process.kill()  # with its runs, which would go on for a day
     campaign = the_campaign(tmp_path / "store")
     assert (process.returncode, out) == (130, "")
     assert f"to go on: splitbrain campaign {campaign} --resume" in err
