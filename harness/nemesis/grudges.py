@@ -134,6 +134,25 @@ def _one_link(nodes: Sequence[Node], leaders: Sequence[Node], random: Random) ->
     return {left: frozenset({right}), right: frozenset({left})}
 
 
+def describe(grudge: Grudge) -> str:
+    """The grudge in words, each link once: `n1 from n2, n3`, where neither hears the other; else `n2 deaf to n1`."""
+    mutual = {node: {peer for peer in sources if node in grudge.get(peer, ())} for node, sources in grudge.items()}
+    deaf = {node: set(sources) - mutual[node] for node, sources in grudge.items()}
+    words: list[str] = []
+    while any(mutual.values()):
+        peers = set(max(sorted(mutual.items()), key=lambda item: len(item[1]))[1])
+        alike = sorted(node for node in mutual if mutual[node] == peers)
+        words.append(f"{', '.join(alike)} from {', '.join(sorted(peers))}")
+        for node in alike:
+            mutual[node] = set()
+        for peer in peers:
+            mutual[peer] -= set(alike)
+    for unheard in sorted({tuple(sorted(sources)) for sources in deaf.values() if sources}):
+        alike = sorted(node for node in deaf if deaf[node] == set(unheard))
+        words.append(f"{', '.join(alike)} deaf to {', '.join(unheard)}")
+    return "; ".join(words)
+
+
 SHAPES: Mapping[str, Callable[[Sequence[Node], Sequence[Node], Random], Grudge]] = {
     "one": _one,
     "bisect": _halves,

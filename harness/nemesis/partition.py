@@ -17,7 +17,7 @@ from harness.nemesis.fault import (
     nodes_of,
     still_catching,
 )
-from harness.nemesis.grudges import SHAPES
+from harness.nemesis.grudges import SHAPES, describe
 
 
 class Partition(Fault):
@@ -38,17 +38,16 @@ class Partition(Fault):
         return {"nodes": sorted(grudge), "drops": {node: sorted(grudge[node]) for node in sorted(grudge)}}
 
     def told(self, resolved: Resolved) -> str:
-        return "; ".join(f"{node} from {', '.join(sources)}" for node, sources in _drops(resolved).items())
+        return describe(_grudge(resolved))
 
     async def apply(self, environment: Environment, resolved: Resolved) -> None:
-        grudge: Grudge = {node: frozenset(sources) for node, sources in _drops(resolved).items()}
-        await environment.cut(grudge)
+        await environment.cut(_grudge(resolved))
 
     async def undo(self, environment: Environment, resolved: Resolved) -> None:
         await environment.heal()
 
     def pairs(self, resolved: Resolved) -> frozenset[Pair]:
-        return frozenset((source, node) for node, sources in _drops(resolved).items() for source in sources)
+        return frozenset((source, node) for node, sources in _grudge(resolved).items() for source in sources)
 
     def seen(self, resolved: Resolved, course: Course) -> Evidence | None:
         pairs = self.pairs(resolved)
@@ -63,7 +62,7 @@ class Partition(Fault):
         return still_catching(course.now, self.name)
 
 
-def _drops(resolved: Resolved) -> dict[str, list[str]]:
+def _grudge(resolved: Resolved) -> Grudge:
     drops = resolved["drops"]
     assert isinstance(drops, dict)
-    return drops
+    return {node: frozenset(sources) for node, sources in drops.items()}

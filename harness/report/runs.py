@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from harness.campaign.facts import FaultWindow, SavedResults
 from harness.campaign.row import Outcome, Row
 
 COLUMNS = ("began", "verdict", "seconds", "cell", "seed", "version", "run", "signature or reason")
-_MOST_WINDOWS = 12
+_MOST_WINDOWS = 6
 _KEPT = {"all": "everything", "results": "its results", "row": "its row"}
 
 
@@ -69,21 +67,45 @@ def _checks(results: SavedResults | None) -> list[str]:
 
 def _faults(row: Row, results: SavedResults | None) -> list[str]:
     counts = ", ".join(f"{count} {kind}" for kind, count in row.faults.items()) or "none"
-    cuts = f"leaders cut off {row.minority_leader_cuts} times, others {row.majority_leader_cuts} times"
+    cuts = f"leaders cut off with a minority: {row.minority_leader_cuts}, with a majority: {row.majority_leader_cuts}"
     changes = "not known" if row.leader_changes is None else str(row.leader_changes)
     lines = [f"faults         {counts}; {cuts}", f"elections won  {changes}"]
     windows = results.fault_rows if results is not None else []
-    lines += [_window(window) for window in windows[:_MOST_WINDOWS]]
+    lines += [line for window in windows[:_MOST_WINDOWS] for line in _window(window)]
     if len(windows) > _MOST_WINDOWS:
         lines.append(f"    and {len(windows) - _MOST_WINDOWS} more")
     return lines
 
 
-def _window(window: FaultWindow) -> str:
+def _window(window: FaultWindow) -> list[str]:
+    """What was done and what it became; beneath, what proves it and what it changed."""
     begin = "?" if window.begin is None else f"{window.begin:.1f}"
     end = "" if window.end is None else f"{window.end:.1f}"
-    evidence = msgspec.json.encode(window.evidence).decode() if window.evidence else "not attested"
-    return f"    {begin:>6} .. {end:>6} s  {window.fault:<10} {window.effect or ''} {evidence}"[:160]
+    seen = f"seen: {_words(window.evidence)}" if window.evidence else "NOT SEEN"
+    return [
+        f"    {begin:>6} .. {end:>6} s  {window.asked or window.fault}: {window.resolved}",
+        f"{'':23}{seen}",
+        f"{'':23}felt: {_felt(window.effect)}",
+    ]
+
+
+def _felt(effect: object) -> str:
+    """Who led and in which term before and after, and how the operations meanwhile ended."""
+    if not isinstance(effect, dict):
+        return _words(effect)
+    ends = [", ".join(leaders) or "nobody" for leaders in effect.get("leaders", ())]
+    terms = [str(term) for term in effect.get("terms", ())]
+    counts = [f"{count} {kind}" for kind, count in effect.items() if kind not in ("leaders", "terms")]
+    changes = [f"{what} {' -> '.join(dict.fromkeys(which))}" for what, which in (("leader", ends), ("term", terms))]
+    return "; ".join((", ".join(changes), ", ".join(counts)))
+
+
+def _words(value: object) -> str:
+    """A JSON value without its punctuation: `packets_dropped n1 25, n2 31; heard 0`."""
+    if not isinstance(value, dict):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    nested = any(isinstance(inner, dict) for inner in value.values())
+    return ("; " if nested else ", ").join(f"{key} {_words(inner)}" for key, inner in value.items() if inner != {})
 
 
 def _operations(row: Row) -> Sequence[str]:

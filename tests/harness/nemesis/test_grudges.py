@@ -14,6 +14,7 @@ from harness.nemesis.grudges import (
     bisect,
     bridge,
     complete_grudge,
+    describe,
     majorities_ring,
     one_way,
     split_one,
@@ -169,3 +170,31 @@ def test_where_one_link_is_cut_every_other_node_hears_all(nodes, random):
     deaf = [node for node in nodes if hears[node] != set(nodes)]
     assert len(deaf) == 2
     assert all(hears[one] == set(nodes) - {other} for one, other in (deaf, deaf[::-1]))
+
+
+def read_back(text):
+    """The grudge that a description says."""
+    grudge = {}
+    for part in text.split("; "):
+        mutual = " from " in part
+        left, right = (set(side.split(", ")) for side in part.split(" from " if mutual else " deaf to "))
+        for hears_not, unheard in [(left, right), (right, left)] if mutual else [(left, right)]:
+            for node in hears_not:
+                assert not grudge.get(node, set()) & unheard, f"{text}: a link is told twice"
+                grudge[node] = grudge.get(node, set()) | unheard
+    return grudge
+
+
+@given(st.sampled_from(sorted(SHAPES)), situations())
+@settings(max_examples=200, deadline=None)
+def test_a_description_says_the_whole_grudge_and_each_link_once(shape, situation):
+    grudge = SHAPES[shape](*situation)
+    assert not grudge or read_back(describe(grudge)) == grudge
+
+
+def test_a_description_is_as_short_as_a_person_would_put_it():
+    nodes = ["n1", "n2", "n3", "n4", "n5"]
+    assert describe(complete_grudge([["n3"], ["n1", "n2", "n4", "n5"]])) == "n3 from n1, n2, n4, n5"
+    assert describe(complete_grudge([["n1", "n4"], ["n2", "n3", "n5"]])) == "n1, n4 from n2, n3, n5"
+    assert describe(one_way(split_one(nodes, "n2"))) == "n1, n3, n4, n5 deaf to n2"
+    assert describe({"n1": frozenset({"n2", "n3"}), "n2": frozenset({"n1"})}) == "n1 from n2; n1 deaf to n3"
