@@ -11,6 +11,7 @@ $XDG_STATE_HOME/splitbrain, else ~/.local/state/splitbrain.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.environments.base import UsageError
+from harness.environments.base import EnvironmentFailure, UsageError
 
 
 class Run(msgspec.Struct, frozen=True, tag="run", tag_field="line"):
@@ -60,7 +61,7 @@ def state_directory() -> Path:
 
 
 class FileLedger:
-    """The ledger of one run. Raises `UsageError` if it cannot be kept: without it no fault may be applied."""
+    """The ledger of one run. Raises `UsageError` if none can be kept there: without it no fault may be applied."""
 
     def __init__(self, run: Run) -> None:
         directory = state_directory() / "ledger"
@@ -76,14 +77,18 @@ class FileLedger:
         self._next = 1
 
     def enter(self, fault: str, resolved: Mapping[str, object], told: str) -> int:
-        """See `nemesis.life.Ledger`."""
+        """See `nemesis.life.Ledger`. Raises `EnvironmentFailure` if it cannot be written."""
         number, self._next = self._next, self._next + 1
-        self._write(Entry(number, fault, told, resolved))
+        try:
+            self._write(Entry(number, fault, told, resolved))
+        except OSError as error:
+            raise EnvironmentFailure(f"the ledger {self.path} cannot be written: {error.strerror}") from error
         return number
 
     def strike(self, number: int) -> None:
-        """See `nemesis.life.Ledger`."""
-        self._write(Strike(number))
+        """See `nemesis.life.Ledger`. Where it cannot be written the entry stays; undoing it again harms nobody."""
+        with suppress(OSError):
+            self._write(Strike(number))
 
     def close(self, clean: bool) -> None:
         """Give it up; without anything left to put right, remove it."""
@@ -92,8 +97,18 @@ class FileLedger:
         os.close(self._descriptor)
 
     def _write(self, line: Line) -> None:
-        os.write(self._descriptor, msgspec.json.encode(line) + b"\n")
-        os.fsync(self._descriptor)
+        """Append it, durably. What was written of a line that does not fit is taken back: nothing behind it is read."""
+        text = msgspec.json.encode(line) + b"\n"
+        size = os.fstat(self._descriptor).st_size
+        try:
+            if os.write(self._descriptor, text) != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, size)
+                os.lseek(self._descriptor, size, os.SEEK_SET)
+            raise
 
 
 def _locked_file(directory: Path, prefix: str) -> tuple[int, Path]:

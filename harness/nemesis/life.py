@@ -50,7 +50,7 @@ class Ledger(Protocol):
     """Where the undo of every fault that is in force is written down."""
 
     def enter(self, fault: str, resolved: Resolved, told: str) -> int:
-        """Write it down, durably, before the fault is applied; the number of the entry."""
+        """Write it down, durably, before the fault is applied; the number of the entry. Raises `EnvironmentFailure`."""
 
     def strike(self, number: int) -> None:
         """The fault is gone."""

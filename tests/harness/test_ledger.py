@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -144,6 +145,30 @@ def test_heal_says_what_was_in_force_and_what_it_removed_and_then_nothing(state,
     assert reclaimed[0] == [{"things": [1, 2]}]
     assert healed() == (True, [])
     assert list(state.iterdir()) == []
+
+
+@contextmanager
+def no_file_grows_beyond(size):
+    """As on a full disk: what still fits is written, and then nothing more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_fault_that_cannot_be_written_down_is_not_applied_and_hides_no_other_entry(state, reclaimed):
+    ledger = FileLedger(RUN)
+    kept = ledger.enter("kill", {"nodes": ["n3"]}, "n3")
+    with no_file_grows_beyond(ledger.path.stat().st_size + 10):
+        with pytest.raises(EnvironmentFailure, match="cannot be written"):
+            ledger.enter("partition", {"nodes": ["n1"], "drops": {"n1": ["n2"]}}, "n1 from n2")
+        ledger.strike(kept)  # it is gone, whether that can be written or not
+    ledger.enter("pause", {"nodes": ["n2"]}, "n2")
+    ledger.close(clean=False)
+    _, said = healed()
+    assert [line.split(": ", 1)[1] for line in said] == ["undone: kill, n3", "undone: pause, n2", "removed two things"]
 
 
 def test_what_cannot_be_reached_stays_for_the_next_time_and_keeps_nobody_else(state, reclaimed):
