@@ -33,7 +33,7 @@ from harness.store import RunDirectory
 from harness.test import Test
 from harness.worker import Worker
 from harness.workloads import WORKLOADS
-from harness.workloads.base import Pace
+from harness.workloads.base import Pace, Workload
 
 _UNHEALED_LIMIT_S = 10.0
 """How long a cluster may take to come back whose last faults could not be undone: it cannot be blamed for that."""
@@ -101,50 +101,63 @@ class Session:
                 self.clean = await self.environment.teardown()
 
     async def _phases(self) -> None:
-        test, environment = self.test, self.environment
+        test, environment, recorder = self.test, self.environment, self.recorder
         cluster = Cluster(environment, self.adapter)
-        workload, pace = WORKLOADS[test.workload], Pace(test.concurrency, len(test.nodes), test.rate)
         aims, self.evidence.skipped = possible(test.nemesis, environment.capabilities, environment.name)
-        streams = {name: Random(f"{test.seed}/{name}") for name in STREAMS}
         workers = [self._worker(thread) for thread in range(test.concurrency)]
-        handlers: dict[Thread, Handler] = {thread: worker.handle for thread, worker in enumerate(workers)}
-        handlers[NEMESIS] = schedule.handler(aims, Life(environment, cluster, self.ledger, streams["targets"]))
-        driver = Driver(environment, Interpreter(test.concurrency, streams), handlers, self.recorder)
+        driver = self._driver(cluster, aims, workers)
+        try:
+            if complaint := await cluster.wait_healthy(test.recovery_limit_s):
+                raise EnvironmentFailure(f"the cluster did not form within {test.recovery_limit_s:g} s: {complaint}")
+            await driver.drive(TimeLimit(test.time_limit_s, self._operations(aims)))
+            mark = recorder.mark()
+            await driver.drive(nemesis(schedule.final_generator(aims)))
+            unhealed = troubles_at_the_end([aim.fault.name for aim in aims], recorder.events(mark))
+            limit_s = min(test.recovery_limit_s, _UNHEALED_LIMIT_S) if unhealed else test.recovery_limit_s
+            await self._final_phase(cluster, driver, limit_s)
+        finally:
+            for worker in workers:
+                worker.close()
 
-        if complaint := await cluster.wait_healthy(test.recovery_limit_s):
-            raise EnvironmentFailure(f"the cluster did not form within {test.recovery_limit_s:g} s: {complaint}")
-        faults = script.generator(test.schedule) if test.schedule is not None else self._drawn(aims)
-        operations = AnyOf((workload.generator(pace), nemesis(faults)))
-        await driver.drive(TimeLimit(test.time_limit_s, operations))
-        mark = self.recorder.mark()
-        await driver.drive(nemesis(schedule.final_generator(aims)))
-        unhealed = troubles_at_the_end([aim.fault.name for aim in aims], self.recorder.events(mark))
-        limit_s = min(test.recovery_limit_s, _UNHEALED_LIMIT_S) if unhealed else test.recovery_limit_s
-        await self._final_phase(cluster, driver, pace, limit_s)
-        for worker in workers:
-            worker.close()
-
-    async def _final_phase(self, cluster: Cluster, driver: Driver, pace: Pace, limit_s: float) -> None:
+    async def _final_phase(self, cluster: Cluster, driver: Driver, limit_s: float) -> None:
         """On the healed cluster every node must become healthy and every key be served, both within the limit.
 
         An operation may still fail, since leaders may change for reasons of their own; then it is tried again.
         """
-        recorder, workload = self.recorder, WORKLOADS[self.test.workload]
+        recorder, workload = self.recorder, self._workload
         mark, deadline_ns = recorder.mark(), self.environment.now_ns() + int(limit_s * 1e9)
         self.evidence.unrecovered = await cluster.wait_healthy(limit_s)
         keys = unserved = workload.keys(recorder.events())
         while unserved and self.environment.now_ns() < deadline_ns:
-            await driver.drive(workload.final_generator(unserved, pace))
+            await driver.drive(workload.final_generator(unserved, self._pace))
             unserved = workload.unserved(keys, recorder.events(mark))
         self.evidence.unserved = unserved
 
-    def _drawn(self, aims: Sequence[Aim]) -> Generator:
-        """Faults as chance will have them, until shortly before the end."""
-        quiet_s = min(_LAST_FAULT_S, self.test.time_limit_s / 10)
-        return TimeLimit(self.test.time_limit_s - quiet_s, schedule.generator(aims))
+    @property
+    def _workload(self) -> Workload:
+        return WORKLOADS[self.test.workload]
+
+    @property
+    def _pace(self) -> Pace:
+        return Pace(self.test.concurrency, len(self.test.nodes), self.test.rate)
+
+    def _driver(self, cluster: Cluster, aims: Sequence[Aim], workers: Sequence[Worker]) -> Driver:
+        """Who carries out which operation: a worker each client's, a fault's life the nemesis'."""
+        streams = {name: Random(f"{self.test.seed}/{name}") for name in STREAMS}
+        life = Life(self.environment, cluster, self.ledger, streams["targets"])
+        handlers: dict[Thread, Handler] = {thread: worker.handle for thread, worker in enumerate(workers)}
+        handlers[NEMESIS] = schedule.handler(aims, life)
+        return Driver(self.environment, Interpreter(self.test.concurrency, streams), handlers, self.recorder)
+
+    def _operations(self, aims: Sequence[Aim]) -> Generator:
+        """What clients and nemesis do. Faults come as recorded, else by chance until shortly before the end."""
+        test, quiet_s = self.test, min(_LAST_FAULT_S, self.test.time_limit_s / 10)
+        drawn = TimeLimit(test.time_limit_s - quiet_s, schedule.generator(aims))
+        faults = drawn if test.schedule is None else script.generator(test.schedule)
+        return AnyOf((self._workload.generator(self._pace), nemesis(faults)))
 
     def _worker(self, thread: int) -> Worker:
         """The worker of a thread, whose clients all belong to one node: workers go round the nodes."""
-        node = self.test.nodes[thread % len(self.test.nodes)]
-        workload = WORKLOADS[self.test.workload]
-        return Worker(lambda: workload.client(self.adapter, self.environment, node, self.test.operation_timeout_s))
+        test, workload = self.test, self._workload
+        node = test.nodes[thread % len(test.nodes)]
+        return Worker(lambda: workload.client(self.adapter, self.environment, node, test.operation_timeout_s))
