@@ -29,7 +29,7 @@ from harness.nemesis.life import Life
 from harness.nemesis.specs import possible
 from harness.nemesis.windows import troubles_at_the_end
 from harness.recorder import Recorder
-from harness.store import RunDirectory
+from harness.store import RunDirectory, save
 from harness.test import Test
 from harness.worker import Worker
 from harness.workloads import WORKLOADS
@@ -51,7 +51,7 @@ def run(test: Test, environment: Environment, adapter: Adapter, directory: RunDi
     A run that was interrupted (KeyboardInterrupt) or that broke (`UsageError`, any other exception) raises, after its
     environment was torn down; the history up to then is in the directory.
     """
-    directory.save(directory.definition, test)
+    save(directory.definition, test)
     recorder = Recorder(directory.history, environment.digest)
     remains = environment.remains()
     ledger = NoLedger() if remains is None else FileLedger(Run(environment.name, str(directory.path), remains))
@@ -68,8 +68,8 @@ def run(test: Test, environment: Environment, adapter: Adapter, directory: RunDi
     leader_changes = adapter.leader_changes(directory.path)
     results = judge(test, session.evidence, events, leader_changes, str(directory.path))
     if results.verdict == Verdict.INVALID:
-        directory.save(directory.artefact, artefact_of(test, results, events))
-    directory.save(directory.results, results)
+        save(directory.artefact, artefact_of(test, results, events))
+    save(directory.results, results)
     directory.finish()
     return results
 

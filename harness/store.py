@@ -48,23 +48,24 @@ class RunDirectory:
     def report(self) -> Path:
         return self.path / "report.txt"
 
-    def save(self, path: Path, content: object) -> None:
-        """Write a JSON file such that it is there whole or not at all, also after SIGKILL.
-
-        Raises `EnvironmentFailure` if the disk will not take it.
-        """
-        text = msgspec.json.format(msgspec.json.encode(content), indent=2)
-        temporary = path.with_name(path.name + ".new")
-        try:
-            temporary.write_bytes(text + b"\n")
-            temporary.replace(path)
-        except OSError as error:
-            raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}; what was kept stays") from error
-
     def finish(self) -> None:
         """Let the `latest` links point here."""
         _link(self.store / "latest", self.path)
         _link(self.path.parent / "latest", self.path)
+
+
+def save(path: Path, content: object) -> None:
+    """Write a JSON file such that it is there whole or not at all, also after SIGKILL.
+
+    Raises `EnvironmentFailure` if the disk will not take it.
+    """
+    text = msgspec.json.format(msgspec.json.encode(content), indent=2)
+    temporary = path.with_name(path.name + ".new")
+    try:
+        temporary.write_bytes(text + b"\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}; what was kept stays") from error
 
 
 def create(store: Path, name: str, now: datetime | None = None) -> RunDirectory:

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 
 import harness
-from harness.campaign.directory import save
 from harness.campaign.row import Row
 from harness.campaign.signature import Signature
-from harness.environments.base import UsageError
+from harness.environments.base import EnvironmentFailure, UsageError
+from harness.store import save
 
 SCHEMA = 1
 
@@ -58,6 +58,6 @@ def write(path: Path, rows: Iterable[Row]) -> Baseline:
     baseline = Baseline(SCHEMA, [Known(signature) for signature in signatures])
     try:
         save(path, baseline)
-    except OSError as error:
-        raise UsageError(f"--write-baseline {path}: {error.strerror}; name a file that can be written") from None
+    except EnvironmentFailure as failure:
+        raise UsageError(f"--write-baseline {path}: {failure}; name a file that can be written") from None
     return baseline

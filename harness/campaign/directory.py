@@ -30,7 +30,7 @@ from harness.campaign.cells import Cell, Job
 from harness.campaign.facts import read_json
 from harness.campaign.row import COUNTED, Row
 from harness.environments.base import UsageError
-from harness.store import RunDirectory
+from harness.store import save
 
 SCHEMA = 1
 
@@ -181,8 +181,3 @@ def read_assignment(run: Path) -> Assignment | None:
 def read_row(run: Path) -> Row | None:
     """What `row.json` says; None if the run has not ended."""
     return read_json(run / "row.json", Row)
-
-
-def save(path: Path, content: object) -> None:
-    """Write a JSON file, whole or not at all."""
-    RunDirectory(path.parent, path.parent).save(path, content)

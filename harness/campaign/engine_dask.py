@@ -18,7 +18,7 @@ import msgspec
 from distributed import Client, Future, as_completed, get_worker
 
 import harness
-from harness.campaign.directory import Assignment, save
+from harness.campaign.directory import Assignment
 from harness.campaign.execute import Children, Exit, Limits
 from harness.campaign.keep import RESULTS
 from harness.campaign.pool import Task, carry_out
@@ -26,6 +26,7 @@ from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_exit
 from harness.environments.base import UsageError
 from harness.environments.scratch import Scratch, remove_abandoned
+from harness.store import save
 
 _PREFIX = "splitbrain-worker-"
 _CONNECT_S = 10

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from harness.campaign.directory import save
 from harness.campaign.plan import Keep
 from harness.campaign.row import Outcome, Row
+from harness.store import save
 
 RESULTS = frozenset({"job.json", "row.json", "test.json", "results.json", "report.txt"})
 _ROW = frozenset({"job.json", "row.json"})

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from harness.campaign import directory
-from harness.campaign.directory import CampaignDirectory, Definition, read_assignment, read_row, save
+from harness.campaign.directory import CampaignDirectory, Definition, read_assignment, read_row
 from harness.campaign.row import COUNTED, SEVERITY, Row
 from harness.environments.base import UsageError
+from harness.store import save
 
 _FREE = ("jobs", "budget")
 """What may differ from shard to shard."""

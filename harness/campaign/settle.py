@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 
 from harness.campaign.cells import Cell, cell_of_command
-from harness.campaign.directory import Assignment, read_assignment, read_row, save
+from harness.campaign.directory import Assignment, read_assignment, read_row
 from harness.campaign.execute import Exit
 from harness.campaign.facts import Facts, read_facts, read_json
 from harness.campaign.row import Outcome, Row
+from harness.store import save
 
 
 def row_of_exit(store: Path, run: Path, assignment: Assignment, end: Exit) -> Row:

@@ -15,6 +15,7 @@ from harness.campaign.begin import jobs_in
 from harness.campaign.directory import CampaignDirectory
 from harness.campaign.row import Row, counts_of
 from harness.report import morning
+from harness.store import save
 
 
 class Brief(msgspec.Struct, frozen=True):
@@ -44,7 +45,7 @@ def finished(campaign: CampaignDirectory) -> Summary:
     """The summary of a campaign that is over, for now; saved, and the morning report beside it."""
     rows = campaign.rows()
     summary = summarise(campaign, len(jobs_in(campaign.definition())), rows)
-    directory.save(campaign.summary, summary)
+    save(campaign.summary, summary)
     campaign.report.write_text(_morning(campaign, rows), encoding="utf-8")
     return summary
 

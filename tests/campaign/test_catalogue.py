@@ -13,8 +13,8 @@ import pytest
 from harness.campaign import catalogue
 from harness.campaign.catalogue import Filter, opened
 from harness.campaign.cells import Cell
-from harness.campaign.directory import save
 from harness.environments.base import UsageError
+from harness.store import save
 from night import CELL, STALE
 
 OTHER = Cell(env="docker", nodes=5, nemesis="clock")

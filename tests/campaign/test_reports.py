@@ -207,6 +207,13 @@ def test_a_baseline_is_written_accepted_and_said(splitbrain, broken):
     assert out.splitlines()[-1].startswith("gate passed: nothing is known of the failure rate")
 
 
+def test_a_baseline_that_cannot_be_written_is_one_line(splitbrain, broken):
+    code, out, err = splitbrain("gate", broken, "--write-baseline", "absent/known.json")
+    assert (code, out, err.count("\n")) == (254, "", 1)
+    assert "--write-baseline absent/known.json" in err
+    assert "name a file that can be written" in err
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -13,7 +13,7 @@ import pytest
 from checkers.history import Event
 from harness.environments.base import UsageError
 from harness.recorder import Recorder
-from harness.store import create, take
+from harness.store import create, save, take
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 345_000, tzinfo=UTC)
 
@@ -64,27 +64,27 @@ def test_a_store_that_cannot_be_written_is_one_line(tmp_path, below):
 
 def test_what_is_saved_is_json_that_can_be_read_and_replaced(tmp_path):
     directory = create(tmp_path, "a", NOON)
-    directory.save(directory.results, {"verdict": "unknown"})
-    directory.save(directory.results, {"verdict": "valid"})
+    save(directory.results, {"verdict": "unknown"})
+    save(directory.results, {"verdict": "valid"})
     assert json.loads(directory.results.read_text()) == {"verdict": "valid"}
     assert [path.name for path in directory.path.iterdir()] == ["results.json"]
 
 
 def test_what_cannot_be_saved_leaves_what_was_there(tmp_path):
     directory = create(tmp_path, "a", NOON)
-    directory.save(directory.results, {"verdict": "valid"})
+    save(directory.results, {"verdict": "valid"})
     with pytest.raises(TypeError):
-        directory.save(directory.results, {"verdict": object()})
+        save(directory.results, {"verdict": object()})
     assert json.loads(directory.results.read_text()) == {"verdict": "valid"}
 
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from harness.store import RunDirectory
+from harness.store import save
 real = Path.replace
 Path.replace = lambda self, target: os.kill(os.getpid(), signal.SIGKILL)
-RunDirectory(Path(sys.argv[1]), Path(sys.argv[1])).save(Path(sys.argv[1]) / "results.json", {"verdict": "invalid"})
+save(Path(sys.argv[1]) / "results.json", {"verdict": "invalid"})
 """
 
 
