@@ -20,7 +20,7 @@ from pathlib import Path
 from harness.campaign.catalogue import FILE, opened
 from harness.campaign.cells import Cell
 from harness.campaign.row import Outcome, Row
-from harness.campaign.signature import Signature
+from harness.signature import Signature
 
 FILTERS = (
     (),

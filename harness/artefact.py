@@ -19,10 +19,10 @@ import harness
 from checkers.formats import jsonl
 from checkers.history import Event
 from checkers.result import Verdict
-from harness.campaign.signature import Signature, signature_of
 from harness.environments.base import UsageError
 from harness.judge import Results
 from harness.nemesis.script import Schedule, recorded
+from harness.signature import Signature, signature_of
 from harness.store import RunDirectory
 from harness.test import Test
 

@@ -18,10 +18,10 @@ import msgspec
 import harness
 from checkers.result import Verdict
 from harness.artefact import Artefact, failure_of
-from harness.campaign.bound import upper_bound
-from harness.campaign.signature import Signature
+from harness.bound import upper_bound
 from harness.environments.sim.environment import SimEnvironment
 from harness.judge import Results
+from harness.signature import Signature
 from harness.test import Test, with_schedule
 
 GOOD, BAD, CANNOT_TELL = 0, 1, 125

@@ -12,8 +12,8 @@ import msgspec
 
 import harness
 from harness.campaign.row import Row
-from harness.campaign.signature import Signature
 from harness.environments.base import EnvironmentFailure, UsageError
+from harness.signature import Signature
 from harness.store import save
 
 SCHEMA = 1

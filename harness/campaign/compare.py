@@ -13,7 +13,7 @@ import msgspec
 
 from harness.campaign.gate import Failure, failures_of
 from harness.campaign.row import COUNTED, Outcome, Row, counts_of
-from harness.campaign.signature import Signature
+from harness.signature import Signature
 
 SLOWER = 1.25
 """By what factor a median must have grown to be reported. Runs of one cell differ by less from night to night."""

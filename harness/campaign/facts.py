@@ -17,7 +17,7 @@ from checkers.history import Event
 from checkers.result import Verdict
 from checkers.stats import Statistics, Window, completions, side_of, statistics
 from harness.campaign.row import Outcome
-from harness.campaign.signature import Signature, signature_of
+from harness.signature import Signature, signature_of
 
 T = TypeVar("T")
 

@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from checkers.result import Verdict, merge
-from harness.campaign.bound import runs_needed, upper_bound
+from harness.bound import runs_needed, upper_bound
 from harness.campaign.cells import Cell, faults_asked
 from harness.campaign.plan import Coverage, Gate
 from harness.campaign.row import Outcome, Row, counts_of
-from harness.campaign.signature import Signature
 from harness.campaign.thresholds import Threshold, parse_threshold
+from harness.signature import Signature
 
 
 class Finding(msgspec.Struct, frozen=True):

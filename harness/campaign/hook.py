@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.campaign.row import Outcome, Row
-from harness.campaign.signature import Signature
+from harness.signature import Signature
 
 _LIMIT_S = 60.0
 _LINES = 5

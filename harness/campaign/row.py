@@ -13,7 +13,7 @@ import msgspec
 from checkers.result import Verdict
 from checkers.stats import Statistics
 from harness.campaign.cells import Cell
-from harness.campaign.signature import Signature
+from harness.signature import Signature
 
 
 class Outcome(StrEnum):

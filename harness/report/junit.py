@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from checkers.result import Verdict
 from harness.campaign.gate import Decision, Finding
 from harness.campaign.row import Outcome, Row
-from harness.campaign.signature import Signature
+from harness.signature import Signature
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -17,7 +17,7 @@ import msgspec
 from checkers.stats import Statistics
 from harness.campaign.cells import Cell
 from harness.campaign.row import Outcome, Row
-from harness.campaign.signature import Signature
+from harness.signature import Signature
 
 CELL = Cell(env="sim", nodes=3, nemesis="partition,kill")
 STALE = Signature("linearizable", "a version goes back", "read")

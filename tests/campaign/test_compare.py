@@ -6,7 +6,7 @@ import pytest
 
 from harness.campaign.cells import Cell
 from harness.campaign.compare import compare, flaky, versions_of
-from harness.campaign.signature import Signature
+from harness.signature import Signature
 from night import CELL, STALE, figures
 
 LOST = Signature("linearizable", "no order explains it", "read after write")

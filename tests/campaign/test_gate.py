@@ -7,8 +7,8 @@ import pytest
 from checkers.result import Verdict
 from harness.campaign.gate import decide
 from harness.campaign.plan import Coverage, Gate
-from harness.campaign.signature import Signature
 from harness.campaign.thresholds import parse_threshold
+from harness.signature import Signature
 from night import CELL, STALE, figures
 
 LOST = Signature("linearizable", "no order explains it", "read after write")

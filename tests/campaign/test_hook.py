@@ -6,7 +6,7 @@ import pytest
 
 from harness.campaign import hook
 from harness.campaign.hook import Hook, variables
-from harness.campaign.signature import Signature
+from harness.signature import Signature
 
 LOST = Signature("linearizable", "no order explains it", "read after write")
 

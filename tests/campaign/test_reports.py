@@ -18,8 +18,8 @@ from checkers.result import Verdict
 from harness.campaign.compare import compare
 from harness.campaign.gate import Decision, decide
 from harness.campaign.plan import Gate
-from harness.campaign.signature import Signature
 from harness.report import github, junit, markdown, morning
+from harness.signature import Signature
 from night import BROKEN, SEEN_BROKEN, SHORT, STALE, Rows, figures, summary
 
 NASTY = 'a | b <script> & "c" \x00\x1b[31m `d` *e*\nf \ud800'.encode("utf-8", "replace").decode() + "\x00\x1b"

@@ -16,10 +16,10 @@ import pytest
 import harness
 from checkers.result import Verdict
 from harness.artefact import read_artefact
-from harness.campaign.signature import Signature
 from harness.cli import call
 from harness.environments.base import UsageError
 from harness.replay import bisect_code, definition_of, first_difference, interval, repeats, tally
+from harness.signature import Signature
 from harness.test import Test
 
 FAILING = ["--env", "sim", "--nodes", "3", "--time-limit", "6", "--rate", "400", "--interval", "2"]

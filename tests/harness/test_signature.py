@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers import History, Operation, check
-from harness.campaign.signature import Signature, signature_of, without_chance
+from harness.signature import Signature, signature_of, without_chance
 
 
 def found(*operations):

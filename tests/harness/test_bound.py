@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.campaign.bound import at_most, runs_needed, upper_bound
+from harness.bound import at_most, runs_needed, upper_bound
 
 
 @pytest.mark.parametrize(
