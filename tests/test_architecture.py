@@ -137,6 +137,12 @@ def test_commands_are_imported_by_the_entrance_and_by_each_other_only():
     assert all(user == "harness.cli" or user.startswith("harness.commands.") for user in users)
 
 
+def test_reports_are_imported_by_commands_and_by_each_other_only():
+    """Also inside of functions."""
+    users = {module_of(path) for path in FILES if any(name.startswith("harness.report") for name in imported(path))}
+    assert all(user.startswith(("harness.commands.", "harness.report.")) for user in users)
+
+
 def test_one_run_knows_nothing_of_campaigns():
     """A campaign is made of runs: what makes one, or replays it, must not need what makes many."""
     for module in ("harness.runner", "harness.replay"):

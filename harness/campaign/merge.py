@@ -1,6 +1,6 @@
 """Shards made into one campaign, in a store of its own.
 
-Lives here: copying runs, and refusing what does not belong together. Must not live here: summing up (`conduct`).
+Lives here: copying runs, and refusing what does not belong together. Must not live here: summing up (`summary`).
 """
 
 from __future__ import annotations

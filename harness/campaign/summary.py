@@ -1,6 +1,6 @@
-"""What a campaign comes to: the object that it ends with, and the morning report.
+"""What a campaign comes to: the object that it ends with.
 
-Lives here: summing up what the directories say. Must not live here: making runs, or words for a terminal.
+Lives here: summing up what the directories say. Must not live here: making runs, or words for people.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from checkers.result import Verdict, merge
-from harness.campaign import catalogue, directory
 from harness.campaign.begin import jobs_in
 from harness.campaign.directory import CampaignDirectory
 from harness.campaign.row import Row, counts_of
-from harness.report import morning
 from harness.store import save
 
 
@@ -42,24 +40,11 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def finished(campaign: CampaignDirectory) -> Summary:
-    """The summary of a campaign that is over, for now; saved, and the morning report beside it."""
+    """The summary of a campaign that is over, for now; saved."""
     rows = campaign.rows()
     summary = summarise(campaign, len(jobs_in(campaign.definition())), rows)
     save(campaign.summary, summary)
-    campaign.report.write_text(_morning(campaign, rows), encoding="utf-8")
     return summary
-
-
-def _morning(campaign: CampaignDirectory, rows: Sequence[Row]) -> str:
-    """The report against the campaign before it, and all that the store knows of its cells."""
-    plan = str(campaign.definition().plan.get("name"))
-    earlier = [one for one in directory.campaigns(campaign.store, plan) if one.name < campaign.name]
-    before = earlier[-1].rows() if earlier else []
-    with catalogue.opened(campaign.store) as known:
-        known.refresh()
-        cells = dict.fromkeys(row.cell for row in [*rows, *before])
-        history = [row for cell in cells for row in known.rows(catalogue.Filter(exactly=cell))]
-    return morning.report(campaign.name, rows, before, history)
 
 
 def summarise(campaign: CampaignDirectory, planned: int, rows: Sequence[Row]) -> Summary:

@@ -173,6 +173,7 @@ def _conduct(
     from harness.campaign.conduct import Conductor
     from harness.campaign.hook import Hook
     from harness.campaign.prepare import prepare
+    from harness.commands.morning import write_morning_report
     from harness.commands.watch import Watch
     from harness.report.campaign import render, sentence
 
@@ -180,6 +181,7 @@ def _conduct(
         prepare({cell.env for cell in definition.cells}, watch.say)
         try:
             summary = Conductor(campaign, plan, engine, watch, Hook(campaign.store, on_failure)).conduct()
+            write_morning_report(campaign)
         except KeyboardInterrupt:
             watch.say(f"to go on: splitbrain campaign {campaign.path} --resume")
             raise

@@ -100,7 +100,8 @@ def _reports(text: str | None) -> list[str]:
 
 def _write(kinds: Sequence[str], to: Path, name: str, rows: Sequence[Row], decision: Decision) -> list[Path]:
     """Write the reports that were asked for; where they are."""
-    from harness.report import junit, markdown
+    from harness.report import gate as text
+    from harness.report import junit
 
     written = []
     for kind in kinds:
@@ -111,7 +112,7 @@ def _write(kinds: Sequence[str], to: Path, name: str, rows: Sequence[Row], decis
             document = {"campaign": name, **msgspec.to_builtins(decision)}
             content = msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
         else:
-            content = markdown.decision_report(name, decision)
+            content = text.decision_report(name, decision)
         try:
             to.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
@@ -123,7 +124,8 @@ def _write(kinds: Sequence[str], to: Path, name: str, rows: Sequence[Row], decis
 
 def _tell_github(name: str, decision: Decision) -> None:
     """Annotations and a step summary, where GitHub's runner reads them. It reads annotations from stderr as well."""
-    from harness.report import github, markdown
+    from harness.report import gate as text
+    from harness.report import github
 
     path = github.summary_file(os.environ)
     if path is None:
@@ -131,4 +133,4 @@ def _tell_github(name: str, decision: Decision) -> None:
     for line in github.error_commands(decision):
         print(line, file=sys.stderr)
     with path.open("a", encoding="utf-8") as file:
-        file.write(github.step_summary(markdown.decision_report(name, decision)))
+        file.write(github.step_summary(text.decision_report(name, decision)))

@@ -21,13 +21,16 @@ def merge_command(
     from harness.campaign.directory import find
     from harness.campaign.merge import merge, missing
     from harness.campaign.summary import finished
+    from harness.commands.morning import write_morning_report
     from harness.report.campaign import render, sentence
 
     found = [find(store, str(path)) for path in shards]
     terminal = Terminal(json)
     if absent := missing(found):
         terminal.say(f"shards missing: {', '.join(map(str, absent))}")
-    summary = finished(merge(found, store, time.time()))
+    merged = merge(found, store, time.time())
+    summary = finished(merged)
+    write_morning_report(merged)
     if json:
         print(msgspec.json.encode(summary).decode())
     else:

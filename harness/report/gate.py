@@ -1,4 +1,4 @@
-"""A gate's decision as text for a terminal.
+"""A gate's decision, as text for a terminal and as Markdown.
 
 Lives here: wording and order. Must not live here: deciding, or colours (the command adds them).
 """
@@ -6,6 +6,7 @@ Lives here: wording and order. Must not live here: deciding, or colours (the com
 from __future__ import annotations
 
 from harness.campaign.gate import Decision
+from harness.report.markdown import escape, failure_table, table
 
 
 def render(decision: Decision) -> list[str]:
@@ -21,3 +22,22 @@ def render(decision: Decision) -> list[str]:
     known = sum(failure.count for failure in decision.failures if failure.known)
     beside = f", beside {known} known failures" if known else ""
     return [*failures, *findings, f"gate {word}: {decision.statement}{beside}"]
+
+
+def decision_report(name: str, decision: Decision) -> str:
+    """The gate's decision: the answer first, then what fails, then everything that was asked."""
+    word = "passed" if decision.passed else "not passed"
+    counts = ", ".join(f"{count} {kind}" for kind, count in decision.counts.items())
+    lines = [
+        f"# {escape(name)}: gate {word} ({decision.verdict})",
+        "",
+        f"{escape(decision.statement)}.",
+        "",
+        f"Runs: {counts}.",
+        "",
+    ]
+    if decision.failures:
+        lines += ["## Failures", "", *failure_table(decision.failures), ""]
+    checks = [[finding.check, finding.verdict.value, finding.reason] for finding in decision.findings]
+    lines += ["## Asked", "", *table(["check", "verdict", "reason"], checks), ""]
+    return "\n".join(lines)

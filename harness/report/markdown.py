@@ -1,6 +1,6 @@
-"""The words of Markdown that the reports are made of, and the gate's decision in them.
+"""The words of Markdown that the reports are made of.
 
-Lives here: tables, escapes, the gate's report. Must not live here: deciding anything.
+Lives here: tables, also of failures, and escapes. Must not live here: any whole report.
 """
 
 from __future__ import annotations
@@ -8,28 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from harness.campaign.gate import Decision, Failure
+from harness.campaign.gate import Failure
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
-
-
-def decision_report(name: str, decision: Decision) -> str:
-    """The gate's decision: the answer first, then what fails, then everything that was asked."""
-    word = "passed" if decision.passed else "not passed"
-    counts = ", ".join(f"{count} {kind}" for kind, count in decision.counts.items())
-    lines = [
-        f"# {escape(name)}: gate {word} ({decision.verdict})",
-        "",
-        f"{escape(decision.statement)}.",
-        "",
-        f"Runs: {counts}.",
-        "",
-    ]
-    if decision.failures:
-        lines += ["## Failures", "", *failure_table(decision.failures), ""]
-    checks = [[finding.check, finding.verdict.value, finding.reason] for finding in decision.findings]
-    lines += ["## Asked", "", *table(["check", "verdict", "reason"], checks), ""]
-    return "\n".join(lines)
 
 
 def failure_table(failures: Sequence[Failure], extra: Sequence[tuple[str, Sequence[str]]] = ()) -> list[str]:

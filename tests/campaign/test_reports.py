@@ -18,7 +18,7 @@ from checkers.result import Verdict
 from harness.campaign.compare import compare
 from harness.campaign.gate import Decision, decide
 from harness.campaign.plan import Gate
-from harness.report import github, junit, markdown, morning
+from harness.report import gate, github, junit, markdown, morning
 from harness.signature import Signature
 from night import BROKEN, SEEN_BROKEN, SHORT, STALE, Rows, figures, summary
 
@@ -72,7 +72,7 @@ def mixed(rows, reason="it is invalid"):
 def test_junit_is_read_by_a_public_reader_and_says_the_same(rows, tmp_path):
     night = mixed(rows, NASTY)
     (tmp_path / "junit.xml").write_text(junit.render("night", night, decide(night, Gate(), {STALE})), encoding="utf-8")
-    runs, gate = junitparser.JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+    runs, asked = junitparser.JUnitXml.fromfile(str(tmp_path / "junit.xml"))
     assert (runs.tests, runs.failures, runs.errors, runs.skipped) == (11, 1, 1, 6)
     results = [case.result[0] if case.result else None for case in runs]
     assert sum(isinstance(result, junitparser.Failure) for result in results) == 1
@@ -81,7 +81,9 @@ def test_junit_is_read_by_a_public_reader_and_says_the_same(rows, tmp_path):
     )
     (failure,) = [result for result in results if isinstance(result, junitparser.Failure)]
     assert failure.type == "recovery: a < b | c"
-    assert gate.failures == sum(finding.verdict != Verdict.VALID for finding in decide(night, Gate(), {STALE}).findings)
+    assert asked.failures == sum(
+        finding.verdict != Verdict.VALID for finding in decide(night, Gate(), {STALE}).findings
+    )
 
 
 @given(st.text())
@@ -95,7 +97,7 @@ def test_junit_is_well_formed_whatever_a_run_says(text):
 
 def test_the_gate_s_report_is_a_page_with_a_row_for_each_failure(rows):
     night = mixed(rows)
-    found = page(markdown.decision_report("night", decide(night, Gate())))
+    found = page(gate.decision_report("night", decide(night, Gate())))
     assert found.headings == ["night: gate not passed (invalid)", "Failures", "Asked"]
     assert str(STALE) in found.cells
     assert "recovery: a < b | c" in found.cells
