@@ -13,14 +13,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from checkers.texts import Texts
 
-NEMESIS = "nemesis"
+NEMESIS: Final = "nemesis"
 NEVER = 1 << 62
 """The return rank of an operation that was never seen to return: later than every rank."""
 

@@ -8,7 +8,7 @@ because it found another value. It was not if it was refused, or if nobody knows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -120,14 +120,3 @@ def _all_healed(windows: Sequence[Window]) -> list[int]:
         if in_force == 0:
             moments.append(time_ns)
     return moments
-
-
-def completions(events: Iterable[Event]) -> list[Event]:
-    """The nemesis' completions: it does one thing at a time, so every other event of its own is one."""
-    return [event for event in events if event.process == NEMESIS][1::2]
-
-
-def side_of(node: str, drops: Mapping[str, Sequence[str]], nodes: int) -> str:
-    """`majority` if the node still talks, both ways, with a majority of `nodes` (itself counted), else `minority`."""
-    cut_off = set(drops.get(node, ())) | {other for other, sources in drops.items() if node in sources}
-    return "majority" if 2 * (nodes - len(cut_off - {node})) > nodes else "minority"

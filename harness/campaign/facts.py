@@ -15,8 +15,9 @@ import msgspec
 from checkers import formats
 from checkers.history import Event
 from checkers.result import Verdict
-from checkers.stats import Statistics, Window, completions, side_of, statistics
+from checkers.stats import Statistics, Window, statistics
 from harness.campaign.row import Outcome
+from harness.nemesis.schedule import begin_of, paired
 from harness.signature import Signature, signature_of
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ class _Check(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class FaultWindow(msgspec.Struct, frozen=True):
+class SavedFault(msgspec.Struct, frozen=True):
     """A window of a fault. Seconds since the start; `evidence` is empty where nothing attests that it had an effect."""
 
     fault: str
@@ -52,7 +53,6 @@ class SavedResults(msgspec.Struct, frozen=True):
     seed: int | None = None
     version: str = ""
     command: str = ""
-    inconclusive: object = None
 
     @property
     def outcome(self) -> Outcome:
@@ -60,8 +60,7 @@ class SavedResults(msgspec.Struct, frozen=True):
         if self.verdict is not Verdict.UNKNOWN:
             return Outcome(self.verdict.value)
         unproven = [name for name, check in self.checks.items() if check.verdict is Verdict.UNKNOWN]
-        only_faults = bool(unproven) and set(unproven) <= {"faults", "nemesis"}
-        return Outcome.INCONCLUSIVE if self.inconclusive or only_faults else Outcome.UNKNOWN
+        return Outcome.INCONCLUSIVE if unproven == ["nemesis"] else Outcome.UNKNOWN
 
     @property
     def signature(self) -> Signature | None:
@@ -70,10 +69,10 @@ class SavedResults(msgspec.Struct, frozen=True):
         return next((signature_of(name, check.reason, check.detail) for name, check in broken), None)
 
     @property
-    def fault_rows(self) -> list[FaultWindow]:
+    def fault_rows(self) -> list[SavedFault]:
         """The windows of faults. What another version has written otherwise is left out."""
         listed = self.faults if isinstance(self.faults, list) else []
-        rows = (converted(row, FaultWindow) for row in listed)
+        rows = (converted(row, SavedFault) for row in listed)
         return [row for row in rows if row is not None]
 
     def attested(self) -> dict[str, int]:
@@ -82,6 +81,21 @@ class SavedResults(msgspec.Struct, frozen=True):
         for row in self.fault_rows:
             counts[row.fault] += bool(row.evidence)
         return counts
+
+
+class SavedTest(msgspec.Struct, frozen=True):
+    """`test.json`: as much as it says in every version."""
+
+    environment: str = "unknown"
+    mutant: str | None = None
+    nodes: object = None
+    seed: int | None = None
+    version: str = ""
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes there were; 0 if it does not say."""
+        return len(self.nodes) if isinstance(self.nodes, list) else 0
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +116,7 @@ def read_facts(directory: Path) -> Facts | None:
     if events is None:
         return Facts(results=results, statistics=None)
     windows, cuts = _windows(results), _cuts(events)
-    nodes = _node_count(directory)
+    nodes = read_test(directory).node_count
     sides = [side_of(str(leader), drops, nodes) for drops, leaders in cuts for leader in leaders if nodes]
     return Facts(
         results=results,
@@ -115,6 +129,11 @@ def read_facts(directory: Path) -> Facts | None:
 def read_results(directory: Path) -> SavedResults | None:
     """`results.json`, None if there is none, or none that makes sense."""
     return read_json(directory / "results.json", SavedResults)
+
+
+def read_test(directory: Path) -> SavedTest:
+    """`test.json`; if there is none, or none that makes sense, one that says nothing."""
+    return read_json(directory / "test.json", SavedTest) or SavedTest()
 
 
 def read_json(path: Path, kind: type[T]) -> T | None:
@@ -131,15 +150,6 @@ def converted(value: object, kind: type[T]) -> T | None:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError:
         return None
-
-
-class _SavedTest(msgspec.Struct, frozen=True):
-    nodes: list[str] = []
-
-
-def _node_count(directory: Path) -> int:
-    test = read_json(directory / "test.json", _SavedTest)
-    return len(test.nodes) if test else 0
 
 
 def _events(path: Path) -> list[Event] | None:
@@ -173,7 +183,13 @@ class _Cut(msgspec.Struct, frozen=True):
 
 def _cuts(events: Sequence[Event]) -> list[tuple[Mapping[str, list[str]], list[str]]]:
     """Each partition that was seen to be made: who drops whose packets, and the leaders at that time."""
-    values = [event.value for event in completions(events) if event.f == "start-partition"]
+    values = [completion.value for begun, completion in paired(events) if begun.f == begin_of("partition")]
     # One that failed, or found nothing to cut, has no such value.
     cuts = (converted(value, _Cut) for value in values)
     return [(cut.resolved.drops, cut.leaders) for cut in cuts if cut is not None and cut.evidence]
+
+
+def side_of(node: str, drops: Mapping[str, Sequence[str]], nodes: int) -> str:
+    """`majority` if the node still talks, both ways, with a majority of `nodes` (itself counted), else `minority`."""
+    cut_off = set(drops.get(node, ())) | {other for other, sources in drops.items() if node in sources}
+    return "majority" if 2 * (nodes - len(cut_off - {node})) > nodes else "minority"

@@ -12,7 +12,7 @@ import msgspec
 from harness.campaign.cells import Cell, cell_of_command
 from harness.campaign.directory import Assignment, read_assignment, read_row
 from harness.campaign.execute import Exit
-from harness.campaign.facts import Facts, read_facts, read_json
+from harness.campaign.facts import Facts, read_facts, read_test
 from harness.campaign.row import Outcome, Row
 from harness.store import save
 
@@ -23,18 +23,14 @@ def row_of_exit(store: Path, run: Path, assignment: Assignment, end: Exit) -> Ro
     if facts is not None:
         row = _row(store, run, assignment, facts, end.seconds)
     else:
-        row = Row(
-            run=str(run.relative_to(store)),
-            campaign=assignment.campaign,
-            job=assignment.job,
-            cell=assignment.cell,
-            seed=assignment.seed,
+        row = _without_facts(
+            store,
+            run,
+            assignment,
             verdict=Outcome.INTERRUPTED if end.ended == "interrupted" else Outcome.CRASH,
             ended="crash" if end.ended == "ended" else end.ended,
             reason=f"{end.ended}: {end.said}" if end.ended != "ended" else "its results cannot be read",
-            began=assignment.began,
             seconds=end.seconds,
-            version=assignment.version,
         )
     save(run / "row.json", row)
     return row
@@ -63,8 +59,9 @@ def row_of_directory(store: Path, run: Path) -> Row | None:
     began = _modified(run / "test.json")
     facts = read_facts(run)
     placed = cell_of_command(facts.results.command) if facts is not None else None
-    cell, seed = placed or _named_by(run / "test.json")
-    alone = Assignment(campaign="", job="", cell=cell, seed=seed or 0, attempt=1, began=began)
+    saved = read_test(run)
+    cell, seed = placed or (Cell(env=saved.environment, mutant=saved.mutant), saved.seed)
+    alone = Assignment(campaign="", job="", cell=cell, seed=seed or 0, attempt=1, began=began, version=saved.version)
     if facts is None:
         row = _incomplete(store, run, alone)
     else:
@@ -97,30 +94,27 @@ def _row(store: Path, run: Path, assignment: Assignment, facts: Facts, seconds: 
 
 
 def _incomplete(store: Path, run: Path, assignment: Assignment) -> Row:
+    reason = "it has not ended yet, or was killed"
+    return _without_facts(store, run, assignment, verdict=Outcome.INCOMPLETE, ended="", reason=reason, seconds=0.0)
+
+
+def _without_facts(
+    store: Path, run: Path, assignment: Assignment, *, verdict: Outcome, ended: str, reason: str, seconds: float
+) -> Row:
+    """The row of a run that left no results: who it is, and what is known of its end."""
     return Row(
         run=str(run.relative_to(store)),
         campaign=assignment.campaign,
         job=assignment.job,
         cell=assignment.cell,
         seed=assignment.seed,
-        verdict=Outcome.INCOMPLETE,
-        ended="",
-        reason="it has not ended yet, or was killed",
+        verdict=verdict,
+        ended=ended,
+        reason=reason,
         began=assignment.began,
-        seconds=0.0,
+        seconds=seconds,
+        version=assignment.version,
     )
-
-
-class _Named(msgspec.Struct, frozen=True):
-    environment: str = "unknown"
-    mutant: str | None = None
-    seed: int | None = None
-
-
-def _named_by(test: Path) -> tuple[Cell, int | None]:
-    """As much of the cell as the test's definition says in every version."""
-    named = read_json(test, _Named) or _Named()
-    return Cell(env=named.environment, mutant=named.mutant), named.seed
 
 
 def _modified(path: Path) -> float:

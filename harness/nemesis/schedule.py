@@ -1,12 +1,12 @@
 """When faults come: each kind has its own pace, and the nemesis does one thing at a time.
 
-Lives here: the generators of faults, and what their operations are called in the history. Must not live here: what a
-fault does, or what becomes of it (`nemesis.life`).
+Lives here: the generators of faults, and how the history has their operations: what they are called, and which belong
+together. Must not live here: what a fault does, or what becomes of it (`nemesis.life`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
@@ -41,6 +41,17 @@ def begin_of(name: str) -> str:
 def end_of(name: str) -> str:
     """What the operation is called that ends a fault."""
     return f"stop-{name}"
+
+
+def paired(events: Iterable[Event]) -> list[tuple[Event, Event]]:
+    """The nemesis' invocations with their completions: it does one thing at a time, so they alternate."""
+    own = [event for event in events if event.process == NEMESIS]
+    return list(zip(own[::2], own[1::2], strict=False))
+
+
+def skipped(completion: Event) -> bool:
+    """Whether it found nothing to hit, or nothing to undo: then it changed nothing."""
+    return isinstance(completion.value, dict) and "skipped" in completion.value
 
 
 def draw(aim: Aim, random: Random) -> Asked:
@@ -86,7 +97,7 @@ class Windows:
         mean_s = self.closed_s if self.is_open else self.open_s
         next_ns = context.time_ns + int((0.5 + context.random.random()) * mean_s * 1e9)
         # What found nothing to hit did not begin; it comes again as soon as it would have ended.
-        began = self.is_open or not (isinstance(event.value, dict) and "skipped" in event.value)
+        began = self.is_open or not skipped(event)
         return replace(self, is_open=began and not self.is_open, next_ns=next_ns)
 
 

@@ -19,7 +19,7 @@ from msgspec import UNSET
 from checkers.history import Event
 from harness.generator import NEMESIS, PENDING, Context, Generator, Invocation, Later, Step, Template
 from harness.nemesis import FAULTS
-from harness.nemesis.schedule import RESOLVED, begin_of, end_of
+from harness.nemesis.schedule import RESOLVED, begin_of, end_of, paired, skipped
 
 
 class FaultWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,22 +46,17 @@ def recorded(events: Sequence[Event]) -> Schedule:
     one. A fault that could not be applied has nothing that it was resolved to.
     """
     origin_ns = events[0].time if events else 0
-    own = [event for event in events if event.process == NEMESIS]
     windows: list[FaultWindow] = []
     open_at: dict[str, int] = {}
-    for invocation, completion in zip(own[::2], own[1::2], strict=False):
+    for invocation, completion in paired(events):
         _, _, fault = invocation.f.partition("-")
-        if invocation.f == begin_of(fault) and not _skipped(completion):
+        if invocation.f == begin_of(fault) and not skipped(completion):
             open_at[fault] = len(windows)
             windows.append(_begun(fault, invocation, completion, origin_ns))
         elif invocation.f == end_of(fault) and fault in open_at and completion.error is UNSET:
             at = open_at.pop(fault)
             windows[at] = msgspec.structs.replace(windows[at], end_ns=invocation.time - origin_ns)
     return tuple(windows)
-
-
-def _skipped(completion: Event) -> bool:
-    return isinstance(completion.value, dict) and "skipped" in completion.value
 
 
 def _begun(fault: str, invocation: Event, completion: Event, origin_ns: int) -> FaultWindow:

@@ -1,6 +1,7 @@
 """What a history says of its faults: a row for each window, from the events of the nemesis. Pure.
 
-Lives here: pairing begins with ends, and what clients felt in between. Must not live here: judging (`harness.judge`).
+Lives here: windows out of begins and ends, and what clients felt in between. Must not live here: judging
+(`harness.judge`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import UNSET
 from checkers.history import Event
 from harness.generator import NEMESIS
 from harness.nemesis import FAULTS
-from harness.nemesis.schedule import begin_of, end_of
+from harness.nemesis.schedule import begin_of, end_of, paired, skipped
 
 _NS = 1e9
 _SLOWER = 2.0
@@ -48,10 +49,10 @@ def fault_rows(names: Sequence[str], events: Sequence[Event]) -> tuple[FaultRow,
     felt = Felt(events)
     rows: list[FaultRow] = []
     open_at: dict[str, int] = {}
-    for invocation, completion in _nemesis(events):
+    for invocation, completion in paired(events):
         name = begins.get(invocation.f) or ends[invocation.f]
         value = completion.value if isinstance(completion.value, dict) and completion.error is UNSET else {}
-        if invocation.f in begins and "skipped" not in value:
+        if invocation.f in begins and not skipped(completion):
             open_at[name] = len(rows)
             rows.append(_begun(name, invocation, completion, value))
         elif name in open_at and completion.error is UNSET:
@@ -62,7 +63,7 @@ def fault_rows(names: Sequence[str], events: Sequence[Event]) -> tuple[FaultRow,
 
 def troubles_at_the_end(names: Sequence[str], events: Sequence[Event]) -> dict[str, str]:
     """What went wrong when each fault was last asked to end; faults that are gone are left out."""
-    last = {invocation.f: completion.error for invocation, completion in _nemesis(events)}
+    last = {invocation.f: completion.error for invocation, completion in paired(events)}
     ends = {name: last.get(end_of(name), UNSET) for name in names}
     return {name: error for name, error in ends.items() if isinstance(error, str)}
 
@@ -73,12 +74,6 @@ def asked_text(name: str, asked: Mapping[str, object]) -> str:
     numbers = {key: value for key, value in asked.items() if key in parameters and isinstance(value, int | float)}
     words = [word for word in asked.values() if isinstance(word, str)]
     return ":".join([name, *words, *(f"{key}={parameters[key].write(value)}" for key, value in numbers.items())])
-
-
-def _nemesis(events: Sequence[Event]) -> list[tuple[Event, Event]]:
-    """The nemesis' invocations with their completions: it does one thing at a time, so they alternate."""
-    own = [event for event in events if event.process == NEMESIS]
-    return list(zip(own[::2], own[1::2], strict=False))
 
 
 def _begun(name: str, invocation: Event, completion: Event, value: Mapping[str, object]) -> FaultRow:

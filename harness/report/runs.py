@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from harness.campaign.facts import FaultWindow, SavedResults
+from harness.campaign.facts import SavedFault, SavedResults
 from harness.campaign.row import Outcome, Row
 
 COLUMNS = ("began", "verdict", "seconds", "cell", "seed", "version", "run", "signature or reason")
@@ -77,7 +77,7 @@ def _faults(row: Row, results: SavedResults | None) -> list[str]:
     return lines
 
 
-def _window(window: FaultWindow) -> list[str]:
+def _window(window: SavedFault) -> list[str]:
     """What was done and what it became; beneath, what proves it and what it changed."""
     begin = "?" if window.begin is None else f"{window.begin:.1f}"
     end = "" if window.end is None else f"{window.end:.1f}"

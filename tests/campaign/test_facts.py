@@ -7,7 +7,7 @@ import json
 import pytest
 
 from checkers.history import NEMESIS, Event
-from harness.campaign.facts import read_facts
+from harness.campaign.facts import read_facts, side_of
 from harness.recorder import Recorder
 
 CHECKS = {"linearizable": {"verdict": "valid", "reason": "it is", "detail": ""}}
@@ -76,13 +76,11 @@ def test_faults_as_windows_with_their_evidence(run):
         ({}, "valid"),
         ({"verdict": "invalid"}, "invalid"),
         ({"verdict": "unknown"}, "unknown"),
-        ({"verdict": "unknown", "inconclusive": "partition at 12.0 s had no effect: ..."}, "inconclusive"),
-        ({"verdict": "unknown", "checks": {**CHECKS, "faults": {"verdict": "unknown"}}}, "inconclusive"),
         ({"verdict": "unknown", "checks": {**CHECKS, "nemesis": {"verdict": "unknown"}}}, "inconclusive"),
         (
             {
                 "verdict": "unknown",
-                "checks": {"linearizable": {"verdict": "unknown"}, "faults": {"verdict": "unknown"}},
+                "checks": {"linearizable": {"verdict": "unknown"}, "nemesis": {"verdict": "unknown"}},
             },
             "unknown",
         ),
@@ -118,3 +116,21 @@ def test_without_results_that_make_sense_it_has_not_ended(run, text):
     path = run({})
     (path / "results.json").write_text(text)
     assert read_facts(path) is None
+
+
+@pytest.mark.parametrize(
+    ("drops", "side"),
+    [
+        ({"n1": ["n2", "n3"], "n2": ["n1"], "n3": ["n1"]}, "minority"),
+        ({"n2": ["n1", "n3"], "n1": ["n2"], "n3": ["n2"]}, "majority"),
+        ({"n2": ["n1"], "n3": ["n1"]}, "minority"),
+        ({"n2": ["n3"]}, "majority"),
+    ],
+    ids=["cut off", "another one is", "its own packets are dropped", "not concerned"],
+)
+def test_the_side_of_a_leader_is_counted_by_whom_it_talks_with_both_ways(drops, side):
+    assert side_of("n1", drops, 3) == side
+
+
+def test_half_of_the_nodes_are_no_majority():
+    assert side_of("n1", {"n1": ["n3", "n4"]}, 4) == "minority"

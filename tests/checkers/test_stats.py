@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers.history import NEMESIS, Event
-from checkers.stats import percentile, side_of, statistics
+from checkers.stats import percentile, statistics
 
 S = 1_000_000_000
 
@@ -103,24 +103,3 @@ def test_a_cluster_that_never_came_back_has_no_recovery():
 
 def test_what_was_never_healed_is_no_recovery():
     assert recovery(in_order(an_operation(6, 7)), (5, None)) is None
-
-
-# -- faults
-
-
-@pytest.mark.parametrize(
-    ("drops", "side"),
-    [
-        ({"n1": ["n2", "n3"], "n2": ["n1"], "n3": ["n1"]}, "minority"),
-        ({"n2": ["n1", "n3"], "n1": ["n2"], "n3": ["n2"]}, "majority"),
-        ({"n2": ["n1"], "n3": ["n1"]}, "minority"),
-        ({"n2": ["n3"]}, "majority"),
-    ],
-    ids=["cut off", "another one is", "its own packets are dropped", "not concerned"],
-)
-def test_the_side_of_a_leader_is_counted_by_whom_it_talks_with_both_ways(drops, side):
-    assert side_of("n1", drops, 3) == side
-
-
-def test_half_of_the_nodes_are_no_majority():
-    assert side_of("n1", {"n1": ["n3", "n4"]}, 4) == "minority"
