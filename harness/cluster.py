@@ -46,10 +46,6 @@ class Cluster:
         statuses = await self.statuses([node for node in running if asked is None or node in asked])
         return Observation(environment.now_ns(), sights, statuses)
 
-    async def primaries(self) -> tuple[Node, ...]:
-        """The nodes that say they lead. After a cut there may be two: the old one does not know yet."""
-        return tuple(node for node, status in (await self.statuses()).items() if status.leads)
-
     async def wait_healthy(self, limit_s: float) -> str | None:
         """None as soon as every node answers and agrees on one leader; after `limit_s`, what is missing."""
         deadline_ns = self.environment.now_ns() + int(limit_s * 1e9)

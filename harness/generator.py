@@ -312,7 +312,7 @@ class TimeLimit:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """The generator, beginning that long after it is first asked."""
+    """The generator, beginning that long after it is first asked: what Jepsen's `sleep` in a sequence is for."""
 
     seconds: float
     generator: Generator

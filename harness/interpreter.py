@@ -99,10 +99,6 @@ class Interpreter:
             self._process[thread] = process + self._workers
         return event
 
-    def in_flight(self) -> tuple[Thread, ...]:
-        """The threads that have an operation open, in the order of its invocation."""
-        return tuple(self._open)
-
     def _invoke(self, thread: Thread, template: Template, now_ns: int) -> Event:
         event = Event(
             index=self._take_index(),

@@ -11,7 +11,6 @@ outside, such as two causes of stale reads, are one row as well.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import msgspec
 
@@ -72,8 +71,3 @@ def _seen(match: re.Match[str]) -> _Seen:
 def without_chance(reason: str) -> str:
     """The reason without its numbers, names of nodes, quotations and asides: what all runs of one cause share."""
     return re.sub(r"[\s,;:]+", " ", _CHANCE.sub("", reason)).strip()
-
-
-def worst_first(signatures: Sequence[Signature]) -> list[Signature]:
-    """The distinct ones: wrong answers before lack of answers, then by name."""
-    return sorted(set(signatures), key=lambda one: (one.checker != "linearizable", one))

@@ -102,7 +102,7 @@ class RaftCore:
 
     def tick(self) -> bool:
         """Take in that one tick of this node's clock has passed; return whether something was due on it."""
-        due = self.ticks_to_next() == 1
+        due = self._ticks_to_next() == 1
         self._elapsed += 1
         self._since_heartbeat += 1
         if due and self.role == "leader":
@@ -111,7 +111,7 @@ class RaftCore:
             self._pre_campaign()
         return due
 
-    def ticks_to_next(self) -> int:
+    def _ticks_to_next(self) -> int:
         """Return how many ticks from now something is due; all before that one only count. At least 1."""
         if self.role != "leader":
             return max(self._timeout - self._elapsed, 1)

@@ -101,10 +101,6 @@ class Node:
         if self.core.tick():
             self._touched = True
 
-    def ticks_to_next(self) -> int:
-        """Return how many ticks from now, if nothing else comes in, this node wants to act; at least 1."""
-        return self.core.ticks_to_next()
-
     def synced(self) -> None:
         """Take in that the last sync target has returned."""
         saved = self._saving

@@ -31,19 +31,17 @@ class Seen:
     pid: int
     state: str
     started: int
-    ticks: int
-    """Processor time used so far, in clock ticks."""
 
 
 def look(pid: int) -> Seen | None:
-    """The process of that number (proc(5), fields 3, 14, 15 and 22 of stat); None if there is none."""
+    """The process of that number (proc(5), fields 3 and 22 of stat); None if there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     # The command's name is in parentheses and may hold anything, so fields are counted behind it.
     fields = stat.rpartition(")")[2].split()
-    return Seen(pid, fields[0], int(fields[19]), int(fields[11]) + int(fields[12]))
+    return Seen(pid, fields[0], int(fields[19]))
 
 
 class Process:

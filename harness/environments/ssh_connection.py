@@ -303,16 +303,6 @@ class SshConnection:
 
         await self._with_sftp(f"write to {directory}", write)
 
-    async def download(self, path: str) -> bytes:
-        """The content of one file that the user may read."""
-
-        def read(sftp: paramiko.SFTPClient) -> bytes:
-            with sftp.open(path, "rb") as file:
-                file.prefetch()
-                return file.read()
-
-        return await self._with_sftp(f"read {path}", read)
-
     async def _with_sftp(self, what: str, work: Callable[[paramiko.SFTPClient], T]) -> T:
         def transfer() -> T:
             from paramiko import SFTPClient

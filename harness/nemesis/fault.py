@@ -115,9 +115,6 @@ class Course:
     facts: object = None
 
 
-WINDOW: Final = (0.5, 0.5)
-
-
 class Fault(ABC):
     """One kind of fault (Jepsen's nemesis package). Stateless: all that a window of it needs is in its `Resolved`."""
 
@@ -142,7 +139,7 @@ class Fault(ABC):
     """Whether it is seen in what nodes say of themselves, which takes longer than to look at them from outside."""
     holds_nodes: ClassVar[bool] = False
     """Whether the processes of its nodes are in its hands, so that no other such fault may hit them meanwhile."""
-    window: ClassVar[tuple[float, float]] = WINDOW
+    window: ClassVar[tuple[float, float]] = (0.5, 0.5)
     """For how many intervals it is in force, and for how many it is not, about."""
 
     @abstractmethod

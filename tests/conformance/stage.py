@@ -71,7 +71,7 @@ class Stage:
         """Who leads, once every node answers and agrees."""
         cluster = Cluster(self.environment, self.adapter)
         assert await cluster.wait_healthy(_LIMIT_S) is None
-        (leader,) = await cluster.primaries()
+        (leader,) = (await cluster.observe()).leaders
         return leader
 
     async def leader_among(self, nodes: tuple[Node, ...], other_than: Node) -> Node:

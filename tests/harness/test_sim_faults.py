@@ -50,7 +50,7 @@ class Simulation:
         assert await self.cluster.wait_healthy(30) is None
 
     async def leader(self):
-        (leader,) = await self.cluster.primaries()
+        (leader,) = (await self.cluster.observe()).leaders
         return leader
 
     async def follower(self):

@@ -38,7 +38,7 @@ def simulated(tmp_path):
 
 
 async def leader_of(cluster):
-    (leader,) = await cluster.primaries()
+    (leader,) = (await cluster.observe()).leaders
     return leader
 
 
@@ -157,7 +157,7 @@ def test_a_cut_separates_and_a_heal_unites(simulated):
         others = frozenset(NODES) - {leader}
         await environment.cut({leader: others, **{node: frozenset([leader]) for node in others}})
         await environment.sleep(5)
-        during = await cluster.primaries()
+        during = (await cluster.observe()).leaders
         await environment.heal()
         assert await cluster.wait_healthy(10) is None
         return leader, during

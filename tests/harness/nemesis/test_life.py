@@ -250,12 +250,12 @@ def test_the_leader_before_the_present_one_is_remembered(world):
     it = world()
 
     async def test():
-        (old,) = await it.cluster.primaries()
+        (old,) = (await it.cluster.observe()).leaders
         await it.life.begin(it.fault, {})
         assert it.fault.view.former is None
         await it.life.end(it.fault)
         await it.environment.kill(old)
-        while not await it.cluster.primaries():
+        while not any(status.leads for status in (await it.cluster.statuses()).values()):
             await it.environment.sleep(0.1)
         await it.life.begin(it.fault, {})
         return it.fault.view.former == old
