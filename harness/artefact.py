@@ -59,14 +59,14 @@ class OtherVersion(UsageError):  # noqa: N818 - as its base class
     """This version cannot read, or cannot run, what another one has left; the message names both."""
 
 
-def artefact_of(test: Test, results: Results, events: Sequence[Event]) -> Artefact:
-    """The artefact of a run that has ended."""
+def artefact_of(test: Test, results: Results | None, events: Sequence[Event]) -> Artefact:
+    """The artefact of a run; it has no results if it was killed."""
     return Artefact(
         format=FORMAT,
         version=test.version,
         seed=test.seed,
-        failure=failure_of(results),
-        digest=results.digest,
+        failure=failure_of(results) if results else None,
+        digest=results.digest if results else None,
         definition=test,
         schedule=recorded(events),
     )
@@ -112,15 +112,7 @@ def _of_run(run: RunDirectory) -> Artefact:
     results = _decoded(run.results, _content(run.results), Results, test.version) if run.results.exists() else None
     lines = BytesIO(_content(run.history))
     events = [event for _, event in jsonl.events(lines, str(run.history), "drop")]
-    return Artefact(
-        format=FORMAT,
-        version=test.version,
-        seed=test.seed,
-        failure=failure_of(results) if results else None,
-        digest=results.digest if results else None,
-        definition=test,
-        schedule=recorded(events),
-    )
+    return artefact_of(test, results, events)
 
 
 def _content(path: Path) -> bytes:

@@ -22,9 +22,8 @@ from itertools import count
 from random import Random
 from typing import Final, Literal, Protocol
 
-from checkers.history import Event
+from checkers.history import NEMESIS, Event
 
-NEMESIS: Final = "nemesis"
 Thread = int | Literal["nemesis"]
 """A thread of control: a client worker, by number, or the nemesis."""
 
@@ -396,11 +395,15 @@ def nemesis(generator: Generator) -> Generator:
     return OnThreads(NEMESIS, lambda thread: thread == NEMESIS, generator)
 
 
+Parts = tuple[tuple[tuple[Thread, ...], Generator], ...]
+"""Generators with the threads that belong to each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Divided:
     """Several generators at once, each with threads of its own."""
 
-    parts: tuple[tuple[tuple[Thread, ...], Generator], ...]
+    parts: Parts
 
     def next(self, context: Context) -> Step | None:
         choices = [(generator, context.only(threads)) for threads, generator in self.parts]
@@ -442,7 +445,7 @@ class EachProcess:
     """
 
     generator: Generator
-    parts: tuple[tuple[tuple[Thread, ...], Generator], ...] = ()
+    parts: Parts = ()
 
     def next(self, context: Context) -> Step | None:
         parts = self.parts or tuple(((thread,), self.generator) for thread in context.threads)
@@ -469,7 +472,7 @@ class PerKey:
 
     group_size: int
     make: Callable[[int], Generator]
-    groups: tuple[tuple[tuple[Thread, ...], Generator], ...] = ()
+    groups: Parts = ()
     next_key: int = 0
 
     def next(self, context: Context) -> Step | None:
@@ -492,6 +495,6 @@ class PerKey:
         return PerKey(self.group_size, self.make, groups, self.next_key)
 
 
-def _parts(generator: Generator) -> tuple[tuple[tuple[Thread, ...], Generator], ...]:
+def _parts(generator: Generator) -> Parts:
     assert isinstance(generator, Divided)
     return generator.parts

@@ -15,8 +15,8 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from checkers.history import Event
-from harness.generator import EXHAUSTED, NEMESIS, PENDING, Context, Generator, Later, Template, Thread, thread_of
+from checkers.history import NEMESIS, Event
+from harness.generator import EXHAUSTED, PENDING, Context, Generator, Later, Template, Thread, thread_of
 
 CompletionType = Literal["ok", "fail", "info"]
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from checkers.budget import Budget
-from checkers.history import Event, History
+from checkers.history import NEMESIS, Event, History
 from checkers.result import Result, Verdict, merge
-from harness.generator import NEMESIS
 from harness.nemesis.windows import FaultRow, fault_rows, troubles_at_the_end
+from harness.store import HISTORY
 from harness.test import Test
 from harness.workloads import WORKLOADS
 
@@ -103,7 +103,7 @@ def count_operations(events: Sequence[Event]) -> dict[str, int]:
 
 def _linearizable(test: Test, events: Sequence[Event]) -> Check:
     try:
-        history = History.of_events(events, "history.jsonl")
+        history = History.of_events(events, HISTORY)
         result: Result = WORKLOADS[test.workload].check(history, Budget(seconds=test.check_limit_s))
     except Exception as error:  # noqa: BLE001 - whatever it is, a check that crashed proves nothing
         return Check(Verdict.UNKNOWN, f"the checker crashed: {error!r}", traceback.format_exc())
@@ -114,7 +114,8 @@ def _recovery(test: Test, evidence: Evidence, events: Sequence[Event]) -> Check:
     """Did the healed cluster come back and serve: liveness, as opposed to safety."""
     if evidence.failure is not None:
         return Check(Verdict.UNKNOWN, f"the run broke off: {evidence.failure}")
-    for fault, error in troubles_at_the_end([spec.name for spec in test.nemesis], events).items():
+    if troubles := troubles_at_the_end([spec.name for spec in test.nemesis], events):
+        fault, error = next(iter(troubles.items()))
         return Check(Verdict.UNKNOWN, f"whether the cluster recovers is not known: {fault} was not healed: {error}")
     if evidence.unserved is None:
         return Check(Verdict.UNKNOWN, "the run ended before its final phase")
@@ -127,7 +128,7 @@ def _recovery(test: Test, evidence: Evidence, events: Sequence[Event]) -> Check:
     return Check(Verdict.VALID, "the healed cluster served every register")
 
 
-def count_faults(names: Sequence[str], faults: Sequence[FaultRow]) -> dict[str, int]:
+def _count_faults(names: Sequence[str], faults: Sequence[FaultRow]) -> dict[str, int]:
     """How many windows of each fault there were."""
     counts = Counter(row.fault for row in faults)
     return {name: counts[name] for name in names}
@@ -135,7 +136,7 @@ def count_faults(names: Sequence[str], faults: Sequence[FaultRow]) -> dict[str, 
 
 def _nemesis(names: Sequence[str], faults: Sequence[FaultRow]) -> Check:
     """Did the faults take place, and was each of them seen: else the run is inconclusive, which is unknown."""
-    counts = count_faults(names, faults)
+    counts = _count_faults(names, faults)
     idle = [name for name, count in counts.items() if count == 0]
     if idle:
         return Check(Verdict.UNKNOWN, f"inconclusive: the nemesis never acted: no {' and no '.join(idle)} took place")

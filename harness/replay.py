@@ -22,6 +22,7 @@ from harness.bound import upper_bound
 from harness.environments.sim.environment import SimEnvironment
 from harness.judge import Results
 from harness.signature import Signature
+from harness.store import HISTORY
 from harness.test import Test, with_schedule
 
 GOOD, BAD, CANNOT_TELL = 0, 1, 125
@@ -72,7 +73,7 @@ class Difference(msgspec.Struct, frozen=True):
     replayed: str | None
 
     def __str__(self) -> str:
-        where = f"event {self.index}" if self.file == "history.jsonl" else f"{self.file}, line {self.index + 1}"
+        where = f"event {self.index}" if self.file == HISTORY else f"{self.file}, line {self.index + 1}"
         recorded, replayed = (line or "(there is no such line)" for line in (self.recorded, self.replayed))
         return f"they differ first at {where}:\n  recorded {recorded}\n  replayed {replayed}"
 
@@ -82,7 +83,7 @@ def first_difference(recorded: Path, replayed: Path) -> Difference | None:
 
     None too if the recorded history is not there.
     """
-    names = ["history.jsonl", *sorted(str(file.relative_to(recorded)) for file in recorded.glob("*/trace.jsonl"))]
+    names = [HISTORY, *sorted(str(file.relative_to(recorded)) for file in recorded.glob("*/trace.jsonl"))]
     for name in names:
         if (recorded / name).exists() and (found := _difference(recorded / name, replayed / name, name)):
             return found

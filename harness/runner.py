@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from checkers.history import NEMESIS
 from checkers.result import Verdict
 from harness.adapters.base import Adapter
 from harness.artefact import artefact_of
 from harness.cluster import Cluster
 from harness.driver import Driver, Handler
 from harness.environments.base import Environment, EnvironmentFailure
-from harness.generator import NEMESIS, AnyOf, Generator, Thread, TimeLimit, nemesis
+from harness.generator import AnyOf, Generator, Thread, TimeLimit, nemesis
 from harness.interpreter import Interpreter
 from harness.judge import Evidence, Results, judge
 from harness.ledger import FileLedger, NoLedger, Run

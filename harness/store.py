@@ -19,6 +19,13 @@ import msgspec
 
 from harness.environments.base import EnvironmentFailure, UsageError
 
+HISTORY = "history.jsonl"
+DEFINITION = "test.json"
+RESULTS = "results.json"
+ARTEFACT = "artefact.json"
+REPORT = "report.txt"
+"""What the files of a run are called."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
@@ -29,24 +36,24 @@ class RunDirectory:
 
     @property
     def history(self) -> Path:
-        return self.path / "history.jsonl"
+        return self.path / HISTORY
 
     @property
     def definition(self) -> Path:
-        return self.path / "test.json"
+        return self.path / DEFINITION
 
     @property
     def results(self) -> Path:
-        return self.path / "results.json"
+        return self.path / RESULTS
 
     @property
     def artefact(self) -> Path:
         """Of a run that failed: `harness.artefact`."""
-        return self.path / "artefact.json"
+        return self.path / ARTEFACT
 
     @property
     def report(self) -> Path:
-        return self.path / "report.txt"
+        return self.path / REPORT
 
     def finish(self) -> None:
         """Let the `latest` links point here."""

@@ -17,7 +17,6 @@ from checkers.history import Event, History, HistoryError
 Format = Literal["auto", "jsonl", "edn", "jepsen-log"]
 FailedCas = Literal["auto", "observe", "ignore"]
 NilRead = Literal["value", "unknown"]
-TruncatedTail = Literal["error", "drop"]
 FAILED_CAS: dict[str, FailedCas] = {"jsonl": "auto", "edn": "ignore", "jepsen-log": "observe"}
 
 
@@ -27,7 +26,7 @@ def read(
     form: Format = "auto",
     failed_cas: FailedCas = "auto",
     nil_read: NilRead = "value",
-    truncated_tail: TruncatedTail = "error",
+    truncated_tail: jsonl.TruncatedTail = "error",
 ) -> History:
     """The history in that file, gzipped or not; raises HistoryError naming file and line, or OSError.
 

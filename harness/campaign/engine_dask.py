@@ -20,7 +20,7 @@ from distributed import Client, Future, as_completed, get_worker
 import harness
 from harness.campaign.directory import Assignment
 from harness.campaign.execute import Children, Exit, Limits
-from harness.campaign.keep import RESULTS
+from harness.campaign.keep import REDUCED
 from harness.campaign.pool import Task, carry_out
 from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_exit
@@ -105,7 +105,7 @@ def _made(store: Path, assignment: Assignment, limits: Limits, whole: bool) -> R
     files = {
         str(path.relative_to(run)): path.read_bytes()
         for path in paths
-        if everything or (path.parent == run and path.name in RESULTS)
+        if everything or (path.parent == run and path.name in REDUCED)
     }
     return Returned(kept, files)
 

@@ -25,6 +25,7 @@ from pathlib import Path
 import msgspec
 
 from harness.environments.base import UsageError
+from harness.store import RESULTS
 
 OUTPUT = "output.txt"
 _GRACE_S = 30.0
@@ -105,7 +106,7 @@ def execute(words: Sequence[str], run: Path, store: Path, limits: Limits, childr
     said = (tail.strip().splitlines() or [""])[-1]
     # Results are written last and whole: with them the run has ended, however its process did. Without them it has not,
     # whatever its exit code: Python itself exits with 1 where it cannot even begin.
-    if (run / "results.json").exists():
+    if (run / RESULTS).exists():
         return Exit("ended", seconds, said)
     if children.stopping:
         return Exit("interrupted", seconds, said)

@@ -19,6 +19,7 @@ from checkers.stats import Statistics, Window, statistics
 from harness.campaign.row import Outcome
 from harness.nemesis.schedule import begin_of, paired
 from harness.signature import Signature, signature_of
+from harness.store import DEFINITION, HISTORY, RESULTS
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ def read_facts(directory: Path) -> Facts | None:
     results = read_results(directory)
     if results is None:
         return None
-    events = _events(directory / "history.jsonl")
+    events = _events(directory / HISTORY)
     if events is None:
         return Facts(results=results, statistics=None)
     windows, cuts = _windows(results), _cuts(events)
@@ -128,12 +129,12 @@ def read_facts(directory: Path) -> Facts | None:
 
 def read_results(directory: Path) -> SavedResults | None:
     """`results.json`, None if there is none, or none that makes sense."""
-    return read_json(directory / "results.json", SavedResults)
+    return read_json(directory / RESULTS, SavedResults)
 
 
 def read_test(directory: Path) -> SavedTest:
     """`test.json`; if there is none, or none that makes sense, one that says nothing."""
-    return read_json(directory / "test.json", SavedTest) or SavedTest()
+    return read_json(directory / DEFINITION, SavedTest) or SavedTest()
 
 
 def read_json(path: Path, kind: type[T]) -> T | None:

@@ -16,7 +16,7 @@ from checkers.result import Verdict, merge
 from harness.bound import runs_needed, upper_bound
 from harness.campaign.cells import Cell, faults_asked
 from harness.campaign.plan import Coverage, Gate
-from harness.campaign.row import Outcome, Row, counts_of
+from harness.campaign.row import COUNTED, Outcome, Row, counts_of
 from harness.campaign.thresholds import Threshold, parse_threshold
 from harness.signature import Signature
 
@@ -66,7 +66,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 def decide(rows: Sequence[Row], gate: Gate, baseline: Collection[Signature] = frozenset()) -> Decision:
     """The decision on the rows of a campaign. Rows that do not count are left out."""
-    counted = [row for row in rows if row.verdict.value in counts_of(())]
+    counted = [row for row in rows if row.verdict in COUNTED]
     failures = failures_of(counted, baseline)
     conclusive = [row for row in counted if row.verdict.conclusive]
     new = sum(failure.count for failure in failures if not failure.known)

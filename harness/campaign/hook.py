@@ -15,10 +15,11 @@ from typing import IO
 
 from harness.campaign.row import Outcome, Row
 from harness.signature import Signature
+from harness.store import ARTEFACT, RESULTS
 
 _LIMIT_S = 60.0
 _LINES = 5
-_ARTEFACTS = ("artefact.json", "results.json", "job.json")
+_ARTEFACTS = (ARTEFACT, RESULTS, "job.json")
 """What shows the failure again; the first that there is."""
 
 

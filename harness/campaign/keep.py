@@ -17,10 +17,11 @@ import msgspec
 
 from harness.campaign.plan import Keep
 from harness.campaign.row import Outcome, Row
-from harness.store import save
+from harness.store import DEFINITION, REPORT, RESULTS, save
 
-RESULTS = frozenset({"job.json", "row.json", "test.json", "results.json", "report.txt"})
 _ROW = frozenset({"job.json", "row.json"})
+REDUCED = _ROW | {DEFINITION, RESULTS, REPORT}
+"""What is left of a valid run that is not kept whole."""
 
 
 class Keeper:
@@ -42,7 +43,7 @@ class Keeper:
         if row.verdict is Outcome.VALID and row.keeps == "all":
             self._whole.append(row)
         elif row.verdict is Outcome.VALID and row.keeps == "results":
-            self._clean(row, RESULTS)  # of a campaign that was killed while it deleted
+            self._clean(row, REDUCED)  # of a campaign that was killed while it deleted
             self._reduced.append(row)
         changed = []
         while self._limit is not None and len(self._whole) > self._limit:
@@ -65,7 +66,7 @@ class Keeper:
         return changed
 
     def _reduce(self, row: Row) -> Row:
-        reduced = self._strip(row, RESULTS, "results")
+        reduced = self._strip(row, REDUCED, "results")
         self._reduced.append(reduced)
         return reduced
 

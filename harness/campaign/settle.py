@@ -14,7 +14,7 @@ from harness.campaign.directory import Assignment, read_assignment, read_row
 from harness.campaign.execute import Exit
 from harness.campaign.facts import Facts, read_facts, read_test
 from harness.campaign.row import Outcome, Row
-from harness.store import save
+from harness.store import DEFINITION, RESULTS, save
 
 
 def row_of_exit(store: Path, run: Path, assignment: Assignment, end: Exit) -> Row:
@@ -44,7 +44,7 @@ def row_of_unfinished(store: Path, run: Path, assignment: Assignment) -> Row:
     facts = read_facts(run)
     if facts is None:
         return row_of_exit(store, run, assignment, Exit("interrupted", 0.0, "its campaign was killed"))
-    row = _row(store, run, assignment, facts, _modified(run / "results.json") - assignment.began)
+    row = _row(store, run, assignment, facts, _modified(run / RESULTS) - assignment.began)
     save(run / "row.json", row)
     return row
 
@@ -54,9 +54,9 @@ def row_of_directory(store: Path, run: Path) -> Row | None:
     assignment = read_assignment(run)
     if assignment is not None:
         return read_row(run) or _incomplete(store, run, assignment)
-    if not (run / "test.json").exists():
+    if not (run / DEFINITION).exists():
         return None
-    began = _modified(run / "test.json")
+    began = _modified(run / DEFINITION)
     facts = read_facts(run)
     placed = cell_of_command(facts.results.command) if facts is not None else None
     saved = read_test(run)
@@ -65,7 +65,7 @@ def row_of_directory(store: Path, run: Path) -> Row | None:
     if facts is None:
         row = _incomplete(store, run, alone)
     else:
-        row = _row(store, run, alone, facts, _modified(run / "results.json") - began)
+        row = _row(store, run, alone, facts, _modified(run / RESULTS) - began)
     return msgspec.structs.replace(row, campaign=None, job=None, seed=seed)
 
 

@@ -34,7 +34,7 @@ class Request:
     form: formats.Format
     failed_cas: formats.FailedCas
     nil_read: formats.NilRead
-    truncated_tail: formats.TruncatedTail
+    truncated_tail: formats.jsonl.TruncatedTail
     engine: str
     budget: Budget
     all_keys: bool

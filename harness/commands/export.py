@@ -17,6 +17,7 @@ from harness.artefact import Artefact, read_artefact
 from harness.environments.base import UsageError
 from harness.environments.sim.environment import SimEnvironment
 from harness.report.regression import recorded, simulated
+from harness.store import HISTORY
 from harness.workloads import WORKLOADS
 
 
@@ -45,9 +46,9 @@ def export_command(
 
 def _violation(artefact: Artefact, run: Path) -> Violation:
     """What was violated in the recorded history. Raises `UsageError` if nothing was."""
-    test, history = artefact.definition, run / "history.jsonl"
+    test, history = artefact.definition, run / HISTORY
     if not history.exists():
-        raise UsageError(f"{run}: there is no history.jsonl, and a run on {test.environment} nodes is not made again")
+        raise UsageError(f"{run}: there is no {HISTORY}, and a run on {test.environment} nodes is not made again")
     recorded_history = jsonl.read(history, truncated_tail="drop")
     result = WORKLOADS[test.workload].check(recorded_history, Budget(seconds=test.check_limit_s))
     if result.violation is None:

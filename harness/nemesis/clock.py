@@ -77,7 +77,8 @@ def _wrong(asked: Asked, random: Random) -> ClockSetting:
     if kind == "rate":
         return ClockSetting(rate=drift(random) if value is None else value)
     if kind == "strobe":
-        return ClockSetting(offset_ms=abs(bump_ms(random)), strobe_ms=200 if value is None else value)
+        usual_ms = Clock.parameters["strobe"].usual
+        return ClockSetting(offset_ms=abs(bump_ms(random)), strobe_ms=usual_ms if value is None else value)
     drawn = bump_ms(random) if kind == "step" else skew_ms(random)
     return ClockSetting(offset_ms=drawn if value is None else value)
 

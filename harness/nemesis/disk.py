@@ -19,6 +19,7 @@ from harness.nemesis.fault import (
     by_node,
     nodes_of,
     rise,
+    still_dead,
 )
 from harness.nemesis.parameters import time_ms
 from harness.nemesis.targets import WEIGHTS, choose
@@ -30,6 +31,8 @@ _KINDS: Mapping[str, DiskSetting] = {
     "lose": DiskSetting(volatile=True),
 }
 _REFUSAL_NS = 800_000_000
+"""How long a write that is refused is waited for: not as long as evidence is (`nemesis.life`), so that a full disk is
+believed even if nobody had more to write than still fitted."""
 _COUNTERS = {"slow": "delayed", "fail": "failed", "full": "refused", "lose": "held"}
 
 
@@ -86,8 +89,7 @@ class Disk(Fault):
         full = [node for node, free in _free_bytes(resolved, course).items() if free == 0]
         if full:
             return f"the disk of {', '.join(full)} is still full"
-        dead = [node for node in nodes_of(resolved) if course.now.sights[node].pid is None]
-        return f"{', '.join(dead)} did not start again" if dead else None
+        return still_dead(resolved, course)
 
 
 def _free_bytes(resolved: Resolved, course: Course) -> dict[Node, int]:

@@ -200,6 +200,12 @@ def still_catching(now: Observation, kind: str) -> str | None:
     return f"packets to {', '.join(nodes)} are still caught" if nodes else None
 
 
+def still_dead(resolved: Resolved, course: Course) -> str | None:
+    """Which of its nodes do not run now; None if all do."""
+    dead = [node for node in nodes_of(resolved) if course.now.sights[node].pid is None]
+    return f"{', '.join(dead)} did not start again" if dead else None
+
+
 @dataclass(frozen=True, slots=True)
 class Aim:
     """One fault of a test: which, what is fixed of it, and how often."""

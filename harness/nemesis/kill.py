@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from harness.environments.base import Capability, Environment
-from harness.nemesis.fault import Asked, Course, Evidence, Fault, Resolved, View, nodes_of
+from harness.nemesis.fault import Asked, Course, Evidence, Fault, Resolved, View, nodes_of, still_dead
 from harness.nemesis.targets import WEIGHTS, choose
 
 
@@ -39,5 +39,4 @@ class Kill(Fault):
         return {"killed": gone} if len(gone) == len(nodes_of(resolved)) else None
 
     def standing(self, resolved: Resolved, course: Course) -> str | None:
-        dead = [node for node in nodes_of(resolved) if course.now.sights[node].pid is None]
-        return f"{', '.join(dead)} did not start again" if dead else None
+        return still_dead(resolved, course)

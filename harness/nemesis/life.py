@@ -31,19 +31,24 @@ from harness.nemesis.fault import (
 )
 from harness.nemesis.targets import LEADER
 
-_ELECTION_NS = 2_000_000_000
+_ELECTION_S = 2.0
 """How long a fault waits for a leader, or for anything, to hit: a few elections. Other faults wait meanwhile."""
 
 _LEADER_POLL_S = 0.1
-_SPREAD_S = 0.6
+"""How soon a leader, or anything to hit, is looked for again: a small part of an election."""
 
-_BELIEF_NS = 1_000_000_000
+_SPREAD_S = 0.6
+"""How long a fault that wants the leader waits at most once there is one: about an election timeout, so that it meets a
+leader at any moment of its life."""
+
+_BELIEF_S = 1.0
 """How long evidence is waited for when a fault begins. What shows later is seen at its end."""
 
-_CONFIRMATION_NS = 10_000_000_000
+_CONFIRMATION_S = 10.0
 """How long a fault may take to be gone after it was undone: a node has to start again meanwhile."""
 
 _POLL_S = 0.02
+"""How soon a fault is looked at again: most are seen, or gone, at the second look."""
 
 
 class Ledger(Protocol):
@@ -115,7 +120,7 @@ class Life:
         self, fault: Fault, asked: Asked, again: Resolved | None, random: Random
     ) -> tuple[View, Resolved]:
         """What is to be hit, and the cluster as it was then. Raises `NothingToHit` if that is so for a while."""
-        deadline_ns = self._environment.now_ns() + _ELECTION_NS
+        deadline_ns = self._after_ns(_ELECTION_S)
         now = await (self._aim(asked, random, deadline_ns) if again is None else self._observe())
         while True:
             view = View(self._environment.nodes, now, self._former, self._held())
@@ -153,7 +158,7 @@ class Life:
 
     async def _believe(self, window: Window) -> Window:
         """The window with its evidence, as soon as there is some, and with what was seen first."""
-        deadline_ns = self._environment.now_ns() + _BELIEF_NS
+        deadline_ns = self._after_ns(_BELIEF_S)
         while True:
             now = await self._look(window, _asked(window))
             course = replace(window.course, since=window.course.since or now, now=now)
@@ -186,7 +191,7 @@ class Life:
         return now, window.fault.seen(window.resolved, replace(window.course, now=now)) or window.evidence
 
     async def _confirm(self, window: Window) -> None:
-        deadline_ns = self._environment.now_ns() + _CONFIRMATION_NS
+        deadline_ns = self._after_ns(_CONFIRMATION_S)
         while True:
             course = replace(window.course, now=await self._observe(_asked(window)))
             standing = window.fault.standing(window.resolved, course)
@@ -195,6 +200,10 @@ class Life:
             if self._environment.now_ns() >= deadline_ns:
                 raise EnvironmentFailure(f"not undone: {standing}")
             await self._environment.sleep(_POLL_S)
+
+    def _after_ns(self, seconds: float) -> int:
+        """The time so long from now."""
+        return self._environment.now_ns() + int(seconds * 1e9)
 
     # -- looking ---------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from harness.nemesis.fault import Asked, Course, Evidence, Fault, Resolved, View
 from harness.nemesis.parameters import size_megabytes
 from harness.nemesis.targets import WEIGHTS, choose
 
-_MEGABYTES = 128
 _BELIEVED = 0.9
 
 
@@ -24,7 +23,8 @@ class Memory(Fault):
     parameters = {"size": size_megabytes("128M")}
 
     def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
-        return {"nodes": choose(str(asked["target"]), view, random), "megabytes": asked.get("size", _MEGABYTES)}
+        megabytes = asked.get("size", self.parameters["size"].usual)
+        return {"nodes": choose(str(asked["target"]), view, random), "megabytes": megabytes}
 
     def told(self, resolved: Resolved) -> str:
         return f"{_megabytes(resolved)} MB beside {', '.join(nodes_of(resolved))}"

@@ -27,6 +27,11 @@ class Parameter:
     least: float = 0.0
     most: float = float("inf")
 
+    @property
+    def usual(self) -> float:
+        """The number of the example, which is what a fault takes that draws none."""
+        return self.read(self.example)
+
     def read(self, text: str) -> float:
         """The number in the unit it is kept in (milliseconds, a share, kbit, megabytes). Raises ValueError."""
         match = _NUMBER.fullmatch(text)

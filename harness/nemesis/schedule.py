@@ -11,20 +11,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
-from checkers.history import Event
+from checkers.history import NEMESIS, Event
 from harness.environments.base import EnvironmentFailure
-from harness.generator import (
-    NEMESIS,
-    PENDING,
-    Answer,
-    Context,
-    Generator,
-    Invocation,
-    Later,
-    Step,
-    Template,
-    operations,
-)
+from harness.generator import PENDING, Answer, Context, Generator, Invocation, Later, Step, Template, operations
 from harness.interpreter import Completion
 from harness.nemesis.fault import Aim, Asked
 from harness.nemesis.life import Life

@@ -16,8 +16,8 @@ from itertools import groupby, pairwise
 import msgspec
 from msgspec import UNSET
 
-from checkers.history import Event
-from harness.generator import NEMESIS, PENDING, Context, Generator, Invocation, Later, Step, Template
+from checkers.history import NEMESIS, Event
+from harness.generator import PENDING, Context, Generator, Invocation, Later, Step, Template
 from harness.nemesis import FAULTS
 from harness.nemesis.schedule import RESOLVED, begin_of, end_of, paired, skipped
 

@@ -9,10 +9,6 @@ from harness.nemesis.fault import Asked, Course, Evidence, Fault, Resolved, View
 from harness.nemesis.parameters import share, time_ms
 from harness.nemesis.targets import WEIGHTS, choose
 
-_SHARE = 0.8
-_QUOTA_MS = 5.0
-"""A node under the usual load wants 8 ms of each tenth of a second, and its agent needs some to be heard."""
-
 _BELIEVED = 0.5
 """How much of the time asked for a node must be seen to stand still: samples of one period are few."""
 
@@ -25,14 +21,15 @@ class Slow(Fault):
     capability = Capability.SLOW
     needs = {"quota": Capability.CPU_QUOTA}
     choices = {"kind": {"duty": 1, "quota": 1}, "target": WEIGHTS}
+    # A node under the usual load wants 8 ms of each tenth of a second, and its agent needs some to be heard.
     parameters = {"share": share("80%", most=0.95), "quota": time_ms("5ms", least=1)}
     holds_nodes = True
 
     def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
         nodes = choose(str(asked["target"]), view, random)
         if asked["kind"] == "quota":
-            return {"nodes": nodes, "quota_ms": asked.get("quota", _QUOTA_MS)}
-        return {"nodes": nodes, "share": asked.get("share", _SHARE)}
+            return {"nodes": nodes, "quota_ms": asked.get("quota", self.parameters["quota"].usual)}
+        return {"nodes": nodes, "share": asked.get("share", self.parameters["share"].usual)}
 
     def told(self, resolved: Resolved) -> str:
         nodes = ", ".join(nodes_of(resolved))

@@ -13,8 +13,7 @@ from statistics import median
 import msgspec
 from msgspec import UNSET
 
-from checkers.history import Event
-from harness.generator import NEMESIS
+from checkers.history import NEMESIS, Event
 from harness.nemesis import FAULTS
 from harness.nemesis.schedule import begin_of, end_of, paired, skipped
 

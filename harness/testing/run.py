@@ -27,7 +27,7 @@ from harness.environments.sim.environment import SimEnvironment
 from harness.judge import Results
 from harness.nemesis.script import FaultWindow, Schedule, recorded
 from harness.runner import run
-from harness.store import RunDirectory, create
+from harness.store import ARTEFACT, HISTORY, RESULTS, RunDirectory, create
 from harness.test import Test
 from harness.testing.definition import define
 
@@ -72,7 +72,7 @@ class Run:
     @property
     def artefact(self) -> Path | None:
         """What `splitbrain replay` takes; None unless it failed and is kept."""
-        path = self.directory / "artefact.json" if self.directory else None
+        path = self.directory / ARTEFACT if self.directory else None
         return path if path is not None and path.exists() else None
 
     def assert_valid(self) -> None:
@@ -129,8 +129,8 @@ def _by_command(test: Test, store: Path) -> Run:
     if code not in {verdict.exit_code for verdict in Verdict}:
         raise RuntimeError(f"{test.command()} exited with {code}:\n{err}")
     directory = Path(str(msgspec.json.decode(out)["run"]))
-    results = msgspec.json.decode((directory / "results.json").read_bytes(), type=Results)
-    return Run(test, results, _events(directory / "history.jsonl"), directory)
+    results = msgspec.json.decode((directory / RESULTS).read_bytes(), type=Results)
+    return Run(test, results, _events(directory / HISTORY), directory)
 
 
 def _output(command: Sequence[str], limit_s: float) -> tuple[int, str, str]:

@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from checkers.history import Event
-from harness.generator import NEMESIS, Generator, Later, Thread
+from checkers.history import NEMESIS, Event
+from harness.generator import Generator, Later, Thread
 from harness.interpreter import Completion, Dispatch, Done, Interpreter, Wait
 
 MS = 1_000_000

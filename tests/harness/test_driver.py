@@ -8,9 +8,10 @@ import time
 
 import pytest
 
+from checkers.history import NEMESIS
 from harness.driver import Driver
 from harness.environments.sim.loop import Loop, SimFuture
-from harness.generator import NEMESIS, AnyOf, Calls, Limit, Stagger, Template, TimeLimit, clients, nemesis, operations
+from harness.generator import AnyOf, Calls, Limit, Stagger, Template, TimeLimit, clients, nemesis, operations
 from harness.interpreter import Completion, Interpreter
 from harness.recorder import Recorder
 

@@ -7,10 +7,9 @@ from statistics import mean
 
 import pytest
 
-from checkers.history import Event
+from checkers.history import NEMESIS, Event
 from harness.generator import (
     EXHAUSTED,
-    NEMESIS,
     After,
     AnyOf,
     Calls,

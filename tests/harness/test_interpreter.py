@@ -7,10 +7,9 @@ from itertools import pairwise
 import pytest
 from msgspec import UNSET
 
-from checkers.history import Event, History
+from checkers.history import NEMESIS, Event, History
 from harness.generator import (
     EXHAUSTED,
-    NEMESIS,
     PENDING,
     AnyOf,
     Calls,

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from checkers.history import Event
+from checkers.history import NEMESIS, Event
 from checkers.result import Verdict
-from harness.generator import NEMESIS
 from harness.judge import Evidence, count_operations, judge
 from harness.nemesis import FAULTS
 from harness.nemesis.specs import NemesisSpec

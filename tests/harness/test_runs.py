@@ -10,12 +10,12 @@ import sys
 import pytest
 
 from checkers import formats
+from checkers.history import NEMESIS
 from checkers.result import Verdict
 from harness.adapters.raft_register import RaftRegister
 from harness.agent.traffic import Traffic
 from harness.environments.base import EnvironmentFailure
 from harness.environments.sim.environment import SimEnvironment
-from harness.generator import NEMESIS
 from harness.nemesis.specs import parse_nemesis
 from harness.runner import run
 from harness.store import create

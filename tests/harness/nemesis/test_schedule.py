@@ -10,9 +10,9 @@ from random import Random
 import pytest
 from msgspec import UNSET
 
-from checkers.history import Event
+from checkers.history import NEMESIS, Event
 from harness.environments.base import EnvironmentFailure
-from harness.generator import NEMESIS, Context, TimeLimit, nemesis
+from harness.generator import Context, TimeLimit, nemesis
 from harness.interpreter import Completion
 from harness.nemesis import FAULTS
 from harness.nemesis.fault import Aim

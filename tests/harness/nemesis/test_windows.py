@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from checkers.history import Event
-from harness.generator import NEMESIS
+from checkers.history import NEMESIS, Event
 from harness.nemesis.windows import asked_text, fault_rows, troubles_at_the_end
 
 S = 1_000_000_000
