@@ -269,6 +269,7 @@ def test_shards_merged_are_the_whole(splitbrain, tmp_path):
     code, out, _ = splitbrain("merge", *(part["campaign"] for part in parts), "--store", "merged", "--json")
     assert code == 0
     assert places(summary(out)) == places(summary(whole))
+    assert "# campaign-" in splitbrain("show", summary(out)["campaign"])[1], "the morning report"
     assert splitbrain("gate", "campaign", "--store", "merged")[0] == 0
     assert json.loads(splitbrain("runs", "--store", "merged", "--json")[1])["counts"] == {"valid": 6}
     code, out, err = splitbrain("merge", parts[0]["campaign"], "--store", "half")

@@ -149,7 +149,9 @@ def test_runs_without_a_campaign_are_there_as_well(splitbrain, tmp_path):
     assert (code, row["verdict"], row["seed"], row["cell"]["nodes"], row["campaign"]) == (0, "valid", 5, 3, None)
     assert row["statistics"]["operations"] > 0
     (tmp_path / "store" / row["run"] / "results.json").unlink()
-    assert json.loads(splitbrain("runs", "--json", "--reindex")[1])["counts"] == {"incomplete": 1}
+    again = json.loads(splitbrain("runs", "--json", "--reindex")[1])
+    assert again["counts"] == {"incomplete": 1}
+    assert again["runs"][0]["version"] == row["version"], "the definition says it too"
 
 
 # -- bad input
