@@ -100,7 +100,7 @@ def bound(m: Integers) -> None:
 
 
 def advance(m: Integers, t: Integers) -> int:
-    """Goes on from where `control` stands. What it returns says why it stopped; called again it resumes."""
+    """Goes on from the event that is next. What it returns says why it stopped; called again it resumes."""
     while m[EVENT] < m[EVENTS]:
         code = m[m[AT_EVENTS] + m[EVENT]]
         status = FINISHED
