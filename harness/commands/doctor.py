@@ -7,13 +7,12 @@ Must not live here: what an environment needs to run (each says that itself, and
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.commands.terminal import Terminal
 from harness.environments import engine
 from harness.environments.base import EnvironmentFailure
 from harness.environments.choose import ENVIRONMENTS
@@ -75,7 +75,7 @@ def doctor_command(
     findings = [_find(check) for check in CHECKS]
     reasons = {name: environment.unavailable() for name, environment in ENVIRONMENTS.items()}
     if as_json:
-        print(json.dumps({"environments": reasons, "checks": [asdict(finding) for finding in findings]}))
+        Terminal(as_json).document({"environments": reasons, "checks": findings})
         return
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from harness.commands.terminal import Terminal
@@ -29,7 +28,7 @@ def merge_command(
         terminal.say(f"shards missing: {', '.join(map(str, absent))}")
     summary = finished(merge(found, store, time.time()))
     if json:
-        print(msgspec.json.encode(summary).decode())
+        terminal.document(summary)
     else:
         terminal.lines(render(summary))
         terminal.verdict(summary.verdict, sentence(summary))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 import harness
@@ -130,7 +129,7 @@ class Replay:
     def report(self) -> None:
         """Say what came out: of a single replay everything, of several how many failed."""
         if self.terminal.json:
-            print(msgspec.json.encode(self._object()).decode())
+            self.terminal.document(self._object())
             return
         if len(self.runs) == 1:
             directory, results = self.runs[0]

@@ -135,7 +135,7 @@ def print_results(results: Results, directory: RunDirectory, terminal: Terminal)
     text = render(results, directory.path)
     directory.report.write_text(text + "\n")
     if terminal.json:
-        print(msgspec.json.encode({"run": str(directory.path), **msgspec.to_builtins(results)}).decode())
+        terminal.document({"run": str(directory.path), **msgspec.to_builtins(results)})
     else:
         *body, _ = text.split("\n")
         terminal.lines(body)

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from harness.commands.terminal import Terminal
@@ -57,7 +56,7 @@ def runs_command(
         known.refresh(lambda count: terminal.say(f"read {count} runs"))
         rows, counts = known.rows(wanted, limit), known.counts(wanted)
     if json:
-        print(msgspec.json.encode({"counts": counts, "runs": rows}).decode())
+        terminal.document({"counts": counts, "runs": rows})
     else:
         _print(rows, counts, terminal)
 
@@ -76,7 +75,7 @@ def show_command(
     path = next((path.resolve() for path in (Path(run), store / run) if path.is_dir()), None)
     if path is not None and (row := row_of_directory(path.parent.parent, path)) is not None:
         if json:
-            print(msgspec.json.encode(row).decode())
+            terminal.document(row)
         else:
             terminal.lines(screen(path.parent.parent, row, read_results(path)))
         return
