@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from checkers.result import Verdict
+from harness import exit_codes
 from harness.commands.run import ALL_FAULTS, enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments.choose import choose
@@ -60,4 +61,4 @@ def demo_command(
         found.append(results.verdict)
     as_expected = found == [Verdict.VALID, Verdict.INVALID]
     terminal.lines(["", f"expected valid, then invalid; found {found[0]}, then {found[1]}"])
-    raise typer.Exit(0 if as_expected else 1)
+    raise typer.Exit(exit_codes.VALID if as_expected else exit_codes.INVALID)
