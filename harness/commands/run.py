@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from harness import defaults
 from harness.adapters.raft_register import RaftRegister
 from harness.commands.terminal import Terminal
 from harness.environments import choose, namespace
@@ -25,21 +26,23 @@ from harness.runner import run
 from harness.store import RunDirectory, create, take
 from harness.test import Test, node_names, parse_concurrency, validated
 
-ALL_FAULTS = "partition,clock,kill,pause"
-
 
 def run_command(
     env: Annotated[str, typer.Option(help="Where nodes run: auto, docker, local, sim or ssh.")] = "auto",
-    nodes: Annotated[int, typer.Option(help="How many nodes; with ssh, one on each of --hosts.")] = 5,
-    workload: Annotated[str, typer.Option(help="What clients do.")] = "register",
+    nodes: Annotated[int, typer.Option(help="How many nodes; with ssh, one on each of --hosts.")] = defaults.NODES,
+    workload: Annotated[str, typer.Option(help="What clients do.")] = defaults.WORKLOAD,
     nemesis: Annotated[
         str, typer.Option(help="Faults such as partition:one-way,clock:offset=2s,kill:leader:interval=9; all; none.")
-    ] = ALL_FAULTS,
-    time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults.")] = 30.0,
-    rate: Annotated[float, typer.Option(help="Operations a second, over all workers.")] = 200.0,
-    concurrency: Annotated[str, typer.Option(help="Client workers; 2n is twice the number of nodes.")] = "2n",
+    ] = defaults.NEMESIS,
+    time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults.")] = defaults.TIME_LIMIT_S,
+    rate: Annotated[float, typer.Option(help="Operations a second, over all workers.")] = defaults.RATE,
+    concurrency: Annotated[
+        str, typer.Option(help="Client workers; 2n is twice the number of nodes.")
+    ] = defaults.CONCURRENCY,
     seed: Annotated[int | None, typer.Option(help="What all randomness is derived from; drawn if not given.")] = None,
-    interval: Annotated[float, typer.Option(help="Seconds from one fault of a kind to the next, about.")] = 5.0,
+    interval: Annotated[
+        float, typer.Option(help="Seconds from one fault of a kind to the next, about.")
+    ] = defaults.INTERVAL_S,
     mutant: Annotated[str | None, typer.Option(help="A known bug to build into every node, such as Q1.")] = None,
     clock: Annotated[str, typer.Option(help="Whose clocks are faulty: node, or libfaketime (not sim).")] = "node",
     base_image: Annotated[str | None, typer.Option(help="What a node's image is built on (docker only).")] = None,
