@@ -9,7 +9,7 @@ import typer
 
 from checkers.result import Verdict
 from harness import defaults, exit_codes
-from harness.commands.run import enter_namespace, execute, heal_before, print_results
+from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments.choose import choose
 from harness.nemesis.specs import parse_nemesis

@@ -17,7 +17,7 @@ import typer
 import harness
 from checkers.result import Verdict, merge
 from harness.artefact import Artefact, OtherVersion, failure_of, read_artefact
-from harness.commands.run import enter_namespace, execute, heal_before, print_results
+from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments import choose
 from harness.environments.base import UsageError

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import random
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from harness import defaults
-from harness.adapters.raft_register import RaftRegister
+from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
-from harness.environments import choose, namespace
+from harness.environments import choose
 from harness.environments.base import UsageError
-from harness.environments.local import LocalEnvironment
 from harness.environments.ssh import SshEnvironment
 from harness.environments.ssh_hosts import EXAMPLE, ssh_hosts
-from harness.heal import heal
-from harness.judge import Results
 from harness.nemesis.specs import parse_nemesis
-from harness.report.text import render, sentence
-from harness.runner import run
-from harness.store import RunDirectory, create, take
+from harness.store import create, take
 from harness.test import Test, node_names, parse_concurrency, validated
 
 
@@ -105,41 +98,3 @@ def _names(environment: str, nodes: int, hosts: str | None) -> tuple[str, ...]:
     if hosts is None:
         raise UsageError(f"--env ssh: name the machines, such as --hosts {EXAMPLE},n2=...")
     return tuple(host.node for host in ssh_hosts(hosts))
-
-
-def heal_before(terminal: Terminal) -> None:
-    """Put right what dead harnesses left, unless this is the inner half of a command that has done so."""
-    if not namespace.inside():
-        heal(terminal.say)
-
-
-def enter_namespace(environment: str) -> None:
-    """Go on inside of a private namespace if the environment needs one: run this command line there, then exit."""
-    if environment == LocalEnvironment.name and not namespace.inside():
-        again = [sys.executable, "-P", "-m", "harness", *sys.argv[1:], "--env", environment]
-        raise typer.Exit(namespace.reexecute(again))
-
-
-def execute(test: Test, directory: RunDirectory, terminal: Terminal) -> Results:
-    """The results of the test. Whoever calls for `local` must be inside of the namespace: see `enter_namespace`."""
-    # libfaketime leaves the monotonic clock alone, so nodes must look at the other one for it to matter.
-    clock_base = "realtime" if test.clock == "libfaketime" else "monotonic"
-    adapter = RaftRegister(mutant=test.mutant, clock_base=clock_base)
-    environment = choose.make(test, adapter, directory.path, terminal.say)
-    try:
-        with terminal.progress(f"{test.name}, seed {test.seed}", test.time_limit_s, environment.now_ns):
-            return run(test, environment, adapter, directory)
-    except KeyboardInterrupt as interruption:
-        raise typer.Abort from interruption  # of the interruption itself typer would say nothing
-
-
-def print_results(results: Results, directory: RunDirectory, terminal: Terminal) -> None:
-    """Show the results and keep the same text in the run directory."""
-    text = render(results, directory.path)
-    directory.report.write_text(text + "\n")
-    if terminal.json:
-        terminal.document({"run": str(directory.path), **msgspec.to_builtins(results)})
-    else:
-        *body, _ = text.split("\n")
-        terminal.lines(body)
-        terminal.verdict(results.verdict, sentence(results))

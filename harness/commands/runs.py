@@ -118,9 +118,8 @@ def _show_campaign(text: str, path: Path | None, store: Path, terminal: Terminal
     if terminal.json:
         print(found.summary.read_text().strip() if found.summary.exists() else "{}")
         return
-    report = found.path / "report.md"
-    if not report.exists():
+    if not found.report.exists():
         raise UsageError(
             f"{found.path}: it has not ended yet; splitbrain campaign {found.path} --resume goes on with it"
         )
-    terminal.lines(report.read_text().splitlines())
+    terminal.lines(found.report.read_text().splitlines())
