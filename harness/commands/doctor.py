@@ -26,7 +26,7 @@ from rich.table import Table
 from harness.commands.terminal import Terminal
 from harness.environments import engine
 from harness.environments.base import EnvironmentFailure
-from harness.environments.choose import ENVIRONMENTS
+from harness.environments.choose import ENVIRONMENTS, choose
 from harness.environments.containers import labels
 from harness.environments.engine import Engine
 from harness.environments.node_image import NAME as NODE_IMAGE
@@ -86,7 +86,7 @@ def doctor_command(
             console.print(f"to get {finding.name}: {finding.remedy}", markup=False, soft_wrap=True)
     for name, reason in reasons.items():
         console.print(f"{name}: {f'no: {reason}' if reason else 'yes'}", markup=False, soft_wrap=True)
-    taken = next(name for name, reason in reasons.items() if reason is None)
+    taken, _ = choose("auto")
     console.print(f"splitbrain run --env auto takes {taken}", markup=False)
 
 
@@ -156,11 +156,6 @@ def _accepts(rule: tuple[str, ...]) -> str:
     iptables = _program("iptables")
     lock = "XTABLES_LOCKFILE=/dev/null"
     _program("unshare", *_PRIVATE, "env", lock, iptables, "-w", "-A", "INPUT", *rule)
-    return "in the kernel"
-
-
-def _netem() -> str:
-    _program("unshare", *_PRIVATE, _program("tc"), *["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
     return "in the kernel"
 
 
@@ -242,7 +237,6 @@ CHECKS = (
     Check("NET_ADMIN in containers", "partitions with --env docker", "known once the image is built", _net_admin),
     Check("user namespaces", "--env local", "allow them to this user, or run as root", _user_namespaces),
     Check("iptables", "partitions with --env local", f"{_DEBIAN} iptables", partial(_program, "iptables", "--version")),
-    Check("ip", "looking at networks by hand", f"{_DEBIAN} iproute2", partial(_program, "ip", "-V")),
     Check("setpriv", "limits on the runs of campaigns", f"{_DEBIAN} util-linux", partial(_program, "setpriv", "-V")),
     Check("debootstrap", "a base image where no registry answers", f"{_DEBIAN} debootstrap", _debootstrap),
     Check("libfaketime", "--clock libfaketime with --env local", f"{_DEBIAN} libfaketime", _faketime),
@@ -251,7 +245,6 @@ CHECKS = (
         "packet queue", "--nemesis packets:delay, reorder, rate", "a kernel with xt_NFQUEUE", partial(_accepts, QUEUE)
     ),
     Check("packet copies", "--nemesis packets:duplicate", "a kernel with xt_TEE", partial(_accepts, COPY)),
-    Check("netem", "nothing: packets are held by a queue of our own", "a kernel with sch_netem", _netem),
     Check("FUSE", "LazyFS, for disks of programs other than ours", "a kernel with FUSE", _fuse),
     Check("LazyFS", "disks of programs other than ours", "build it from its sources", partial(_program, "lazyfs")),
     Check(
