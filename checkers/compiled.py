@@ -17,8 +17,8 @@ from checkers.kernel import Integers
 Functions = Mapping[str, Callable[..., Any]]
 
 
-class Engine:
-    """What runs the loops: plain Python on lists. No limit to how many operations may be open at once."""
+class Loops:
+    """The loops, and arrays for them: plain Python on lists. No limit to how many operations may be open at once."""
 
     compiled = False
     word_bytes = 36  # of a list's element and the integer that it points to
@@ -68,13 +68,13 @@ class Engine:
 
 
 @functools.cache
-def interpreted() -> Engine:
+def interpreted() -> Loops:
     """The loops as they stand: nothing to load, and slower."""
-    return Engine()
+    return Loops()
 
 
 @functools.cache
-def compiled() -> Engine | None:
+def compiled() -> Loops | None:
     """The loops compiled by numba, or None where numba is not installed. Half a second to load, some seconds once."""
     try:
         import numba
@@ -82,7 +82,7 @@ def compiled() -> Engine | None:
     except ImportError:
         return None
 
-    class Compiled(Engine):
+    class Compiled(Loops):
         compiled = True
         word_bytes = 8
         most_open = 62  # operations are bits of a 64-bit word

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from checkers import unique_register, version_order, wing_gong
 from checkers.budget import Budget, Meter
-from checkers.compiled import Engine, compiled, interpreted
+from checkers.compiled import Loops, compiled, interpreted
 from checkers.decision import Answer, Decision
 from checkers.frontier import Frontier
 from checkers.history import History, Operation
@@ -186,7 +186,7 @@ class _Engines:
             loops = _loops(load=True)
         return self._frontier(loops, meter, why)
 
-    def _frontier(self, loops: Engine, meter: Meter, why: str) -> Decision:
+    def _frontier(self, loops: Loops, meter: Meter, why: str) -> Decision:
         columns = self.history.columns
         graph = TextStates.of(columns, self.model, loops) or _graph(self.history, self.model, loops)
         return Frontier(columns, graph, loops, why).decide(meter) or self._frontier(interpreted(), meter, why)
@@ -242,7 +242,7 @@ def _mostly_unique(history: History) -> bool:
     return len(set(written)) * 4 >= len(written) * 3
 
 
-def _graph(history: History, model: Model, loops: Engine) -> StateGraph:
+def _graph(history: History, model: Model, loops: Loops) -> StateGraph:
     """The graph that a search of this history fills; histories of one model share it where they can."""
     if not _may_share_graph(model) or len(history.columns.kinds) > MOST_SHARED:
         return StateGraph(model, loops, history)
@@ -258,12 +258,12 @@ def _may_share_graph(model: Model) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _shared_graph(model: Model, loops: Engine) -> StateGraph:
+def _shared_graph(model: Model, loops: Loops) -> StateGraph:
     """The states of a model explored so far."""
     return StateGraph(model, loops)
 
 
-def _loops(load: bool) -> Engine:
+def _loops(load: bool) -> Loops:
     """The compiled loops if they are loaded already or may be, and exist; else the plain ones."""
     if load or "numba" in sys.modules:
         return compiled() or interpreted()

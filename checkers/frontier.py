@@ -12,7 +12,7 @@ take the other for ever.
 
 from checkers import kernel as k
 from checkers.budget import Meter
-from checkers.compiled import Engine
+from checkers.compiled import Loops
 from checkers.decision import Answer, Decision
 from checkers.history import Columns
 from checkers.kernel import Integers
@@ -38,35 +38,35 @@ class Frontier:
     """A history laid out for the kernel, whole or key by key."""
 
     def __init__(
-        self, columns: Columns, graph: StateGraph | TextStates, engine: Engine, why: str = "", *, by_key: bool = False
+        self, columns: Columns, graph: StateGraph | TextStates, loops: Loops, why: str = "", *, by_key: bool = False
     ) -> None:
         self.columns = columns
         self.graph = graph
-        self.engine = engine
+        self.loops = loops
         self.why = why
-        self.name = "compiled search" if engine.compiled else "search"
+        self.name = "compiled search" if loops.compiled else "search"
         self.keys = len(columns.keys) if by_key else 1
         count, events = len(columns.kind), len(columns.events)
-        kind, kinds = engine.view(columns.kind), len(columns.kinds)
+        kind, kinds = loops.view(columns.kind), len(columns.kinds)
         if isinstance(graph, StateGraph):
-            kind, kinds = engine.gather(graph.kinds_of(columns), kind), len(graph.kinds)
+            kind, kinds = loops.gather(graph.kinds_of(columns), kind), len(graph.kinds)
         classes = min(2 * count - events, kinds)  # what has no return has crashed
-        self.sizes = kinds, count, events, classes, min(count, engine.most_open) + 1
+        self.sizes = kinds, count, events, classes, min(count, loops.most_open) + 1
         self.capacity = FIRST_CAPACITY
-        registers = engine.filled(k.CONTROL_WORDS, 0)
-        registers[k.KEYS], registers[k.OPEN_LIMIT] = self.keys, engine.most_open
+        registers = loops.filled(k.CONTROL_WORDS, 0)
+        registers[k.KEYS], registers[k.OPEN_LIMIT] = self.keys, loops.most_open
         registers[k.TEXTS], registers[k.INITIAL_LENGTH] = isinstance(graph, TextStates), graph.initial_length
         self.memory = self._with_room(registers)
         if isinstance(graph, StateGraph):
             self.memory[k.CONTROL_WORDS : k.CONTROL_WORDS + TRAITS * kinds] = graph.traits
-        engine.search["share"](self.memory, kind, columns.key, columns.events)
+        loops.search["share"](self.memory, kind, columns.key, columns.events)
         self._answers: dict[int, Answer | None] = {}
         self._stopped: dict[int, Decision | None] = {}
         self._hopeless: Decision | None = None
 
     def _with_room(self, registers: Integers) -> Integers:
         """Memory that is empty but for these registers, with room for `capacity` configurations."""
-        memory = self.engine.filled(self.engine.search["lay_out"](registers, *self.sizes, self.capacity), 0)
+        memory = self.loops.filled(self.loops.search["lay_out"](registers, *self.sizes, self.capacity), 0)
         memory[: k.CONTROL_WORDS] = registers
         return memory
 
@@ -91,7 +91,7 @@ class Frontier:
     def answer(self, meter: Meter) -> Answer | None:
         """Goes on with the key under way: the answer for the first that has no linearization, or for the last.
 
-        None if more is open at once than the engine's masks hold.
+        None if more is open at once than the loops' masks hold.
         """
         key, turn, look = self._key, 0, 0 if len(self.columns.events) >= WORTH_A_LOOK else LATER
         if key in self._answers:
@@ -102,7 +102,7 @@ class Frontier:
                 return Answer.REFUTED
             if turn > 0:
                 width, steps = PASSES[turn - 1]
-                self.engine.search["start"](self.memory, width, steps * int(self.memory[k.EVENTS]))
+                self.loops.search["start"](self.memory, width, steps * int(self.memory[k.EVENTS]))
             status, within = self._go(meter)
             if status == k.FINISHED:
                 return Answer.LINEARIZED
@@ -130,7 +130,7 @@ class Frontier:
         graph = self.graph
         if isinstance(graph, TextStates):
             return False
-        flags = self.engine.listed(graph.traits[: len(graph.kinds)])
+        flags = self.loops.listed(graph.traits[: len(graph.kinds)])
         kind_of = self._array(k.AT_KIND, len(self.columns.kind))
         events = [code for code in self.columns.events if flags[kind_of[code if code >= 0 else ~code]] != k.IRRELEVANT]
         usable = {kind_of[code]: None for code in events if code >= 0}
@@ -156,7 +156,7 @@ class Frontier:
 
     def _go(self, meter: Meter) -> tuple[int, bool]:
         """Runs until a pass ends that does not lead to the next key: why it ended, and whether the budget lasts."""
-        run, graph = self.engine.search["run"], self.graph
+        run, graph = self.loops.search["run"], self.graph
         meter.bytes += self._size()
         within, steps = True, int(self.memory[k.STEPS])
         while within:
@@ -184,11 +184,11 @@ class Frontier:
         if status == k.CRAMPED:
             assert isinstance(self.graph, TextStates), "only a trie is cramped"
             self.graph.grow()
-            return meter.spend(0, self.engine.word_bytes * len(self.graph.words))
+            return meter.spend(0, self.loops.word_bytes * len(self.graph.words))
         return True
 
     def _size(self) -> int:
-        return self.engine.word_bytes * len(self.memory)
+        return self.loops.word_bytes * len(self.memory)
 
     def _stuck(self, answer: Answer) -> Decision:
         """What is decided of the key under way: no, or that the budget is spent."""
@@ -218,7 +218,7 @@ class Frontier:
         old, pool = self.memory, int(self.memory[k.AT_POOL])
         self.capacity *= 2
         fixed = int(old[k.AT_FRONT])
-        self.memory = memory = self._with_room(self.engine.array(old[: k.CONTROL_WORDS]))
+        self.memory = memory = self._with_room(self.loops.array(old[: k.CONTROL_WORDS]))
         memory[k.CONTROL_WORDS : fixed] = old[k.CONTROL_WORDS : fixed]
         moved = int(memory[k.AT_POOL]) - pool
         used = int(old[k.FIRST_NODE]) - pool
@@ -230,21 +230,21 @@ class Frontier:
         for place in range(kept):
             memory[memory[k.AT_FRONT] + place] = old[front + place] + moved
         memory[k.NODES] = old[k.FIRST_NODE] + moved
-        self.engine.search["bound"](memory)
+        self.loops.search["bound"](memory)
         memory[k.BUSY] = 0
 
     def _states(self) -> tuple[State, ...]:
         """The states of the configurations that the return under way has found, sorted by their text."""
         begin, count = int(self.memory[k.AT_WORK]), min(int(self.memory[k.WORK_COUNT]), STATES_SHOWN)
         nodes = self.memory[begin : begin + count]
-        numbers = self.engine.listed(self.engine.gather(self.memory, nodes))  # a node's first word is its state
+        numbers = self.loops.listed(self.loops.gather(self.memory, nodes))  # a node's first word is its state
         return tuple(sorted((self.graph.state(number) for number in set(numbers)), key=repr))
 
     def _linearized(self, place: int) -> Decision:
         """Yes, by the order that was written down for the key at that place."""
         first = self._first(place)
         begin = int(self.memory[k.AT_ORDER]) + first
-        order = self.engine.listed(self.memory[begin : begin + int(self.memory[self.memory[k.AT_ORDERED] + place])])
+        order = self.loops.listed(self.memory[begin : begin + int(self.memory[self.memory[k.AT_ORDERED] + place])])
         if first:
             order = [operation - first for operation in order]
         return Decision(Answer.LINEARIZED, self.name, self.why, order=order)
@@ -256,4 +256,4 @@ class Frontier:
     def _array(self, address: int, size: int) -> list[int]:
         """So many words of the array whose address that word holds."""
         begin = int(self.memory[address])
-        return self.engine.listed(self.memory[begin : begin + size])
+        return self.loops.listed(self.memory[begin : begin + size])

@@ -23,7 +23,7 @@ set no longer a proof that there is none.
 
 from typing import Any
 
-from checkers.text_trie import UNSEEN, follow
+from checkers.text_trie import UNSEEN_NODE, follow
 
 Integers = Any
 
@@ -100,7 +100,7 @@ def bound(m: Integers) -> None:
 
 
 def advance(m: Integers, t: Integers) -> int:
-    """Goes on from where `control` stands. What it returns says why it stopped; called again it resumes."""
+    """Goes on from the event that is next. What it returns says why it stopped; called again it resumes."""
     while m[EVENT] < m[EVENTS]:
         code = m[m[AT_EVENTS] + m[EVENT]]
         status = FINISHED
@@ -141,7 +141,7 @@ def call(m: Integers, t: Integers, operation: int) -> int:
         m[HIDEABLE] |= bit
         for place in range(m[FRONT_COUNT]):
             node = m[m[AT_FRONT] + place]
-            if m[node + STATE] == UNSEEN:
+            if m[node + STATE] == UNSEEN_NODE:
                 m[node + DONE] |= bit
     for other in range(m[MOST_OPEN]):
         twin = other * SLOT_WORDS
@@ -258,7 +258,7 @@ def take(m: Integers, t: Integers, node: int, kind: int, slot: int, klass: int) 
     if m[m[AT_FLAGS] + kind] == OVERWRITE:
         done |= m[OVERWRITES]
     seen |= bit & m[HIDEABLE]
-    if m[TEXTS] and state == UNSEEN:
+    if m[TEXTS] and state == UNSEEN_NODE:
         done |= m[HIDEABLE] & ~m[OVERWRITES]
     agreeing = agree(m, t, state, m[OBSERVERS] & ~done)
     if agreeing < 0:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from checkers.compiled import Engine
+from checkers.compiled import Loops
 from checkers.history import Columns, History, Operation
 from checkers.kernel import EMPTY, ILLEGAL_STATE, IRRELEVANT, OBSERVER, OVERWRITE, STATE_BITS, Integers
 from checkers.models import Illegal, Model, State
@@ -25,10 +25,10 @@ TRAITS = 3  # of a kind: its flags, the part it touches, and room for the kernel
 class Table:
     """A hash from (kind, state) to the next state, in a flat array (key, value, ...) that a search can read."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, loops: Loops) -> None:
+        self._loops = loops
         self.cells: dict[int, int] = {}
-        self.words = engine.filled(2 * FIRST_SIZE, EMPTY)
+        self.words = loops.filled(2 * FIRST_SIZE, EMPTY)
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -40,9 +40,9 @@ class Table:
         while len(self.cells) * 4 > size:
             size *= 2
         if size > len(self.words):
-            self.words, cells = self._engine.filled(2 * size, EMPTY), self.cells
-        array = self._engine.array
-        self._engine.search["insert"](self.words, array(list(cells.keys())), array(list(cells.values())))
+            self.words, cells = self._loops.filled(2 * size, EMPTY), self.cells
+        array = self._loops.array
+        self._loops.search["insert"](self.words, array(list(cells.keys())), array(list(cells.values())))
 
 
 def flag(model: Model, operation: Operation) -> int:
@@ -61,15 +61,15 @@ class StateGraph:
     then a graph is made `of` one history, is good for that only, and numbers kinds as that does.
     """
 
-    def __init__(self, model: Model, engine: Engine, of: History | None = None) -> None:
+    def __init__(self, model: Model, loops: Loops, of: History | None = None) -> None:
         self.model = model
-        self.engine = engine
-        self.table = Table(engine)
+        self.loops = loops
+        self.table = Table(loops)
         self.states: list[State] = [model.initial]
         self.kinds: list[Operation] = []
-        self.traits = engine.filled(0, 0)
-        self.rows = self.flags = engine.filled(0, 0)  # as `TextStates` has them
-        self.blob = engine.bytes_of(b"")
+        self.traits = loops.filled(0, 0)
+        self.rows = self.flags = loops.filled(0, 0)  # as `TextStates` has them
+        self.blob = loops.bytes_of(b"")
         self._history = of
         self._state_number: dict[State, int] = {model.initial: 0}
         self._kind_number: dict[object, int] = {}
@@ -105,12 +105,12 @@ class StateGraph:
 
     def _add(self, kinds: Sequence[Operation]) -> None:
         """Adds kinds with their traits."""
-        model, first, old, array = self.model, len(self.kinds), self.traits, self.engine.array
+        model, first, old, array = self.model, len(self.kinds), self.traits, self.loops.array
         self.kinds = [*self.kinds, *kinds]
         count = len(self.kinds)
         parts = [None if model.part is None else model.part(operation) for operation in kinds]
         numbers = [self._part_number.setdefault(part, len(self._part_number)) for part in parts]
-        self.traits = self.engine.filled(TRAITS * count, -1)
+        self.traits = self.loops.filled(TRAITS * count, -1)
         for trait, new in enumerate(([flag(model, kind) for kind in kinds], numbers)):
             begin = trait * count
             self.traits[begin : begin + first] = old[trait * first : (trait + 1) * first]

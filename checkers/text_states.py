@@ -4,12 +4,11 @@ Lives here: which histories a trie of texts can stand for, and its nodes as text
 `checkers.text_trie`'s; the search fills it by itself, so that the model is never asked.
 """
 
-from checkers.compiled import Engine
+from checkers.compiled import Loops
 from checkers.history import Columns
 from checkers.models import Model, State
 from checkers.state_graph import flag
-from checkers.text_trie import BYTE, LINKS, PARENT, ROOT
-from checkers.text_trie import UNSEEN as UNSEEN_NODE
+from checkers.text_trie import BYTE, LINKS, PARENT, ROOT, UNSEEN_NODE
 from checkers.texts import UNSEEN, Texts, encode
 
 FIRST_SIZE = 1 << 17  # words of the trie at first
@@ -19,17 +18,17 @@ LEAST_SIZE = 64
 class TextStates:
     """The texts that one history can tell apart, as far as the key under way goes."""
 
-    def __init__(self, initial: str, texts: Texts, flags: list[int], engine: Engine) -> None:
+    def __init__(self, initial: str, texts: Texts, flags: list[int], loops: Loops) -> None:
         start = encode(initial)
-        self.engine = engine
+        self.loops = loops
         self.initial_length = len(start)
-        self.rows = engine.view(texts.rows)
-        self.flags = engine.array(flags)
-        self.blob = engine.bytes_of(texts.blob + start)
-        self.words = engine.room(min(FIRST_SIZE, LEAST_SIZE + LINKS * len(self.blob)))
+        self.rows = loops.view(texts.rows)
+        self.flags = loops.array(flags)
+        self.blob = loops.bytes_of(texts.blob + start)
+        self.words = loops.room(min(FIRST_SIZE, LEAST_SIZE + LINKS * len(self.blob)))
 
     @classmethod
-    def of(cls, columns: Columns, model: Model, engine: Engine) -> "TextStates | None":
+    def of(cls, columns: Columns, model: Model, loops: Loops) -> "TextStates | None":
         """The states of the model in that history; None where they are no texts."""
         texts = columns.texts
         if not model.extends or texts is None or not isinstance(model.initial, str):
@@ -38,12 +37,12 @@ class TextStates:
         known = model.reads | model.overwrites | model.extends
         if any(shape.f not in known for shape in texts.shapes):
             return None
-        found = cls(model.initial, texts, flags, engine)
-        return found if engine.search["all_texts"](found.rows, found.flags) else None
+        found = cls(model.initial, texts, flags, loops)
+        return found if loops.search["all_texts"](found.rows, found.flags) else None
 
     def grow(self) -> None:
         """Twice the room; what was there is to be planted anew."""
-        self.words = self.engine.room(2 * len(self.words))
+        self.words = self.loops.room(2 * len(self.words))
 
     def state(self, node: int) -> State:
         """The text of a node, in words if it is one that nobody could have seen."""

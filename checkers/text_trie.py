@@ -2,7 +2,7 @@
 
 Lives here: the trie of the texts that somebody got, byte by byte, in one flat array, and the texts that are appended,
 spelled at the array's other end. A state is a node, so two states are equal if and only if the texts are. Every text
-that begins none of those that were got is `UNSEEN`: whatever is appended to it, nobody can see it.
+that begins none of those that were got is `UNSEEN_NODE`: whatever is appended to it, nobody can see it.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 Integers = Any
 
 FREE, TAIL = 0, 1  # words of the array: the number of the next node, and where the texts spelled begin
-UNSEEN, ROOT = 1, 2  # the numbers of nodes; the root is the empty text
+UNSEEN_NODE, ROOT = 1, 2  # the numbers of nodes; the root is the empty text
 CHILD, SIBLING, BYTE, PARENT, LINKS = 0, 1, 2, 3, 4  # words of a node
 
 
@@ -42,12 +42,12 @@ def plant(t: Integers, blob: Integers, begin: int, end: int) -> int:
 
 
 def find(t: Integers, blob: Integers, begin: int, end: int) -> int:
-    """The node of a text, or UNSEEN."""
+    """The node of a text, or UNSEEN_NODE."""
     node = ROOT
     for place in range(begin, end):
         node = child(t, node, blob[place])
         if node == 0:
-            return UNSEEN
+            return UNSEEN_NODE
     return node
 
 
@@ -62,13 +62,13 @@ def spell(t: Integers, blob: Integers, begin: int, end: int) -> int:
 
 
 def follow(t: Integers, node: int, text: int) -> int:
-    """The node after the text spelled there is appended to that of a node, or UNSEEN."""
-    if node == UNSEEN:
-        return UNSEEN
+    """The node after the text spelled there is appended to that of a node, or UNSEEN_NODE."""
+    if node == UNSEEN_NODE:
+        return UNSEEN_NODE
     for place in range(text + 1, text + 1 + t[text]):
         node = child(t, node, t[place])
         if node == 0:
-            return UNSEEN
+            return UNSEEN_NODE
     return node
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from checkers import register_kernel as k
-from checkers.compiled import Engine
+from checkers.compiled import Loops
 from checkers.history import NEVER, Operation
 from checkers.kernel import Integers
 from checkers.models import State, cas_argument
@@ -52,9 +52,7 @@ class Answer:
     sentence: str = ""
 
 
-def columns_of(
-    operations: Sequence[Operation], initial: State, engine: Engine
-) -> tuple[Columns, list[int]] | int | None:
+def columns_of(operations: Sequence[Operation], initial: State, loops: Loops) -> tuple[Columns, list[int]] | int | None:
     """The columns and which operation each row is; or one that contradicts itself; or None: does not apply."""
     numbers: dict[State, int] = {initial: 0}
     rows: list[tuple[int, int, int, int, int]] = []
@@ -84,56 +82,56 @@ def columns_of(
         places.append(place)
     kinds, olds, news, calls, backs = zip(*rows, strict=True) if rows else ((), (), (), (), ())
     columns = Columns(
-        kind=engine.array(kinds),
-        old=engine.array(olds),
-        new=engine.array(news),
-        call=engine.array(calls),
-        back=engine.array(backs),
+        kind=loops.array(kinds),
+        old=loops.array(olds),
+        new=loops.array(news),
+        call=loops.array(calls),
+        back=loops.array(backs),
         initial=0,
         values=len(numbers),
     )
     return columns, places
 
 
-def decide(columns: Columns, engine: Engine) -> Answer:
+def decide(columns: Columns, loops: Loops) -> Answer:
     """Whether the columns have a linearization. O(n log n) time, about 15 words an operation."""
-    loops, filled, values = engine.register, engine.filled, columns.values
+    register, filled, values = loops.register, loops.filled, columns.values
     count = len(columns.kind)
     c = columns
     producer, consumer = filled(values, k.NONE), filled(values, k.NONE)
     needed, fault = filled(values, 0), filled(4, k.NONE)
-    code = loops["link"](
+    code = register["link"](
         c.kind, c.old, c.new, c.back, c.initial, producer, consumer, needed, filled(values + 1, 0), fault
     )  # fmt: skip
     if code == k.NOT_UNIQUE:
         return Answer(applies=False)
-    why = engine.array(needed)
+    why = loops.array(needed)
     if code != k.FINE:
-        return _refuted(columns, producer, why, code, engine.listed(fault))
+        return _refuted(columns, producer, why, code, loops.listed(fault))
     first, last = filled(values, k.NONE), filled(values, k.NONE)
-    loops["readers"](c.kind, c.new, c.call, c.back, first, last)
+    register["readers"](c.kind, c.new, c.call, c.back, first, last)
     start, low, high = filled(count + 1, 0), filled(count + 1, 0), filled(count + 1, 0)
-    chains = loops["chains"](
+    chains = register["chains"](
         c.kind, c.new, c.call, c.back, c.initial, producer, consumer, needed, first, last, start, low, high, fault
     )  # fmt: skip
     if chains < 0:
-        return _refuted(columns, producer, why, ~chains, engine.listed(fault))
+        return _refuted(columns, producer, why, ~chains, loops.listed(fault))
     earliest, latest = filled(chains, 0), filled(chains, 0)
-    loops["zones"](chains, c.call, c.back, low, high, earliest, latest)
-    forwards, backwards = engine.split(earliest, latest)
-    code = loops["overlap"](forwards, earliest, latest, fault)
+    register["zones"](chains, c.call, c.back, low, high, earliest, latest)
+    forwards, backwards = loops.split(earliest, latest)
+    code = register["overlap"](forwards, earliest, latest, fault)
     major, minor = filled(chains, 0), filled(chains, 0)
     if code == k.FINE:
-        code = loops["squeeze"](backwards, forwards, earliest, latest, major, minor, fault)
+        code = register["squeeze"](backwards, forwards, earliest, latest, major, minor, fault)
     if code != k.FINE:
-        pair = [int(chain) for chain in engine.listed(fault)[:2]]
+        pair = [int(chain) for chain in loops.listed(fault)[:2]]
         ends = [int(end) for chain in pair for end in (low[chain], high[chain])]
         return _refuted(columns, producer, why, code, ends)
     offset, grouped, witness = filled(values + 1, 0), filled(count, 0), filled(count, 0)
-    loops["group"](c.kind, c.new, offset, grouped)
-    order = engine.sorted_places(major, minor)
-    written = loops["emit"](order, start, c.initial, c.new, consumer, needed, offset, grouped, witness)
-    wrong = loops["replay"](witness, written, c.kind, c.old, c.new, c.call, c.back, c.initial, filled(count, 0))
+    register["group"](c.kind, c.new, offset, grouped)
+    order = loops.sorted_places(major, minor)
+    written = register["emit"](order, start, c.initial, c.new, consumer, needed, offset, grouped, witness)
+    wrong = register["replay"](witness, written, c.kind, c.old, c.new, c.call, c.back, c.initial, filled(count, 0))
     assert wrong == -1, f"the witness fails at operation {wrong}"
     return Answer(applies=True, witness=witness, count=int(written))
 

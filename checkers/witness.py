@@ -36,7 +36,7 @@ from checkers.kernel import (
     lookup,
     occupy,
 )
-from checkers.text_trie import UNSEEN
+from checkers.text_trie import UNSEEN_NODE
 
 
 def linearize(m: Integers, t: Integers) -> None:
@@ -122,7 +122,7 @@ def place_idle(m: Integers, t: Integers, order: int, count: int, unplaced: int, 
     while unplaced >> slot:
         operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
         kind = m[m[AT_KIND] + operation]
-        hidden = m[TEXTS] and state == UNSEEN and m[m[AT_VISIBLE] + operation] == 0
+        hidden = m[TEXTS] and state == UNSEEN_NODE and m[m[AT_VISIBLE] + operation] == 0
         idle = m[m[AT_FLAGS] + kind] == OBSERVER or (m[m[AT_FLAGS] + kind] != OVERWRITE and hidden)
         if unplaced >> slot & 1 and idle and lookup(m, t, kind, state) == state:
             m[order + count] = operation

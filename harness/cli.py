@@ -1,7 +1,6 @@
-"""The command `splitbrain`: which commands there are, and what their ends mean to a shell.
+"""The command `splitbrain`: which commands there are, and which exceptions end them with which exit code.
 
-Lives here: the exit codes. 0 valid, 1 invalid, 2 unknown, 254 bad arguments or input, 255 crash, 130 interrupted.
-Must not live here: what a command does (one file each in `harness.commands`).
+Must not live here: what a command does (one file each in `harness.commands`), or the numbers (`harness.exit_codes`).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Annotated
 import typer
 
 from checkers.history import HistoryError
-from harness import __version__
+from harness import __version__, exit_codes
 from harness.commands.campaign import campaign_command
 from harness.commands.check import check_command
 from harness.commands.compare import compare_command
@@ -30,18 +29,13 @@ from harness.commands.run import run_command
 from harness.commands.runs import runs_command, show_command
 from harness.environments.base import EnvironmentFailure, UsageError
 
-UNKNOWN = 2
-BAD_INPUT = 254
-CRASH = 255
-INTERRUPTED = 130
-
 app = typer.Typer(
     name="splitbrain",
     help="Break a replicated system on purpose, record what its clients saw, and decide whether that could have "
     "happened on a single correct copy.",
     add_completion=False,
     rich_markup_mode=None,
-    epilog="Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments or input, 255 crash, 130 interrupted.",
+    epilog=f"Exit codes: {exit_codes.LEGEND}.",
 )
 
 
@@ -92,15 +86,15 @@ def call(arguments: list[str]) -> int:
     except (typer.TyperException, UsageError, HistoryError) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"splitbrain: {message}", file=sys.stderr)
-        return BAD_INPUT
+        return exit_codes.BAD_INPUT
     except EnvironmentFailure as failure:
         print(f"splitbrain: {failure}; nothing is proven", file=sys.stderr)
-        return UNKNOWN
+        return exit_codes.UNKNOWN
     except (KeyboardInterrupt, typer.Abort):
         print("splitbrain: interrupted; what was started has been stopped", file=sys.stderr)
-        return INTERRUPTED
+        return exit_codes.INTERRUPTED
     except Exception:  # noqa: BLE001 - whatever it is, the shell must see a crash and not a verdict
         traceback.print_exc()
         print("splitbrain: crashed; this is a bug in splitbrain, or the machine failed it", file=sys.stderr)
-        return CRASH
+        return exit_codes.CRASH
     return code if isinstance(code, int) else 0

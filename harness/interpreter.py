@@ -38,7 +38,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """The thread is to carry out the operation whose invocation is `event`; it has been recorded as invoked now."""
+    """The thread is to carry out the operation whose invocation is `event`; whoever asked records it."""
 
     thread: Thread
     event: Event

@@ -6,8 +6,8 @@
 
 Lives here: hooks, options, the marker and the fixture. Must not live here: making runs (`harness.testing`).
 
-pytest loads this file wherever splitbrain is installed, also for those who never use it: so it imports nothing that
-pytest has not imported before a test asks for a run.
+pytest loads this file wherever splitbrain is installed, also for those who never use it: so before a test
+asks for a run it imports nothing but what pytest has imported, and the defaults, which need nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from harness import defaults
+
 if TYPE_CHECKING:
     from harness.test import Test
     from harness.testing import Run
@@ -29,9 +31,10 @@ _MARKER = "splitbrain"
 _FIXTURE = "splitbrain_run"
 _WORKER_INPUT = "splitbrain_seed"
 _MARKER_HELP = (
-    "splitbrain(seeds=[...], env='sim', nodes=5, nemesis='partition,kill', interval=5, time_limit=10, rate=200, "
-    "concurrency='2n', workload='register', mutant=None, schedule=None): run this definition with each of the seeds, "
-    "and hand the runs to the test as splitbrain_run"
+    f"splitbrain(seeds=[...], env='sim', nodes={defaults.NODES}, nemesis='{defaults.NEMESIS}', "
+    f"interval={defaults.INTERVAL_S:g}, time_limit={defaults.CASE_TIME_LIMIT_S:g}, rate={defaults.RATE:g}, "
+    f"concurrency='{defaults.CONCURRENCY}', workload='{defaults.WORKLOAD}', mutant=None, schedule=None): run this "
+    "definition with each of the seeds, and hand the runs to the test as splitbrain_run"
 )
 
 _run = pytest.StashKey["Run"]()

@@ -1,6 +1,6 @@
 """The definition of a test: everything that is needed to run it, and to run it again.
 
-Lives here: the frozen definition, its defaults, and what is wrong with a bad one. Must not live here: running it.
+Lives here: the frozen definition, and what is wrong with a bad one. Must not live here: running it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OPERATION_BYTES = 64
 """What an operation may take on a node's disk; measured are 14, reads and all."""
 
 _NO_INTERVAL_S = 10.0
-"""Of a fault that comes when a schedule says."""
+"""Every spec has a pace; that of one whose faults come when a schedule says is never looked at."""
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

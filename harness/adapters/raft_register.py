@@ -61,7 +61,7 @@ def _reply(node: Node, frame: bytes) -> _Reply:
 
 @dataclass(frozen=True, slots=True)
 class RaftRegister:
-    """Adapter of raft_impl; `options` are passed on to every node's command line."""
+    """Adapter of raft_impl. `mutant`, the two times and `clock_base` are on every node's command line."""
 
     mutant: str | None = None
     heartbeat_ms: int = 100

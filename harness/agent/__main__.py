@@ -1,7 +1,7 @@
 """`python3 -m harness.agent`: answers requests, one line of JSON each, until its input ends.
 
-    {"id": 7, "verb": "kill"}                  ->  {"id": 7, "ok": 1234}
-    {"id": 8, "verb": "filter", "kind": ...}   ->  {"id": 8, "error": "iptables-restore: ..."}
+    {"id": 7, "verb": "kill"}                ->  {"id": 7, "ok": 1234}
+    {"id": 8, "verb": "drop", "kind": ...}   ->  {"id": 8, "error": "iptables-restore: ..."}
 
 Lives here: the verbs, each one method. Must not live here: how they are done (one file each). Requests are carried out
 one after the other; each ends in time, or the harness gives up on the agent and starts another.

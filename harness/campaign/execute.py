@@ -24,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness import exit_codes
 from harness.environments.base import UsageError
 from harness.store import RESULTS
 
@@ -33,8 +34,7 @@ _GRACE_S = 30.0
 _LOOK_S = 1.0
 """How soon a run notices that everything is being stopped."""
 _MEMORY = ("MemoryError", "Cannot allocate memory", "bad_alloc", "failed to map segment", "LLVM ERROR: out of memory")
-_REFUSED = 254
-_INTERRUPTED = (130, -signal.SIGTERM, -signal.SIGINT)
+_INTERRUPTED = (exit_codes.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)
 _TAIL_BYTES = 64 << 10
 
 
@@ -163,7 +163,7 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 def _without_results(code: int, tail: str) -> str:
     """What to call the end of a run that left no results."""
-    if code == _REFUSED:
+    if code == exit_codes.BAD_INPUT:
         return "refused"
     # Nobody but the kernel kills a run that is in time, and it does so when memory is short.
     if code == -signal.SIGKILL or any(word in tail for word in _MEMORY):

@@ -1,6 +1,6 @@
 """The plan of a campaign: what is to be run, how much of it, what is kept, and what must hold.
 
-Lives here: the model with its defaults, and what is wrong with a bad one, all of it at once. Must not live here: where
+Lives here: the model, and what is wrong with a bad one, all of it at once. Must not live here: where
 a plan comes from (`load`), or what it amounts to (`expand`).
 
 It is checked by pydantic, whose JSON schema `splitbrain campaign --schema` prints.
@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
+from harness import defaults
 from harness.campaign.thresholds import parse_threshold
 from harness.environments.base import UsageError
 from harness.environments.choose import ENVIRONMENTS
@@ -22,7 +23,6 @@ from harness.nemesis.specs import parse_nemesis
 from harness.test import parse_concurrency
 from harness.workloads import WORKLOADS
 
-DEFAULT_NEMESIS = "partition,clock,kill,pause"
 SOUND = "none"
 """The value of the axis `mutant` that builds no bug in."""
 
@@ -87,12 +87,12 @@ class Axes(_Strict):
     """Every combination of these is a cell. One value may stand without its list."""
 
     env: Annotated[list[Env], *_AXIS] = ["sim"]
-    nodes: Annotated[list[PositiveInt], *_AXIS] = [5]
-    workload: Annotated[list[Workload], *_AXIS] = ["register"]
-    nemesis: Annotated[list[Nemesis], *_AXIS] = [DEFAULT_NEMESIS]
-    concurrency: Annotated[list[Concurrency], *_AXIS] = ["2n"]
-    rate: Annotated[list[Positive], *_AXIS] = [200.0]
-    interval: Annotated[list[Positive], *_AXIS] = [5.0]
+    nodes: Annotated[list[PositiveInt], *_AXIS] = [defaults.NODES]
+    workload: Annotated[list[Workload], *_AXIS] = [defaults.WORKLOAD]
+    nemesis: Annotated[list[Nemesis], *_AXIS] = [defaults.NEMESIS]
+    concurrency: Annotated[list[Concurrency], *_AXIS] = [defaults.CONCURRENCY]
+    rate: Annotated[list[Positive], *_AXIS] = [defaults.RATE]
+    interval: Annotated[list[Positive], *_AXIS] = [defaults.INTERVAL_S]
     mutant: Annotated[list[Mutant], *_AXIS] = [SOUND]
 
 
@@ -174,7 +174,7 @@ class Plan(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")] = "campaign"
     axes: Axes = Axes()
     seeds: Seeds
-    time_limit_s: Positive = 30.0
+    time_limit_s: Positive = defaults.TIME_LIMIT_S
     budget: Budget = Budget()
     limits: Limits = Limits()
     jobs: PositiveInt = 1

@@ -186,7 +186,7 @@ def _conduct(
             watch.say(f"to go on: splitbrain campaign {campaign.path} --resume")
             raise
     if terminal.json:
-        print(msgspec.json.encode(summary).decode())
+        terminal.document(summary)
     else:
         terminal.lines(render(summary))
         terminal.verdict(summary.verdict, sentence(summary))
@@ -205,6 +205,6 @@ def _print_dry_run(plan: Plan, store: Path, part: tuple[int, int], terminal: Ter
 
     expected = estimate(plan, store, part)
     if terminal.json:
-        print(msgspec.json.encode(expected).decode())
+        terminal.document(expected)
     else:
         terminal.lines(expected.lines())

@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 import checkers
-from checkers import Budget, HistoryError, ModelError, Result, Verdict, formats, models
+from checkers import Budget, ModelError, Result, Verdict, formats, models
+from harness.commands.terminal import Terminal
+from harness.environments.base import UsageError
 
-BAD_INPUT = 254
 Choice = TypeVar("Choice", bound=str)
 
 
@@ -104,12 +105,11 @@ def check_command(
         ]
         checked = _check_all(requests)
         _draw(checked, graph)
-    except (HistoryError, ModelError, OSError) as error:
-        typer.echo(f"splitbrain check: {error}", err=True)
-        raise typer.Exit(BAD_INPUT) from None
+    except (ModelError, OSError) as error:  # a model or a file that does not fit is the user's mistake, not ours
+        raise UsageError(str(error)) from error
     verdict = checkers.merge(one.verdict for one in checked)
     if as_json:
-        typer.echo(msgspec.json.encode({"files": [one.row() for one in checked]}))
+        Terminal(as_json).document({"files": [one.row() for one in checked]})
     else:
         _print(checked, verdict)
     raise typer.Exit(verdict.exit_code)
@@ -188,14 +188,14 @@ def _one_of(option: str, given: str, *choices: Choice) -> Choice:
     for choice in choices:
         if given == choice:
             return choice
-    raise ModelError(f"{option} {given}: it is one of {', '.join(choices)}")
+    raise UsageError(f"{option} {given}: it is one of {', '.join(choices)}")
 
 
 def _initial(text: str) -> models.State:
     try:
         value: models.State = checkers.history.freeze(msgspec.json.decode(text))
     except (msgspec.DecodeError, TypeError) as error:
-        raise ModelError(f"--init {text}: {error}; a JSON value is expected") from None
+        raise UsageError(f"--init {text}: {error}; a JSON value is expected") from None
     return value
 
 

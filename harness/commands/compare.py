@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from checkers.result import Verdict
+from harness import exit_codes
 from harness.commands.terminal import Terminal
 
 
@@ -26,10 +26,11 @@ def compare_command(
     from harness.report.morning import comparison_report
 
     first, second = find(store, before), find(store, after)
+    terminal = Terminal(json)
     comparison = compare(first.rows(), second.rows())
     if json:
         document = {"before": str(first.path), "after": str(second.path), **msgspec.to_builtins(comparison)}
-        print(msgspec.json.encode(document).decode())
+        terminal.document(document)
     else:
-        Terminal().lines(comparison_report(first.name, second.name, comparison).splitlines())
-    raise typer.Exit((Verdict.INVALID if comparison.new else Verdict.VALID).exit_code)
+        terminal.lines(comparison_report(first.name, second.name, comparison).splitlines())
+    raise typer.Exit(exit_codes.INVALID if comparison.new else exit_codes.VALID)

@@ -8,15 +8,14 @@ from typing import Annotated
 import typer
 
 from checkers.result import Verdict
-from harness.commands.run import ALL_FAULTS, enter_namespace, execute, heal_before, print_results
+from harness import defaults, exit_codes
+from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments.choose import choose
 from harness.nemesis.specs import parse_nemesis
 from harness.store import create
-from harness.test import Test, node_names, validated
+from harness.test import Test, node_names, parse_concurrency, validated
 
-NODES = 5
-INTERVAL_S = 5.0
 BUG = "Q1"
 
 
@@ -44,12 +43,12 @@ def demo_command(
         test = validated(
             Test(
                 environment=environment,
-                nodes=node_names(NODES),
-                workload="register",
-                nemesis=parse_nemesis(ALL_FAULTS, INTERVAL_S),
+                nodes=node_names(defaults.NODES),
+                workload=defaults.WORKLOAD,
+                nemesis=parse_nemesis(defaults.NEMESIS, defaults.INTERVAL_S),
                 time_limit_s=time_limit,
-                rate=200.0,
-                concurrency=2 * NODES,
+                rate=defaults.RATE,
+                concurrency=parse_concurrency(defaults.CONCURRENCY, defaults.NODES),
                 seed=seed,
                 mutant=mutant,
             )
@@ -60,4 +59,4 @@ def demo_command(
         found.append(results.verdict)
     as_expected = found == [Verdict.VALID, Verdict.INVALID]
     terminal.lines(["", f"expected valid, then invalid; found {found[0]}, then {found[1]}"])
-    raise typer.Exit(0 if as_expected else 1)
+    raise typer.Exit(exit_codes.VALID if as_expected else exit_codes.INVALID)

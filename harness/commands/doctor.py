@@ -7,13 +7,12 @@ Must not live here: what an environment needs to run (each says that itself, and
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,9 +23,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.commands.terminal import Terminal
 from harness.environments import engine
 from harness.environments.base import EnvironmentFailure
-from harness.environments.choose import ENVIRONMENTS
+from harness.environments.choose import ENVIRONMENTS, choose
 from harness.environments.containers import labels
 from harness.environments.engine import Engine
 from harness.environments.node_image import NAME as NODE_IMAGE
@@ -75,7 +75,7 @@ def doctor_command(
     findings = [_find(check) for check in CHECKS]
     reasons = {name: environment.unavailable() for name, environment in ENVIRONMENTS.items()}
     if as_json:
-        print(json.dumps({"environments": reasons, "checks": [asdict(finding) for finding in findings]}))
+        Terminal(as_json).document({"environments": reasons, "checks": findings})
         return
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -86,7 +86,7 @@ def doctor_command(
             console.print(f"to get {finding.name}: {finding.remedy}", markup=False, soft_wrap=True)
     for name, reason in reasons.items():
         console.print(f"{name}: {f'no: {reason}' if reason else 'yes'}", markup=False, soft_wrap=True)
-    taken = next(name for name, reason in reasons.items() if reason is None)
+    taken, _ = choose("auto")
     console.print(f"splitbrain run --env auto takes {taken}", markup=False)
 
 
@@ -156,11 +156,6 @@ def _accepts(rule: tuple[str, ...]) -> str:
     iptables = _program("iptables")
     lock = "XTABLES_LOCKFILE=/dev/null"
     _program("unshare", *_PRIVATE, "env", lock, iptables, "-w", "-A", "INPUT", *rule)
-    return "in the kernel"
-
-
-def _netem() -> str:
-    _program("unshare", *_PRIVATE, _program("tc"), *["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
     return "in the kernel"
 
 
@@ -242,7 +237,6 @@ CHECKS = (
     Check("NET_ADMIN in containers", "partitions with --env docker", "known once the image is built", _net_admin),
     Check("user namespaces", "--env local", "allow them to this user, or run as root", _user_namespaces),
     Check("iptables", "partitions with --env local", f"{_DEBIAN} iptables", partial(_program, "iptables", "--version")),
-    Check("ip", "looking at networks by hand", f"{_DEBIAN} iproute2", partial(_program, "ip", "-V")),
     Check("setpriv", "limits on the runs of campaigns", f"{_DEBIAN} util-linux", partial(_program, "setpriv", "-V")),
     Check("debootstrap", "a base image where no registry answers", f"{_DEBIAN} debootstrap", _debootstrap),
     Check("libfaketime", "--clock libfaketime with --env local", f"{_DEBIAN} libfaketime", _faketime),
@@ -251,7 +245,6 @@ CHECKS = (
         "packet queue", "--nemesis packets:delay, reorder, rate", "a kernel with xt_NFQUEUE", partial(_accepts, QUEUE)
     ),
     Check("packet copies", "--nemesis packets:duplicate", "a kernel with xt_TEE", partial(_accepts, COPY)),
-    Check("netem", "nothing: packets are held by a queue of our own", "a kernel with sch_netem", _netem),
     Check("FUSE", "LazyFS, for disks of programs other than ours", "a kernel with FUSE", _fuse),
     Check("LazyFS", "disks of programs other than ours", "build it from its sources", partial(_program, "lazyfs")),
     Check(

@@ -77,7 +77,7 @@ def gate_command(
         terminal.say(f"wrote {path}")
     _tell_github(found.name, decision)
     if json:
-        print(msgspec.json.encode({"campaign": str(found.path), **msgspec.to_builtins(decision)}).decode())
+        terminal.document({"campaign": str(found.path), **msgspec.to_builtins(decision)})
     else:
         *lines, last = text.render(decision)
         terminal.lines(lines)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from harness import exit_codes
 from harness.heal import heal, heal_unrecorded
-
-_NOT_ALL = 2
 
 
 def heal_command() -> None:
@@ -19,4 +18,4 @@ def heal_command() -> None:
     heal_unrecorded(said.append)
     for line in said or ["nothing to heal"]:
         typer.echo(line)
-    raise typer.Exit(0 if complete else _NOT_ALL)
+    raise typer.Exit(exit_codes.VALID if complete else exit_codes.UNKNOWN)

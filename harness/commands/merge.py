@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from harness.commands.terminal import Terminal
@@ -32,7 +31,7 @@ def merge_command(
     summary = finished(merged)
     write_morning_report(merged)
     if json:
-        print(msgspec.json.encode(summary).decode())
+        terminal.document(summary)
     else:
         terminal.lines(render(summary))
         terminal.verdict(summary.verdict, sentence(summary))

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands.terminal import Terminal
 from harness.environments.choose import ENVIRONMENTS
 from harness.nemesis import FAULTS
 from harness.nemesis.fault import Fault
@@ -23,7 +24,7 @@ def nemesis_command(
 ) -> None:
     """List the faults: what they do, where, how they are asked for, and what proves them."""
     if as_json:
-        typer.echo(msgspec.json.encode({"faults": [_row(fault) for fault in FAULTS.values()], "targets": MEANING}))
+        Terminal(as_json).document({"faults": [_row(fault) for fault in FAULTS.values()], "targets": MEANING})
         return
     console = Console(highlight=False)
     if not console.is_terminal:

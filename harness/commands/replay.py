@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 import harness
 from checkers.result import Verdict, merge
 from harness.artefact import Artefact, OtherVersion, failure_of, read_artefact
-from harness.commands.run import enter_namespace, execute, heal_before, print_results
+from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments import choose
 from harness.environments.base import UsageError
@@ -130,7 +129,7 @@ class Replay:
     def report(self) -> None:
         """Say what came out: of a single replay everything, of several how many failed."""
         if self.terminal.json:
-            print(msgspec.json.encode(self._object()).decode())
+            self.terminal.document(self._object())
             return
         if len(self.runs) == 1:
             directory, results = self.runs[0]

@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 import random
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
-from harness.adapters.raft_register import RaftRegister
+from harness import defaults
+from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
-from harness.environments import choose, namespace
+from harness.environments import choose
 from harness.environments.base import UsageError
-from harness.environments.local import LocalEnvironment
 from harness.environments.ssh import SshEnvironment
 from harness.environments.ssh_hosts import EXAMPLE, ssh_hosts
-from harness.heal import heal
-from harness.judge import Results
 from harness.nemesis.specs import parse_nemesis
-from harness.report.text import render, sentence
-from harness.runner import run
-from harness.store import RunDirectory, create, take
+from harness.store import create, take
 from harness.test import Test, node_names, parse_concurrency, validated
-
-ALL_FAULTS = "partition,clock,kill,pause"
 
 
 def run_command(
     env: Annotated[str, typer.Option(help="Where nodes run: auto, docker, local, sim or ssh.")] = "auto",
-    nodes: Annotated[int, typer.Option(help="How many nodes; with ssh, one on each of --hosts.")] = 5,
-    workload: Annotated[str, typer.Option(help="What clients do.")] = "register",
+    nodes: Annotated[int, typer.Option(help="How many nodes; with ssh, one on each of --hosts.")] = defaults.NODES,
+    workload: Annotated[str, typer.Option(help="What clients do.")] = defaults.WORKLOAD,
     nemesis: Annotated[
         str, typer.Option(help="Faults such as partition:one-way,clock:offset=2s,kill:leader:interval=9; all; none.")
-    ] = ALL_FAULTS,
-    time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults.")] = 30.0,
-    rate: Annotated[float, typer.Option(help="Operations a second, over all workers.")] = 200.0,
-    concurrency: Annotated[str, typer.Option(help="Client workers; 2n is twice the number of nodes.")] = "2n",
+    ] = defaults.NEMESIS,
+    time_limit: Annotated[float, typer.Option(help="Seconds of operations and faults.")] = defaults.TIME_LIMIT_S,
+    rate: Annotated[float, typer.Option(help="Operations a second, over all workers.")] = defaults.RATE,
+    concurrency: Annotated[
+        str, typer.Option(help="Client workers; 2n is twice the number of nodes.")
+    ] = defaults.CONCURRENCY,
     seed: Annotated[int | None, typer.Option(help="What all randomness is derived from; drawn if not given.")] = None,
-    interval: Annotated[float, typer.Option(help="Seconds from one fault of a kind to the next, about.")] = 5.0,
+    interval: Annotated[
+        float, typer.Option(help="Seconds from one fault of a kind to the next, about.")
+    ] = defaults.INTERVAL_S,
     mutant: Annotated[str | None, typer.Option(help="A known bug to build into every node, such as Q1.")] = None,
     clock: Annotated[str, typer.Option(help="Whose clocks are faulty: node, or libfaketime (not sim).")] = "node",
     base_image: Annotated[str | None, typer.Option(help="What a node's image is built on (docker only).")] = None,
@@ -102,41 +98,3 @@ def _names(environment: str, nodes: int, hosts: str | None) -> tuple[str, ...]:
     if hosts is None:
         raise UsageError(f"--env ssh: name the machines, such as --hosts {EXAMPLE},n2=...")
     return tuple(host.node for host in ssh_hosts(hosts))
-
-
-def heal_before(terminal: Terminal) -> None:
-    """Put right what dead harnesses left, unless this is the inner half of a command that has done so."""
-    if not namespace.inside():
-        heal(terminal.say)
-
-
-def enter_namespace(environment: str) -> None:
-    """Go on inside of a private namespace if the environment needs one: run this command line there, then exit."""
-    if environment == LocalEnvironment.name and not namespace.inside():
-        again = [sys.executable, "-P", "-m", "harness", *sys.argv[1:], "--env", environment]
-        raise typer.Exit(namespace.reexecute(again))
-
-
-def execute(test: Test, directory: RunDirectory, terminal: Terminal) -> Results:
-    """The results of the test. Whoever calls for `local` must be inside of the namespace: see `enter_namespace`."""
-    # libfaketime leaves the monotonic clock alone, so nodes must look at the other one for it to matter.
-    clock_base = "realtime" if test.clock == "libfaketime" else "monotonic"
-    adapter = RaftRegister(mutant=test.mutant, clock_base=clock_base)
-    environment = choose.make(test, adapter, directory.path, terminal.say)
-    try:
-        with terminal.progress(f"{test.name}, seed {test.seed}", test.time_limit_s, environment.now_ns):
-            return run(test, environment, adapter, directory)
-    except KeyboardInterrupt as interruption:
-        raise typer.Abort from interruption  # of the interruption itself typer would say nothing
-
-
-def print_results(results: Results, directory: RunDirectory, terminal: Terminal) -> None:
-    """Show the results and keep the same text in the run directory."""
-    text = render(results, directory.path)
-    directory.report.write_text(text + "\n")
-    if terminal.json:
-        print(msgspec.json.encode({"run": str(directory.path), **msgspec.to_builtins(results)}).decode())
-    else:
-        *body, _ = text.split("\n")
-        terminal.lines(body)
-        terminal.verdict(results.verdict, sentence(results))

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from harness.commands.terminal import Terminal
@@ -57,7 +56,7 @@ def runs_command(
         known.refresh(lambda count: terminal.say(f"read {count} runs"))
         rows, counts = known.rows(wanted, limit), known.counts(wanted)
     if json:
-        print(msgspec.json.encode({"counts": counts, "runs": rows}).decode())
+        terminal.document({"counts": counts, "runs": rows})
     else:
         _print(rows, counts, terminal)
 
@@ -76,7 +75,7 @@ def show_command(
     path = next((path.resolve() for path in (Path(run), store / run) if path.is_dir()), None)
     if path is not None and (row := row_of_directory(path.parent.parent, path)) is not None:
         if json:
-            print(msgspec.json.encode(row).decode())
+            terminal.document(row)
         else:
             terminal.lines(screen(path.parent.parent, row, read_results(path)))
         return
@@ -119,9 +118,8 @@ def _show_campaign(text: str, path: Path | None, store: Path, terminal: Terminal
     if terminal.json:
         print(found.summary.read_text().strip() if found.summary.exists() else "{}")
         return
-    report = found.path / "report.md"
-    if not report.exists():
+    if not found.report.exists():
         raise UsageError(
             f"{found.path}: it has not ended yet; splitbrain campaign {found.path} --resume goes on with it"
         )
-    terminal.lines(report.read_text().splitlines())
+    terminal.lines(found.report.read_text().splitlines())

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -35,6 +36,10 @@ class Terminal:
         """Lines of the result."""
         for line in lines:
             self._results.print(line, markup=False)
+
+    def document(self, content: object) -> None:
+        """The one object of `--json`, on a line."""
+        print(msgspec.json.encode(content).decode())
 
     def verdict(self, verdict: Verdict, sentence: str) -> None:
         """The last line, in the verdict's colour."""

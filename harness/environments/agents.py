@@ -23,12 +23,18 @@ from harness.agent.traffic import Traffic
 from harness.environments import faketime
 from harness.environments.agent_link import AgentLink, Channel
 from harness.environments.base import Capability, EnvironmentFailure, Grudge, Node, Pair, Sight, UsageError
-from harness.environments.engine import all_of
 from harness.environments.faults import ClockSetting, DiskSetting
 from harness.environments.realtime import RealTimeEnvironment
+from harness.environments.together import all_of
 
 PREFIX = "SB"
 """What the names of all our chains begin with."""
+
+SERVICE_PORT = 7000
+"""Where every node's service listens, each on an address of its own; its agent's probes come to the next one.
+
+The same each time, so that a firewall between machines can be opened for it once (docs/ssh.md).
+"""
 
 _CUT_LEAD_NS = 50_000_000
 """How far ahead the moment of a cut is set: long enough for every agent to have been told of it."""
@@ -125,6 +131,9 @@ class AgentEnvironment(RealTimeEnvironment):
     def _control_port(self, node: Node) -> int:
         """The port of the node's machine that no rule may ever cut; 0 if we come another way than by TCP."""
         return 0
+
+    def address(self, node: Node) -> tuple[str, int]:
+        return self._places[node].address, self._places[node].port
 
     async def _prepare(self, node: Node) -> None:
         """Let the node begin as everybody expects: with a right clock, on a sound disk, running."""

@@ -65,8 +65,4 @@ def make(test: Test, adapter: RaftRegister, directory: Path, say: Callable[[str]
 
 def ssh_access(test: Test) -> SshAccess:
     """How the test's machines are logged in to. Raises `UsageError` for a file that is not there."""
-    return SshAccess(_path(test.identity), _path(test.known_hosts), test.accept_unknown_hosts)
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
+    return SshAccess.of(test.identity, test.known_hosts, test.accept_unknown_hosts)

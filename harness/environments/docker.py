@@ -20,13 +20,13 @@ from typing import ClassVar
 from harness.adapters.base import Adapter, Place
 from harness.environments import containers, engine
 from harness.environments.agent_link import Channel
-from harness.environments.agents import AgentEnvironment
+from harness.environments.agents import SERVICE_PORT, AgentEnvironment
 from harness.environments.base import EnvironmentFailure, Node, UsageError
 from harness.environments.base_image import VARIABLE
-from harness.environments.engine import Engine, all_of
+from harness.environments.engine import Engine
 from harness.environments.node_image import node_image
+from harness.environments.together import all_of
 
-_PORT = 7000
 _FIRST_HOST = 11  # of the subnet; the gateway, which is this machine, is the first
 _REACH_TIMEOUT_S = 1.0
 _CREATE_DEADLINE_S = 60.0
@@ -90,7 +90,7 @@ class DockerEnvironment(AgentEnvironment):
         if subnet.num_addresses <= _FIRST_HOST + len(self.nodes):
             raise UsageError(f"the subnet {subnet} is too small for {len(self.nodes)} nodes: give one of /24")
         for index, node in enumerate(self.nodes, _FIRST_HOST):
-            self._places[node] = Place(str(subnet[index]), _PORT, f"{containers.VOLUME}/{node}")
+            self._places[node] = Place(str(subnet[index]), SERVICE_PORT, f"{containers.VOLUME}/{node}")
         await all_of(self._create_container(node, image, published) for node in self.nodes)
 
     async def _create_container(self, node: Node, image: str, published: bool) -> None:
@@ -102,13 +102,13 @@ class DockerEnvironment(AgentEnvironment):
             address=self._places[node].address,
             labels=containers.labels(self._run),
             disks={self._places[node].data: self._disk_megabytes << 20} if self._disk_megabytes else {},
-            published_port=_PORT if published else None,
+            published_port=SERVICE_PORT if published else None,
         )
         create = partial(containers.create_container, wanted=wanted)
         await self._engine.call(f"create the container of {node}", create, _CREATE_DEADLINE_S)
-        self._reached[node] = (wanted.address, _PORT)
+        self._reached[node] = (wanted.address, SERVICE_PORT)
         if published:
-            find = partial(containers.published_port, container=wanted.name, port=_PORT)
+            find = partial(containers.published_port, container=wanted.name, port=SERVICE_PORT)
             self._reached[node] = ("127.0.0.1", await self._engine.call(f"find the port of {node}", find))
 
     async def teardown(self) -> bool:

@@ -6,9 +6,8 @@ call has a client of its own, as it has a thread of its own.
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
@@ -58,17 +57,6 @@ class Engine:
         client = docker.from_env(version=self._version, timeout=max(1, int(timeout_s)))
         self._version = client.api.api_version
         return client
-
-
-async def all_of(calls: Iterable[Awaitable[T]]) -> list[T]:
-    """The results, once every call has ended; then the first failure is raised, and none goes on unseen."""
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    succeeded = []
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-        succeeded.append(result)
-    return succeeded
 
 
 def unavailable() -> str | None:

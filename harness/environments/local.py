@@ -23,14 +23,13 @@ from typing import ClassVar
 from harness.adapters.base import Adapter, Place
 from harness.environments import namespace
 from harness.environments.agent_link import Channel
-from harness.environments.agents import AgentEnvironment
+from harness.environments.agents import SERVICE_PORT, AgentEnvironment
 from harness.environments.base import Capability, EnvironmentFailure, Node, UsageError
 from harness.environments.command import run
-from harness.environments.engine import all_of
 from harness.environments.scratch import Scratch, remove_abandoned
+from harness.environments.together import all_of
 
 _FIRST_ADDRESS = IPv4Address("127.0.1.1")
-_PORT = 7000
 _PREFIX = "splitbrain-local-"
 _MOUNT_S = 10.0
 
@@ -60,9 +59,6 @@ class LocalEnvironment(AgentEnvironment):
     def unavailable(cls) -> str | None:
         return namespace.unavailable()
 
-    def address(self, node: Node) -> tuple[str, int]:
-        return self._places[node].address, self._places[node].port
-
     async def setup(self) -> None:
         if not namespace.inside():
             raise UsageError("the local environment works only in its own namespace: start it by namespace.reexecute")
@@ -70,7 +66,7 @@ class LocalEnvironment(AgentEnvironment):
             self.say(f"removed {abandoned}, left by a harness that was killed")
         root = self._root()
         for index, node in enumerate(self.nodes):
-            self._places[node] = Place(str(_FIRST_ADDRESS + index), _PORT, str(root / node))
+            self._places[node] = Place(str(_FIRST_ADDRESS + index), SERVICE_PORT, str(root / node))
         if self._disk_megabytes is not None:
             await all_of(self._mount_disk(place.data, self._disk_megabytes) for place in self._places.values())
         await self._attach()

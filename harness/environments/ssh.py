@@ -23,15 +23,14 @@ import msgspec
 from harness.adapters.base import Adapter, Place
 from harness.environments import ssh_machine
 from harness.environments.agent_link import Channel
-from harness.environments.agents import PREFIX, AgentEnvironment
+from harness.environments.agents import PREFIX, SERVICE_PORT, AgentEnvironment
 from harness.environments.base import Capability, EnvironmentFailure, Node, NotAllRemoved, UsageError
 from harness.environments.blocking import in_thread
-from harness.environments.engine import all_of
 from harness.environments.ssh_access import SshAccess, node_address
 from harness.environments.ssh_connection import SshConnection
 from harness.environments.ssh_hosts import SshHost
+from harness.environments.together import all_of
 
-_PORT = 7000
 _RESOLVE_DEADLINE_S = 10.0
 _TOKEN_DIGITS = 8
 
@@ -61,9 +60,6 @@ class SshEnvironment(AgentEnvironment):
     def unavailable(cls) -> str | None:
         return None if find_spec("paramiko") else "paramiko is missing: install the package paramiko"
 
-    def address(self, node: Node) -> tuple[str, int]:
-        return self._places[node].address, self._places[node].port
-
     # -- life of the cluster -------------------------------------------------------------------------------------------
 
     async def setup(self) -> None:
@@ -79,7 +75,7 @@ class SshEnvironment(AgentEnvironment):
         address = await in_thread("resolve", resolve, _RESOLVE_DEADLINE_S)
         directory = await ssh_machine.run_directory(connection, self._token_of(node))
         self._directories[node] = directory
-        self._places[node] = Place(address, _PORT, ssh_machine.node_directory(directory, node))
+        self._places[node] = Place(address, SERVICE_PORT, ssh_machine.node_directory(directory, node))
         await ssh_machine.install(connection, directory)
 
     async def teardown(self) -> bool:
@@ -177,11 +173,7 @@ class _Access(msgspec.Struct):
     accept_unknown_hosts: bool
 
     def access(self) -> SshAccess:
-        return SshAccess(_path(self.identity), _path(self.known_hosts), self.accept_unknown_hosts)
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
+        return SshAccess.of(self.identity, self.known_hosts, self.accept_unknown_hosts)
 
 
 class _Machine(msgspec.Struct):

@@ -40,6 +40,12 @@ class SshAccess:
     """A file of host keys, beside the system's and the user's own."""
     accept_unknown_hosts: bool = False
 
+    @classmethod
+    def of(cls, identity: str | None, known_hosts: str | None, accept_unknown_hosts: bool) -> SshAccess:
+        """From names of files, as a definition and a ledger have them."""
+        key, hosts = (None if name is None else Path(name) for name in (identity, known_hosts))
+        return cls(key, hosts, accept_unknown_hosts)
+
     def __post_init__(self) -> None:
         for option, path in (("--identity", self.identity), ("--known-hosts", self.known_hosts)):
             if path is not None and not os.access(path, os.R_OK):

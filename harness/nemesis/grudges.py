@@ -1,7 +1,8 @@
 """Grudges: who refuses to hear whom. Pure functions from nodes to a `Grudge` (destination -> sources dropped).
 
 Lives here: the shapes of partitions and their names. Must not live here: applying them (an environment does), or
-finding out who leads (`harness.cluster` does). The shapes are those of `jepsen.nemesis` and `jepsen.nemesis.combined`.
+finding out who leads (`fault.Observation.leaders`). The shapes are those of `jepsen.nemesis` and of
+`jepsen.nemesis.combined`.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ _FATES = {
 class Packets(Fault):
     name = "packets"
     about = "what comes from peers is late, lost, doubled, out of order or slow"
-    requires = "the same, with statistic, NFQUEUE and TEE in the kernel"
+    requires = "iptables and NET_ADMIN, or a private namespace; statistic, NFQUEUE and TEE in the kernel"
     proof = "packets that each node's filter dropped, or its queue delayed, doubled or reordered"
     capability = Capability.PACKET_QUEUE
     needs = {"loss": Capability.PACKET_LOSS, "duplicate": Capability.PACKET_DUPLICATE}

@@ -92,14 +92,14 @@ def _read(fault: Fault, word: str) -> Iterator[tuple[str, str | float]]:
     if not separator:
         question = next((question for question, words in fault.choices.items() if word in words), None)
         if question is None:
-            raise ValueError(f"{word} says nothing here; {_possible(fault)}")
+            raise ValueError(f"{word} says nothing here; {_usage(fault)}")
         yield question, word
         return
     if key == _INTERVAL:
         yield key, _interval(text)
         return
     if key not in fault.parameters:
-        raise ValueError(f"{key} is no parameter; {_possible(fault)}")
+        raise ValueError(f"{key} is no parameter; {_usage(fault)}")
     if key in fault.choices.get("kind", ()):
         yield "kind", key
     yield key, fault.parameters[key].read(text)
@@ -115,7 +115,8 @@ def _interval(text: str) -> float:
     return seconds
 
 
-def _possible(fault: Fault) -> str:
+def _usage(fault: Fault) -> str:
+    """What an item of this fault may say."""
     words = [f"{question} {'|'.join(words)}" for question, words in fault.choices.items()]
     numbers = [f"{name}={parameter.example}" for name, parameter in fault.parameters.items()]
     return f"{fault.name} takes {', '.join([*words, *numbers, 'interval=SECONDS'])}"

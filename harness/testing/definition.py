@@ -1,6 +1,8 @@
 """Definitions of tests, in the words of the command line.
 
-Lives here: which options a definition may be made from, and their defaults. What is wrong with one is `harness.test`'s.
+Lives here: which options a definition may be made from. Their defaults are those of `splitbrain run` but for two: a
+test case runs in the simulator, and for ten seconds instead of thirty, since a suite has many. Its seed must be given.
+What is wrong with a definition is `harness.test`'s.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from harness import defaults
 from harness.environments.base import UsageError
 from harness.nemesis.script import FaultWindow
 from harness.nemesis.specs import parse_nemesis
@@ -19,13 +22,13 @@ def define(
     *,
     seed: int,
     env: str = "sim",
-    nodes: int = 5,
-    workload: str = "register",
-    nemesis: str = "partition,clock,kill,pause",
-    interval: float = 5.0,
-    time_limit: float = 10.0,
-    rate: float = 200.0,
-    concurrency: str | int = "2n",
+    nodes: int = defaults.NODES,
+    workload: str = defaults.WORKLOAD,
+    nemesis: str = defaults.NEMESIS,
+    interval: float = defaults.INTERVAL_S,
+    time_limit: float = defaults.CASE_TIME_LIMIT_S,
+    rate: float = defaults.RATE,
+    concurrency: str | int = defaults.CONCURRENCY,
     mutant: str | None = None,
     schedule: Iterable[FaultWindow | Mapping[str, object]] | None = None,
 ) -> Test:

@@ -21,6 +21,7 @@ import msgspec
 from checkers.formats import jsonl
 from checkers.history import Event, History
 from checkers.result import Verdict
+from harness import exit_codes
 from harness.adapters.raft_register import RaftRegister
 from harness.environments.base import UsageError
 from harness.environments.sim.environment import SimEnvironment
@@ -35,7 +36,6 @@ _SETUP_S = 600.0
 """How long real nodes may take to come and go: the first run builds an image."""
 
 _TEARDOWN_S = 120.0
-_BAD_INPUT = 254
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,9 +124,9 @@ def _by_command(test: Test, store: Path) -> Run:
     _, *words = shlex.split(test.command())
     command = [sys.executable, "-P", "-m", "harness", *words, "--store", str(store), "--json"]
     code, out, err = _output(command, _SETUP_S + test.time_limit_s + 2 * test.recovery_limit_s + test.check_limit_s)
-    if code == _BAD_INPUT:
+    if code == exit_codes.BAD_INPUT:
         raise UsageError((err.strip().splitlines() or ["bad input"])[-1].removeprefix("splitbrain: "))
-    if code not in {verdict.exit_code for verdict in Verdict}:
+    if code not in exit_codes.VERDICTS:
         raise RuntimeError(f"{test.command()} exited with {code}:\n{err}")
     directory = Path(str(msgspec.json.decode(out)["run"]))
     results = msgspec.json.decode((directory / RESULTS).read_bytes(), type=Results)

@@ -55,11 +55,11 @@ def schedules(
     begins = st.integers(0, max(limit_ms - _LEAST_MS, 0))
     lengths = st.integers(_LEAST_MS, max(limit_ms, _LEAST_MS))
     # One choice for all that is asked for: hypothesis deletes up to five choices at once, and a window must be fewer.
-    windows = st.builds(window_ms, st.sampled_from(whats), begins, lengths)
+    windows = st.builds(window_from_ms, st.sampled_from(whats), begins, lengths)
     return st.lists(windows, max_size=most).map(one_at_a_time)
 
 
-def window_ms(what: tuple[str, Mapping[str, object]], begin_ms: int, length_ms: int) -> FaultWindow:
+def window_from_ms(what: tuple[str, Mapping[str, object]], begin_ms: int, length_ms: int) -> FaultWindow:
     """A fault that begins so long after the run and is in force for so long."""
     fault, asked = what
     return FaultWindow(fault, begin_ms * _MS_NS, (begin_ms + length_ms) * _MS_NS, asked)

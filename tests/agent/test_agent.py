@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from harness.agent.filters import FilterError, Filters
 from harness.agent.probe import Probe
 from harness.agent.process import Process, look
 from harness.agent.rules import drop_rules
+from waiting import eventually
 
 DEADLINE_S = 20.0
 
@@ -56,13 +58,6 @@ def agent(directory: Path) -> Iterator[Line]:
             yield line
         finally:
             line.process.kill()
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.mark.local
@@ -165,7 +160,7 @@ def test_a_node_is_slow_until_it_is_not_and_stands_still_no_longer(tmp_path: Pat
             states.update(seen.state if seen else "")
             return {"T", "R"} <= states
 
-        eventually(both)
+        eventually("it is seen to run and to stand still", both, DEADLINE_S)
         assert line.ask("slow", share=0) == {"ok": None}
         seen = node.seen()
         assert seen is not None
@@ -183,7 +178,7 @@ def test_memory_is_held_until_it_is_given_back(tmp_path: Path) -> None:
 
     with agent(tmp_path) as line:
         line.ask("memory", megabytes=32)
-        eventually(lambda: resident_megabytes() >= 32)
+        eventually("the memory is taken", lambda: resident_megabytes() >= 32, DEADLINE_S)
         line.ask("memory", megabytes=0)
         assert Process(tmp_path / "memory.pid").seen() is None
 
@@ -217,7 +212,7 @@ def probes() -> Iterator[tuple[Probe, Probe, tuple[str, int]]]:
 def test_a_token_is_heard_with_the_address_that_sent_it_and_no_other_token_is() -> None:
     with probes() as (one, other, target):
         one.send("a", [target])
-        eventually(lambda: other.heard("a") == ["127.0.0.1"])
+        eventually("the token is heard", lambda: other.heard("a") == ["127.0.0.1"], DEADLINE_S)
         assert other.heard("b") == []
         assert one.heard("a") == []
 
@@ -226,7 +221,7 @@ def test_old_tokens_are_forgotten() -> None:
     with probes() as (one, other, target):
         for number in range(200):
             one.send(str(number), [target])
-            eventually(lambda number=number: other.heard(str(number)))  # type: ignore[misc]
+            eventually(f"{number} is heard", partial(other.heard, str(number)), DEADLINE_S)
         assert other.heard("0") == []
         assert other.heard("199") == ["127.0.0.1"]
 
@@ -329,7 +324,9 @@ def test_an_agent_that_is_asked_to_end_leaves_no_process(tmp_path: Path) -> None
         pids = [seen.pid for name in ("node", "memory") if (seen := Process(tmp_path / f"{name}.pid").seen())]
         assert len(pids) == 2
         line.ask("end")
-        eventually(lambda: all((seen := look(pid)) is None or seen.state in "ZX" for pid in pids))
+        eventually(
+            "all have ended", lambda: all((seen := look(pid)) is None or seen.state in "ZX" for pid in pids), DEADLINE_S
+        )
         for pid in pids:
             with pytest.raises(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)

@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.agent.process import Process, ProcessError, look
+from waiting import eventually
 
 DEADLINE_S = 10.0
 SLEEP = ["sleep", "60"]
@@ -32,13 +32,6 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     yield start
     for process in made:
         process.kill(DEADLINE_S)
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_one_that_was_started_lives_until_it_is_killed(started: Callable[..., Process]) -> None:
@@ -113,7 +106,7 @@ def test_one_that_stands_still_can_be_stopped(started: Callable[..., Process]) -
 
 def test_one_that_will_not_end_is_said_to_be_there_still(started: Callable[..., Process], tmp_path: Path) -> None:
     process = started("sh", "-c", "trap '' TERM; echo trapped; while true; do sleep 0.01; done")
-    eventually(lambda: "trapped" in (tmp_path / "it.log").read_text())
+    eventually("it says so", lambda: "trapped" in (tmp_path / "it.log").read_text(), DEADLINE_S)
     with pytest.raises(ProcessError, match=r"^it has not ended within 0 s$"):
         process.stop(0.05)
     assert process.seen() is not None
@@ -122,15 +115,15 @@ def test_one_that_will_not_end_is_said_to_be_there_still(started: Callable[..., 
 def test_its_children_die_with_it(started: Callable[..., Process], tmp_path: Path) -> None:
     process = started("sh", "-c", "sleep 60 & echo $!; wait")
     log = tmp_path / "it.log"
-    eventually(lambda: log.exists() and log.read_text().endswith("\n"))
+    eventually("it says its number", lambda: log.exists() and log.read_text().endswith("\n"), DEADLINE_S)
     child = int(log.read_text())
     process.kill(DEADLINE_S)
-    eventually(lambda: (seen := look(child)) is None or seen.state in "ZX")
+    eventually("the child has ended", lambda: (seen := look(child)) is None or seen.state in "ZX", DEADLINE_S)
 
 
 def test_one_that_has_ended_by_itself_is_not_there(started: Callable[..., Process]) -> None:
     process = started("true")
-    eventually(lambda: process.seen() is None)
+    eventually("it has ended", lambda: process.seen() is None, DEADLINE_S)
     assert process.pause(DEADLINE_S) is None
 
 
@@ -142,13 +135,13 @@ def test_a_name_may_hold_anything(started: Callable[..., Process], tmp_path: Pat
     assert seen is not None
     assert seen.state in "SRD"
     os.kill(seen.pid, signal.SIGSTOP)
-    eventually(lambda: (now := process.seen()) is not None and now.state == "T")
+    eventually("it is stopped", lambda: (now := process.seen()) is not None and now.state == "T", DEADLINE_S)
 
 
 def test_what_it_says_is_appended_and_it_has_its_variables(started: Callable[..., Process], tmp_path: Path) -> None:
     (tmp_path / "it.log").write_text("before\n")
     started("sh", "-c", "echo $GREETING")
-    eventually(lambda: (tmp_path / "it.log").read_text() == "before\nhello\n")
+    eventually("it greets", lambda: (tmp_path / "it.log").read_text() == "before\nhello\n", DEADLINE_S)
 
 
 def test_a_program_that_does_not_exist_is_an_error(started: Callable[..., Process], tmp_path: Path) -> None:

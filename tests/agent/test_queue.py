@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import pytest
@@ -15,6 +15,7 @@ from harness.agent.netlink import QueueSocket
 from harness.agent.queue import PacketQueue
 from harness.agent.rules import queue_rules
 from harness.agent.traffic import Fate, Scheduler, Traffic
+from waiting import eventually
 
 pytestmark = pytest.mark.local
 
@@ -26,7 +27,7 @@ def test_what_is_held_is_released_at_the_end() -> None:
     with rules(queue_rules("SB-a", [PEER], OURS, 1)), Datagrams() as datagrams:
         queue = PacketQueue(1, Traffic(delay_ms=60_000), seed=1)
         datagrams.send(PEER, b"held")
-        wait_until(lambda: queue.counters().held == 1)
+        eventually("it is held", lambda: queue.counters().held == 1, DEADLINE_S)
         queue.close()
         assert datagrams.receive() == b"held"
         assert not queue.running
@@ -69,9 +70,9 @@ def test_released_packets_meet_the_other_rules() -> None:
 def test_a_cut_drops_what_is_held() -> None:
     with rules(queue_rules("SB-a", [PEER], OURS, 1)), Datagrams() as datagrams, queueing(1, delay_ms=100) as queue:
         datagrams.send(PEER, b"held")
-        wait_until(lambda: queue.counters().held == 1)
+        eventually("it is held", lambda: queue.counters().held == 1, DEADLINE_S)
         with rules(["-A SB-b -s 127.0.1.1 -d 127.0.1.2 -j DROP"]):
-            wait_until(lambda: queue.counters().held == 0)
+            eventually("it is let go", lambda: queue.counters().held == 0, DEADLINE_S)
         datagrams.send(PEER, b"later")
         assert datagrams.receive() == b"later"
 
@@ -131,7 +132,7 @@ def test_packets_that_came_too_fast_are_counted(monkeypatch: pytest.MonkeyPatch)
             datagrams.send(PEER, b"")
             return False
 
-        wait_until(all_are_counted)
+        eventually("all are counted", all_are_counted, DEADLINE_S)
         assert queue.counters().missed > 0
 
 
@@ -184,10 +185,3 @@ def restore(lines: Sequence[str]) -> None:
 def queueing(number: int, **traffic: float) -> Iterator[PacketQueue]:
     with closing(PacketQueue(number, Traffic(**traffic), seed=1)) as queue:
         yield queue
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.001)

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-import time
+from functools import partial
 from pathlib import Path
 
 import jsonschema
@@ -14,6 +14,7 @@ import pytest
 
 from harness.campaign.directory import read_row
 from night import BROKEN, SEEN_BROKEN, SHORT, started, summary, the_campaign
+from waiting import eventually
 
 DEADLINE_S = 120.0
 
@@ -31,11 +32,11 @@ def ended(campaign: Path) -> int:
 
 def wait_for_rows(process: subprocess.Popen[str], store: Path, count: int) -> Path:
     """The campaign, once so many of its runs have ended."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not list(store.glob("*/campaign.json")) or ended(the_campaign(store)) < count:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+
+    def enough() -> bool:
+        return any(store.glob("*/campaign.json")) and ended(the_campaign(store)) >= count
+
+    eventually(f"{count} runs have ended", enough, DEADLINE_S, process)
     return the_campaign(store)
 
 
@@ -201,11 +202,8 @@ def test_stopped_it_stops_its_runs_and_says_how_to_go_on(tmp_path, number):
         "2",
     ]
     process = started("campaign", *words, "--store", tmp_path / "store")
-    deadline = time.monotonic() + DEADLINE_S
-    while len(list(tmp_path.glob("store/*/*/history.jsonl"))) < 2:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    histories = partial(tmp_path.glob, "store/*/*/history.jsonl")
+    eventually("both runs are under way", lambda: len(list(histories())) >= 2, DEADLINE_S, process)
     process.send_signal(number)
     try:
         out, err = process.communicate(timeout=DEADLINE_S)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from harness.campaign.directory import read_row
 from night import BROKEN, SEEN_BROKEN, SHORT, started, summary
+from waiting import eventually
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install 'splitbrain[scale]'")
 
@@ -35,17 +35,12 @@ def cluster(tmp_path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
         daemon(log, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", described)
     ]
     try:
-        deadline = time.monotonic() + DEADLINE_S
-        while not described.exists() or not described.read_text():
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+        eventually(f"a scheduler, see {log}", lambda: described.exists() and described.read_text(), DEADLINE_S)
         address = json.loads(described.read_text())["address"]
         for name in ("a", "b"):
             words = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name, "--local-directory", tmp_path)
             processes.append(daemon(log, "worker", address, *words))
-        while log.read_text().count("Registered to") < 2:
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+        eventually(f"two workers, see {log}", lambda: log.read_text().count("Registered to") >= 2, DEADLINE_S)
         yield address, processes[1:]
     finally:
         for process in processes:
@@ -63,11 +58,7 @@ def test_a_worker_that_is_killed_changes_no_verdict(cluster, tmp_path):
     address, workers = cluster
     words = ["campaign", *SHORT, "--seeds", "1..10", "--json", "--store"]
     process = started(*words, tmp_path / "dask", "--engine", "dask", "--scheduler", address)
-    deadline = time.monotonic() + DEADLINE_S
-    while len(list(tmp_path.glob("dask/*/*/row.json"))) < 2:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually("two runs have ended", lambda: len(list(tmp_path.glob("dask/*/*/row.json"))) >= 2, DEADLINE_S, process)
     workers[0].kill()
     out, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err

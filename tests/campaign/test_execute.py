@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from harness.campaign import execute as module
 from harness.campaign.execute import Children, Limits, execute
+from waiting import eventually
 
 DEADLINE_S = 60.0
 AMPLE = Limits(wall_s=DEADLINE_S, memory_mb=8192)
@@ -37,13 +37,6 @@ def alive(pid):
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_run_that_ends_has_its_results(tmp_path):
@@ -84,7 +77,7 @@ def test_one_that_takes_too_long_is_ended_with_all_its_children(tmp_path, monkey
     end = execute([], tmp_path, tmp_path, Limits(5.0, 8192), Children())
     assert (end.ended, end.said) == ("out of time", "stopped after 5 s")
     pid = int((tmp_path / "pid").read_text())
-    wait_until(lambda: not alive(pid))
+    eventually("the child has ended", lambda: not alive(pid), DEADLINE_S)
 
 
 def test_one_that_will_not_end_is_killed(tmp_path, monkeypatch):
@@ -99,7 +92,7 @@ def test_stopping_ends_those_under_way_and_lets_none_begin(tmp_path, monkeypatch
     (tmp_path / "a").mkdir()
     thread = threading.Thread(target=lambda: ends.append(execute([], tmp_path / "a", tmp_path, AMPLE, children).ended))
     thread.start()
-    wait_until(lambda: (tmp_path / "a" / module.OUTPUT).exists())
+    eventually("it has begun", (tmp_path / "a" / module.OUTPUT).exists, DEADLINE_S)
     children.stop()
     thread.join(DEADLINE_S)
     assert ends == ["interrupted"]
@@ -119,12 +112,12 @@ execute(words, run, run, Limits(1000.0, 8192), Children())
 def test_a_run_does_not_outlive_a_campaign_that_was_killed(tmp_path):
     parent = subprocess.Popen([sys.executable, "-c", _PARENT, str(tmp_path)])
     try:
-        wait_until(lambda: (tmp_path / "history.jsonl").exists())
+        eventually("clients are at work", (tmp_path / "history.jsonl").exists, DEADLINE_S)
         child = int(Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()[0])
         assert alive(child)
     finally:
         parent.kill()
         parent.wait(DEADLINE_S)
-    wait_until(lambda: not alive(child))
+    eventually("the run has ended", lambda: not alive(child), DEADLINE_S)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from checkers.compiled import Engine, compiled, interpreted
+from checkers.compiled import Loops, compiled, interpreted
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -21,11 +21,11 @@ def corpus() -> Path:
 
 
 @pytest.fixture(params=["interpreted", "compiled"])
-def loops(request: pytest.FixtureRequest) -> Engine:
+def loops(request: pytest.FixtureRequest) -> Loops:
     """The loops, interpreted and compiled."""
     if request.param == "interpreted":
         return interpreted()
     pytest.importorskip("numba", reason="the compiled loops need numba")
-    engine = compiled()
-    assert engine is not None
-    return engine
+    loops = compiled()
+    assert loops is not None
+    return loops

@@ -21,7 +21,7 @@ from checker_oracle import is_linearizable, keyed_text_history, register_history
 
 from checkers import Budget, History, Model, Operation, Verdict, check, models
 from checkers.budget import Meter
-from checkers.compiled import Engine, compiled, interpreted
+from checkers.compiled import Loops, compiled, interpreted
 from checkers.decision import Answer, Decision
 from checkers.engines import Judgement, decide
 from checkers.replay import replay
@@ -88,7 +88,7 @@ def made(random: Random, seed: int, size: int) -> tuple[History, Model]:
     return register_history(random, count, unique=seed % 2 == 1, blind_cas=seed % 4 < 2), CAS
 
 
-def judged_wrongly(history: History, model: Model, loops: Engine, count: Counter[str]) -> str:
+def judged_wrongly(history: History, model: Model, loops: Loops, count: Counter[str]) -> str:
     """What an engine said that brute force denies, or nothing."""
     if model.name == "kv":
         return judged_wrongly_by_key(history, model, count)
@@ -150,7 +150,7 @@ def wrong(decision: Decision, history: History, operations: list[Operation], mod
     return f"the core of the {decision.engine} is linearizable" if core and is_linearizable(core, judge) else ""
 
 
-def wrong_register(operations: list[Operation], linearizable: bool, loops: Engine, count: Counter[str]) -> str:
+def wrong_register(operations: list[Operation], linearizable: bool, loops: Loops, count: Counter[str]) -> str:
     """The same of the register engine, asked also where `auto` does not; its own replay has checked the witness."""
     columns = columns_of(operations, 0, loops)
     if columns is None:

@@ -1,21 +1,30 @@
 """`splitbrain check`: exit codes, one-line errors, JSON and nothing else on stdout."""
 
+import io
 import json
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
 from checkers import Event
 from checkers.formats import jsonl
-from harness.commands.check import check_command
+from harness.cli import call
 
 
-def run(*arguments: object) -> Result:
-    app = typer.Typer()
-    app.command()(check_command)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+@dataclass(frozen=True)
+class Ended:
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: object) -> Ended:
+    """`splitbrain check` with these arguments."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        code = call(["check", *map(str, arguments)])
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def history(path: Path, read: int) -> Path:
@@ -119,7 +128,7 @@ def test_a_mistake_in_a_file_is_one_line_with_its_place(name: str, tmp_path: Pat
     path.write_text(text)
     result = run(path, *options)
     assert (result.exit_code, result.stdout) == (254, "")
-    assert f"splitbrain check: {tmp_path}/{message}" in result.stderr
+    assert f"splitbrain: {tmp_path}/{message}" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -152,6 +161,6 @@ def test_bad_input_is_one_line_on_stderr_and_254(good: Path, tmp_path: Path) -> 
     for arguments in cases:
         result = run(*arguments)
         assert (result.exit_code, result.stdout) == (254, "")
-        assert result.stderr.startswith("splitbrain check: ")
+        assert result.stderr.startswith("splitbrain: ")
         assert result.stderr.count("\n") == 1
     assert run(cut, "--truncated-tail", "drop").exit_code == 0

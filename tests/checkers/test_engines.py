@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from checkers import Budget, History, ModelError, Operation, Verdict, check, kernel, keyed, models, text_trie, witness
 from checkers.budget import Meter
-from checkers.compiled import Engine, compiled
+from checkers.compiled import Loops, compiled
 from checkers.decision import Answer
 from checkers.engines import decide
 from checkers.frontier import Frontier
@@ -60,7 +60,7 @@ def test_what_check_says_is_true_and_proved(made: Callable[[Random, int], Histor
             assert result.violation.blocked.call_rank in {one.call_rank for one in window}, seed
 
 
-def test_the_search_on_many_histories(loops: Engine) -> None:
+def test_the_search_on_many_histories(loops: Loops) -> None:
     model = models.cas_register(0)
     graph = StateGraph(model, loops)
     for seed in range(2000):
@@ -75,7 +75,7 @@ def test_the_search_on_many_histories(loops: Engine) -> None:
             assert replay(order, operations.operations, model) is None, seed
 
 
-def test_the_register_engine_on_many_histories(loops: Engine) -> None:
+def test_the_register_engine_on_many_histories(loops: Loops) -> None:
     model, applied = models.cas_register(0), 0
     for seed in range(3000):
         random = Random(seed)
@@ -168,8 +168,8 @@ def test_the_fuzz_test_would_find_a_wrong_decision() -> None:
 
 def test_the_machine_code_is_made_anew_when_any_loop_has_changed() -> None:
     pytest.importorskip("numba", reason="it is numba that keeps the machine code")
-    engine = compiled()
-    assert engine is not None
-    loops = [kernel, keyed, text_trie, witness]
-    newest = max((str(module.__file__) for module in loops), key=os.path.getmtime)
-    assert engine.search["run"].py_func.__code__.co_filename == newest  # type: ignore[attr-defined]
+    loops = compiled()
+    assert loops is not None
+    modules = [kernel, keyed, text_trie, witness]
+    newest = max((str(module.__file__) for module in modules), key=os.path.getmtime)
+    assert loops.search["run"].py_func.__code__.co_filename == newest  # type: ignore[attr-defined]

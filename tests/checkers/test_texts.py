@@ -7,7 +7,7 @@ from checker_oracle import by_subsets, keyed_text_history
 
 from checkers import Budget, History, Operation, Verdict, check, models
 from checkers.budget import Meter
-from checkers.compiled import Engine, compiled, interpreted
+from checkers.compiled import Loops, compiled, interpreted
 from checkers.decision import Answer, Decision
 from checkers.engines import Judgement
 from checkers.frontier import Frontier
@@ -28,7 +28,7 @@ def operation(f: str, text: object, call: int, back: int | None, *, key: str = "
     )  # fmt: skip
 
 
-def search(history: History, loops: Engine, model: models.Model = KV) -> Frontier:
+def search(history: History, loops: Loops, model: models.Model = KV) -> Frontier:
     """All keys of the history laid out for one search."""
     texts = TextStates.of(history.columns, model, loops)
     assert texts is not None
@@ -42,14 +42,14 @@ def of_key(found: Frontier, place: int, meter: Meter | None = None) -> Decision:
     return decision
 
 
-def decided(history: History, loops: Engine, model: models.Model = KV) -> list[tuple[History, Decision]]:
+def decided(history: History, loops: Loops, model: models.Model = KV) -> list[tuple[History, Decision]]:
     """Each key's history and what the search of all keys says of it."""
     found = search(history, loops, model)
     return [(part, of_key(found, place)) for place, part in enumerate(history.by_key())]
 
 
 @pytest.mark.parametrize("initial", ["", "ab"])
-def test_all_keys_at_once_agree_with_brute_force(loops: Engine, initial: str) -> None:
+def test_all_keys_at_once_agree_with_brute_force(loops: Loops, initial: str) -> None:
     model, said = models.get("kv", initial), {True: 0, False: 0}
     for seed in range(1500):
         history = keyed_text_history(Random(seed), Random(seed).randint(1, 14), initial)
@@ -67,7 +67,7 @@ def test_all_keys_at_once_agree_with_brute_force(loops: Engine, initial: str) ->
     assert min(said.values()) > 100
 
 
-def test_the_answer_is_that_of_the_first_key_that_has_no_linearization(loops: Engine) -> None:
+def test_the_answer_is_that_of_the_first_key_that_has_no_linearization(loops: Loops) -> None:
     good = [operation("append", "a", 0, 1, key="x"), operation("get", "a", 2, 3, key="x")]
     bad = [operation(f, "a", 4 + n, 4 + n, key="y") for n, f in enumerate(["append", "append", "get"])]
     late = [operation("append", "b", 10 + n, 10 + n, key="z") for n in range(4)]
@@ -83,7 +83,7 @@ UNSEEN = [operation("append", "z", 0, 1)]  # no get sees it
 
 
 @pytest.mark.parametrize("seen", ["p", "px"])
-def test_an_append_that_nobody_sees_may_take_place_before_a_put_or_after_it(loops: Engine, seen: str) -> None:
+def test_an_append_that_nobody_sees_may_take_place_before_a_put_or_after_it(loops: Loops, seen: str) -> None:
     history = History.of_operations(
         [*UNSEEN, operation("append", "x", 2, 9), operation("put", "p", 3, 4), operation("get", seen, 10, 11)]
     )
@@ -92,7 +92,7 @@ def test_an_append_that_nobody_sees_may_take_place_before_a_put_or_after_it(loop
     assert replay([part.operations[place] for place in decision.order], part.operations, KV) is None
 
 
-def test_nothing_but_a_put_ends_what_nobody_sees(loops: Engine) -> None:
+def test_nothing_but_a_put_ends_what_nobody_sees(loops: Loops) -> None:
     history = History.of_operations([*UNSEEN, operation("append", "x", 2, 9), operation("get", "x", 10, 11)])
     [(_, decision)] = decided(history, loops)
     assert decision.answer is Answer.REFUTED
@@ -110,14 +110,14 @@ def test_nothing_but_a_put_ends_what_nobody_sees(loops: Engine) -> None:
     ],
 )
 def test_texts_are_equal_if_and_only_if_their_characters_are(
-    loops: Engine, written: list[str], seen: str, valid: bool
+    loops: Loops, written: list[str], seen: str, valid: bool
 ) -> None:
     appends = [operation("append", text, 2 * n, 2 * n) for n, text in enumerate(written)]
     [(_, decision)] = decided(History.of_operations([*appends, operation("get", seen, 90, 91)]), loops)
     assert (decision.answer is Answer.LINEARIZED) == valid
 
 
-def test_the_trie_grows(loops: Engine) -> None:
+def test_the_trie_grows(loops: Loops) -> None:
     long = "a" * (FIRST_SIZE // 8)
     steps = [("put", long), ("append", long), ("append", "b"), ("get", long + long + "b")]
     operations = [operation(f, text, n, n, key=key) for key in "xy" for n, (f, text) in enumerate(steps)]

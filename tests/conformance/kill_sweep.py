@@ -1,6 +1,6 @@
 """SIGKILL of the harness at random moments of a run, then `splitbrain heal`; is all as it was before?
 
-    python tests/conformance/kill_sweep.py --env ssh --count 20          also docker, local
+    PYTHONPATH=tests python tests/conformance/kill_sweep.py --env ssh --count 20          also docker, local
 
 Prints a line for each kill and a sum, and exits with 1 if anything was left even once. For ssh it makes machines with
 an OpenSSH server, in containers. Lives here: the kills and the comparison. Must not live here: looking (`traces`).

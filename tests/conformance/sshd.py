@@ -20,8 +20,7 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -37,6 +36,7 @@ from harness.environments.node_image import archive, digest
 from harness.environments.owner import RUN
 from harness.environments.ssh_access import SshAccess
 from harness.environments.ssh_hosts import SshHost
+from waiting import eventually
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -208,10 +208,10 @@ def _running(machine: Machine) -> Iterator[None]:
             start_new_session=True,
         )
     try:
-        _eventually("it has a network of its own", (directory / "unplugged").exists)
+        eventually("it has a network of its own", (directory / "unplugged").exists, DEADLINE_S)
         _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", str(process.pid))
         _ip("link", "set", cable, "master", _BRIDGE, "up")
-        _eventually("sshd listens", lambda: answers(machine.address))
+        eventually("sshd listens", lambda: answers(machine.address), DEADLINE_S)
         yield
     finally:
         process.kill()  # the machine's first process dies with it, and so do all the others
@@ -290,7 +290,7 @@ def container_machines(nodes: tuple[Node, ...], directory: Path) -> Iterator[dic
                 machine.keys.know(machine.address)
                 _start_container(client, run, image, machine)
             for machine in machines.values():
-                _eventually("sshd listens", partial(answers, machine.address))
+                eventually("sshd listens", partial(answers, machine.address), DEADLINE_S)
             yield machines
         finally:
             for container in containers.containers_of(client, run):
@@ -394,7 +394,7 @@ def stop_server(machine: Machine) -> None:
 def start_server(machine: Machine) -> None:
     """Have a server again."""
     from_outside(machine, f"{_SERVER_COMMAND} >/dev/null 2>&1 &")
-    _eventually("sshd listens", partial(answers, machine.address))
+    eventually("sshd listens", partial(answers, machine.address), DEADLINE_S)
 
 
 @contextmanager
@@ -415,10 +415,3 @@ def answers(address: str) -> bool:
     with suppress(OSError), closing(socket.create_connection((address, 22), 1.0)) as connection:
         return connection.recv(4) == b"SSH-"
     return False
-
-
-def _eventually(what: str, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S:.0f} s: {what}"
-        time.sleep(0.02)

@@ -7,8 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ import pytest
 import stopping
 from harness.environments import namespace
 from leftovers import on_engine, processes_naming, things_labelled
+from waiting import eventually
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -37,15 +36,6 @@ FAULT_AT = {
     "before-strike": "disk:full:one",
 }
 """A fault for each step: each leaves other things."""
-
-
-def eventually(what: str, condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    """Wait until it is so, as long as the process lives."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert process is None or process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S:.0f} s: {what}"
-        time.sleep(POLL_S)
 
 
 def rules() -> list[str]:
@@ -91,7 +81,7 @@ def killed_at(step: str, environment: str, directory: Path) -> int:
     variables = {**os.environ, "SPLITBRAIN_STATE": str(directory / "state")}
     with subprocess.Popen(words, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as harness:
         try:
-            eventually(f"it has come to {step}", (directory / "stopped").exists, harness)
+            eventually(f"it has come to {step}", (directory / "stopped").exists, DEADLINE_S, harness)
             assert splitbrain("heal", state=directory / "state").stdout.splitlines()[-1] == "nothing to heal"
             assert list((directory / "state" / "ledger").iterdir()), "a living run's ledger is never touched"
         finally:
@@ -108,7 +98,7 @@ def test_a_harness_that_is_killed_leaves_nothing_that_heal_does_not_put_right(
     pid = killed_at(step, environment, tmp_path)
     bridges = bridges_of(pid) if environment == "docker" else []
     if environment == "local":  # the kernel ends what was in the namespace, in its own time
-        eventually("no process is left", lambda: processes_naming(str(tmp_path)) == [])
+        eventually("no process is left", lambda: processes_naming(str(tmp_path)) == [], DEADLINE_S, poll_s=POLL_S)
     else:
         assert len(things_labelled({"splitbrain.pid": str(pid)})) == 7, "a container and a volume a node, a network"
         if any("DOCKER" in line for line in rules_before):  # the engine filters packets, and we may see that

@@ -10,8 +10,7 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -32,6 +31,7 @@ from sshd import (
     unreachable,
 )
 from traces import difference, look
+from waiting import eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("own_home")]
 
@@ -90,7 +90,7 @@ def running(machines: Machines, store: Path) -> Iterator[subprocess.Popen[str]]:
     words = command(*run_words(machines, store))
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as harness:
         try:
-            eventually("a fault is in force", lambda: "believed_ms" in history(store), harness)
+            eventually("a fault is in force", lambda: "believed_ms" in history(store), DEADLINE_S, harness, POLL_S)
             yield harness
         finally:
             harness.kill()
@@ -99,15 +99,6 @@ def running(machines: Machines, store: Path) -> Iterator[subprocess.Popen[str]]:
 def history(store: Path) -> str:
     file = store / "current" / "history.jsonl"
     return file.read_text() if file.exists() else ""
-
-
-def eventually(what: str, condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait until it is so, as long as the process lives."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S:.0f} s: {what}"
-        time.sleep(POLL_S)
 
 
 def results_of(output: str) -> tuple[dict[str, object], str]:

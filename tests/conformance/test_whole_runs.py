@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from harness.environments import namespace
 from leftovers import processes_naming, things_labelled
+from waiting import eventually
 
 DEADLINE_S = 240.0
 POLL_S = 0.05
@@ -41,14 +41,6 @@ def started(words: list[str]) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
-
-
-def eventually(what: str, condition: Callable[[], bool]) -> None:
-    """Wait until it is so; other processes are watched, so on the wall clock."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S:.0f} s: {what}"
-        time.sleep(POLL_S)
 
 
 def cut_in_force(store: Path) -> bool:
@@ -92,7 +84,7 @@ def test_a_sound_cluster_passes_and_nothing_is_left_of_it(environment: str, tmp_
 @pytest.mark.parametrize("environment", [LOCAL, DOCKER])
 def test_a_run_that_is_interrupted_cleans_up(environment: str, tmp_path: Path) -> None:
     with started(command(environment, tmp_path, NEVER_S)) as harness:
-        eventually("a partition", lambda: cut_in_force(tmp_path))
+        eventually("a partition", lambda: cut_in_force(tmp_path), DEADLINE_S, harness, POLL_S)
         harness.send_signal(signal.SIGINT)
         _, notices = harness.communicate(timeout=DEADLINE_S)
     assert harness.returncode == 130, notices
@@ -107,11 +99,11 @@ def test_what_a_run_that_was_killed_leaves_is_readable_and_the_next_run_removes_
     environment: str, tmp_path: Path
 ) -> None:
     with started(command(environment, tmp_path, NEVER_S)) as harness:
-        eventually("a partition", lambda: cut_in_force(tmp_path))
+        eventually("a partition", lambda: cut_in_force(tmp_path), DEADLINE_S, harness, POLL_S)
         harness.kill()
         harness.wait(timeout=DEADLINE_S)
     run = (tmp_path / "current").resolve()
-    eventually("no process is left", lambda: processes_naming(str(tmp_path)) == [])
+    eventually("no process is left", lambda: processes_naming(str(tmp_path)) == [], DEADLINE_S, poll_s=POLL_S)
     left = things_of(harness) if environment == "docker" else []
 
     *whole, last = (run / "history.jsonl").read_text().split("\n")

@@ -14,7 +14,7 @@ import pytest
 
 from harness.environments import engine
 from harness.environments.base import EnvironmentFailure
-from harness.environments.engine import Engine, all_of
+from harness.environments.engine import Engine
 
 
 @pytest.fixture
@@ -80,22 +80,3 @@ def test_no_engine_is_unavailable_in_one_line(tmp_path: Path, monkeypatch: pytes
     assert reason is not None
     assert "(No such file or directory): start one, or set DOCKER_HOST" in reason
     assert "\n" not in reason
-
-
-def test_every_call_ends_before_a_failure_is_raised() -> None:
-    ended: list[str] = []
-
-    async def call(name: str, seconds: float, fails: bool) -> str:
-        await asyncio.sleep(seconds)
-        ended.append(name)
-        if fails:
-            raise EnvironmentFailure(name)
-        return name
-
-    async def main() -> None:
-        assert await all_of([call("a", 0, False), call("b", 0, False)]) == ["a", "b"]
-        with pytest.raises(EnvironmentFailure, match=r"^quick$"):
-            await all_of([call("quick", 0, True), call("slow", 0.05, False)])
-
-    asyncio.run(main())
-    assert ended == ["a", "b", "quick", "slow"]

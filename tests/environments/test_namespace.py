@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.environments import namespace
+from waiting import eventually
 
 DEADLINE_S = 30.0
 NOBODY = 65534
@@ -50,15 +50,6 @@ def processes_with(token: str) -> list[str]:
         except OSError:  # it has just ended
             continue
     return found
-
-
-def eventually_none_with(token: str) -> bool:
-    deadline = time.monotonic() + DEADLINE_S
-    while processes_with(token):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.mark.parametrize(
@@ -115,14 +106,14 @@ def test_sigkill_of_the_outside_leaves_nothing_inside() -> None:
         assert processes_with(token)
         outer.kill()
         assert outer.wait(timeout=DEADLINE_S) == -signal.SIGKILL
-    assert eventually_none_with(token)
+    eventually("nothing is left", lambda: not processes_with(token), DEADLINE_S)
 
 
 def test_nothing_outlives_the_command() -> None:
     token = uuid.uuid4().hex
     assert namespace.reexecute(["sh", "-c", "setsid sleep 600 & exit 0", token]) == 0
     assert namespace.reexecute(["sh", "-c", f"setsid sh -c 'sleep 600' {token} & exit 0"]) == 0
-    assert eventually_none_with(token)
+    eventually("nothing is left", lambda: not processes_with(token), DEADLINE_S)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import re
 import socket
 import threading
-import time
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
@@ -21,6 +20,7 @@ from harness.environments.ssh_access import SshAccess
 from harness.environments.ssh_connection import PAUSES_S, SshConnection
 from harness.environments.ssh_hosts import SshHost
 from sshd import DEADLINE_S, Machine, generate_key
+from waiting import async_eventually
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -270,12 +270,12 @@ def test_a_command_that_hangs_misses_its_deadline_and_does_not_stay(machine: Mac
         with pytest.raises(EnvironmentFailure, match=r"^n1: .*sleep 4711.*: no end within 0\.5 s$"):
             await connection.run("sh", "-c", "sleep 4711 & sleep 4711", deadline_s=0.5)
         assert await connection.run("echo", "still here") == "still here"
-        deadline = time.monotonic() + DEADLINE_S
-        while (
-            await connection.run("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[s]leep 4711' || :")
-            != "0"
-        ):
-            assert time.monotonic() < deadline
+
+        async def gone() -> bool:
+            count = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[s]leep 4711' || :"
+            return await connection.run("sh", "-c", count) == "0"
+
+        await async_eventually("both have ended", gone, DEADLINE_S)
 
     connected(machine, test)
 
@@ -413,10 +413,7 @@ def test_a_lost_connection_is_noticed_everywhere_and_can_be_made_again(machine: 
             channel.send(b"?")
         with pytest.raises(EnvironmentFailure, match=r"^n1: .*sleep 60: the connection was lost$"):
             await running
-        deadline = time.monotonic() + DEADLINE_S
-        while connection.connected:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.01)
+        await async_eventually("the loss is noticed", lambda: not connection.connected, DEADLINE_S)
         with pytest.raises(EnvironmentFailure, match=r"^n1: .*echo.*: the connection is lost$"):
             await connection.run("echo", "hello")
         await connection.connect()

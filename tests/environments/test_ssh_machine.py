@@ -7,7 +7,6 @@ import re
 import secrets
 import subprocess
 import sysconfig
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from harness.environments.ssh_machine import (
     with_variables,
 )
 from sshd import DEADLINE_S, Machine
+from waiting import async_eventually
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -69,13 +69,6 @@ async def begun(connection: SshConnection, *command: str) -> int:
 async def alive(connection: SshConnection, pid: int) -> bool:
     state = await shell(connection, f"sed 's/.*) //; s/ .*//' /proc/{pid}/stat 2>/dev/null || :")
     return state not in ("", "Z", "X")
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not await condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
 
 
 # -- what it is given --------------------------------------------------------------------------------------------------
@@ -301,7 +294,7 @@ def test_all_of_it_works_for_a_user_with_sudo(machine: Machine) -> None:
         command = with_variables(directory, "setsid", "sleep", "600")
         channel = await connection.open_channel(*command, as_root=True)
         mark = f"grep -qsF SPLITBRAIN_DIRECTORY={directory} /proc/[0-9]*/environ && echo yes || :"
-        await eventually(lambda: marked(connection, mark))
+        await async_eventually("it is there", lambda: marked(connection, mark), DEADLINE_S)
         channel.close()
         removed = await clean(connection, directory, prefix)
         assert removed[-1] == f"removed {directory}"

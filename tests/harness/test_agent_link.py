@@ -11,6 +11,9 @@ import pytest
 from harness.environments import agent_link
 from harness.environments.agent_link import AgentLink
 from harness.environments.base import EnvironmentFailure
+from waiting import async_eventually
+
+DEADLINE_S = 10.0
 
 
 class FakeChannel:
@@ -90,12 +93,6 @@ def talk(agents, test, attempts=5):
     return asyncio.run(main())
 
 
-async def eventually(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
 def test_a_question_is_a_line_with_a_number_and_gets_its_answer():
     agents = Agents(echo)
     assert talk(agents, lambda link: link.ask("say", {"word": "hello"})) == "hello"
@@ -108,7 +105,9 @@ def test_answers_in_any_order_and_in_pieces_meet_their_questions():
 
     async def test(link):
         asking = [asyncio.create_task(link.ask("say", {"word": word})) for word in "abc"]
-        await eventually(lambda: agents.channels and len(agents.channels[0].questions) == 3)
+        await async_eventually(
+            "all three are asked", lambda: agents.channels and len(agents.channels[0].questions) == 3, DEADLINE_S
+        )
         (channel,) = agents.channels
         text = b"".join(json.dumps(echo(question)).encode() + b"\n" for question in reversed(channel.questions))
         for at in range(0, len(text), 7):
@@ -145,7 +144,9 @@ def test_an_answer_that_comes_too_late_answers_nothing_else():
         with pytest.raises(EnvironmentFailure):
             await link.ask("say", {"word": "first"}, deadline_s=0.05)
         asking = asyncio.create_task(link.ask("say", {"word": "second"}))
-        await eventually(lambda: len(agents.channels) == 2 and agents.channels[1].questions)
+        await async_eventually(
+            "the new agent is asked", lambda: len(agents.channels) == 2 and agents.channels[1].questions, DEADLINE_S
+        )
         agents.channels[0].say({"id": 1, "ok": "late"})
         agents.channels[1].say({"id": 99, "ok": "nobody asked"})
         agents.channels[1].say({"id": 1, "ok": "second"})
@@ -168,7 +169,7 @@ def test_a_channel_that_was_lost_meanwhile_is_made_anew():
     async def test(link):
         await link.ask("say", {"word": "one"})
         agents.channels[0].say(b"")
-        await eventually(lambda: link._wire.lost)
+        await async_eventually("the loss is noticed", lambda: link._wire.lost, DEADLINE_S)
         return await link.ask("say", {"word": "two"})
 
     assert talk(agents, test) == "two"
@@ -180,7 +181,9 @@ def test_every_question_that_was_open_on_a_lost_channel_is_asked_again():
 
     async def test(link):
         asking = [asyncio.create_task(link.ask("say", {"word": word})) for word in "abc"]
-        await eventually(lambda: agents.channels and len(agents.channels[0].questions) == 3)
+        await async_eventually(
+            "all three are asked", lambda: agents.channels and len(agents.channels[0].questions) == 3, DEADLINE_S
+        )
         agents.channels[0].say(b"")
         return await asyncio.gather(*asking)
 
@@ -225,7 +228,9 @@ def test_whoever_gives_up_a_channel_does_not_take_the_next_one_with_it():
     async def test(link):
         slow = asyncio.create_task(link.ask("say", {"word": "slow"}, deadline_s=20))
         hasty = asyncio.create_task(link.ask("say", {"word": "hasty"}, deadline_s=0.05))
-        await eventually(lambda: agents.channels and len(agents.channels[0].questions) == 2)
+        await async_eventually(
+            "both are asked", lambda: agents.channels and len(agents.channels[0].questions) == 2, DEADLINE_S
+        )
 
         async def third():
             with pytest.raises(EnvironmentFailure):
@@ -233,8 +238,14 @@ def test_whoever_gives_up_a_channel_does_not_take_the_next_one_with_it():
             return await link.ask("say", {"word": "third"}, deadline_s=20)
 
         asking = asyncio.create_task(third())
-        await eventually(lambda: len(agents.channels) == 2 and agents.channels[1].questions)
-        await eventually(lambda: len(agents.channels[1].questions) == 2 or len(agents.channels) > 2)
+        await async_eventually(
+            "the new agent is asked", lambda: len(agents.channels) == 2 and agents.channels[1].questions, DEADLINE_S
+        )
+        await async_eventually(
+            "the other is asked, or a third agent is begun",
+            lambda: len(agents.channels[1].questions) == 2 or len(agents.channels) > 2,
+            DEADLINE_S,
+        )
         assert not agents.channels[1].closed
         for question in agents.channels[1].questions:
             agents.channels[1].say(echo(question))

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from harness.ledger import FileLedger, Run
 from harness.nemesis import FAULTS
 from harness.nemesis.specs import parse_nemesis
 from harness.nemesis.targets import MEANING
+from waiting import eventually
 
 SIM = ("run", "--env", "sim", "--time-limit", "2", "--nodes", "3", "--interval", "1", "--seed", "1")
 DEADLINE_S = 60.0
@@ -265,11 +265,11 @@ def started(store, *options):
         env=environment,
     )
     history = store / "current" / "history.jsonl"
-    deadline = time.monotonic() + DEADLINE_S
-    while not (history.exists() and history.stat().st_size > 10_000):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+
+    def at_work() -> bool:
+        return history.exists() and history.stat().st_size > 10_000
+
+    eventually("clients are at work", at_work, DEADLINE_S, process)
     return process, history
 
 

@@ -16,6 +16,7 @@ from raft_impl.storage.files import DirectoryFiles
 from raft_impl.storage.memory import MemoryFiles
 from raft_impl.storage.wal import Wal
 from raft_impl.types import Entry, HardState
+from waiting import eventually
 
 DEADLINE_S = 20
 
@@ -112,9 +113,7 @@ def test_a_slow_sync_takes_longer_until_the_disk_is_fast_again(place):
     place.set(sync_delay_ms=3_600_000)
     syncing = threading.Thread(target=file.sync_target())
     syncing.start()
-    deadline = time.monotonic() + DEADLINE_S
-    while place.seen() != {"delayed": 2}:
-        assert time.monotonic() < deadline, "the second sync is under way"
+    eventually("the second sync is under way", lambda: place.seen() == {"delayed": 2}, DEADLINE_S)
     file.append(b"not kept waiting")
     place.set()
     syncing.join(DEADLINE_S)

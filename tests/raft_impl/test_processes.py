@@ -19,19 +19,9 @@ from raft_impl.host import DiskFailedError, Host, HostConfig
 from raft_impl.jsonlog import JsonLog
 from raft_impl.node import Node, NodeConfig
 from raft_impl.storage.memory import MemoryFiles
+from waiting import eventually
 
 DEADLINE_S = 20
-
-
-def wait_for(condition, what):
-    """Return the condition's first true value."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"not within {DEADLINE_S} s: {what}")
 
 
 class Servers:
@@ -59,7 +49,7 @@ class Servers:
             )
         for name in names or self.addresses:
             pid = self.processes[name].pid
-            wait_for(lambda n=name, p=pid: self.events(n, "listening", pid=p), f"{name} listens")
+            eventually(f"{name} listens", lambda n=name, p=pid: self.events(n, "listening", pid=p), DEADLINE_S)
 
     def events(self, name, event, **fields):
         """Return the log's lines of that event."""
@@ -212,9 +202,15 @@ def test_a_silent_peer_is_dialled_anew_and_catches_up(servers):
             before = len(servers.events(leader, "link_up", peer=paused))
             servers.processes[paused].send_signal(signal.SIGSTOP)
             await client.write("x", 1)
-            wait_for(lambda: servers.events(leader, "link_down", peer=paused), "the leader gives the connection up")
+            eventually(
+                "the leader gives the connection up",
+                lambda: servers.events(leader, "link_down", peer=paused),
+                DEADLINE_S,
+            )
             servers.processes[paused].send_signal(signal.SIGCONT)
-            wait_for(lambda: len(servers.events(leader, "link_up", peer=paused)) > before, "it dials anew")
+            eventually(
+                "it dials anew", lambda: len(servers.events(leader, "link_up", peer=paused)) > before, DEADLINE_S
+            )
             for _ in range(DEADLINE_S * 20):
                 if (await client.status(paused)).applied == (await client.status(leader)).applied:
                     return
@@ -253,15 +249,21 @@ def test_the_clock_file_moves_the_nodes_clock(servers, tmp_path):
     for offset_ms in (60_000, -60_000, 0):
         (tmp_path / "beside").write_text(json.dumps({"offset_ms": offset_ms, "rate": 1.0}))
         (tmp_path / "beside").rename(clock)
-        wait_for(lambda o=offset_ms: abs(asyncio.run(offset_s()) - o / 1000) < 5, f"the clock is off by {offset_ms} ms")
+        eventually(
+            f"the clock is off by {offset_ms} ms",
+            lambda o=offset_ms: abs(asyncio.run(offset_s()) - o / 1000) < 5,
+            DEADLINE_S,
+        )
     clock.write_text(json.dumps({"offset_ms": 90_000}))
-    wait_for(lambda: asyncio.run(offset_s()) > 50, "the clock is off again")
+    eventually("the clock is off again", lambda: asyncio.run(offset_s()) > 50, DEADLINE_S)
     (tmp_path / "beside").write_text(json.dumps({"offset_ms": 60_000, "strobe_ms": 300}))
     (tmp_path / "beside").rename(clock)
     for wanted_s in (60, 0, 60, 0):
-        wait_for(lambda o=wanted_s: abs(asyncio.run(offset_s()) - o) < 5, f"the strobe shows {wanted_s} s")
+        eventually(
+            f"the strobe shows {wanted_s} s", lambda o=wanted_s: abs(asyncio.run(offset_s()) - o) < 5, DEADLINE_S
+        )
     clock.unlink()
-    wait_for(lambda: abs(asyncio.run(offset_s())) < 5, "no file, no fault")
+    eventually("no file, no fault", lambda: abs(asyncio.run(offset_s())) < 5, DEADLINE_S)
 
 
 def test_a_drift_goes_on_over_a_restart(alone):

@@ -1,0 +1,61 @@
+"""One run, as the commands make it: what `run`, `demo` and `replay` have in common.
+
+Lives here: what has to be so before a run begins, the run itself, and showing what came of it. Must not live here: how
+the test was defined, which is each command's own.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+import typer
+
+from harness.adapters.raft_register import RaftRegister
+from harness.commands.terminal import Terminal
+from harness.environments import choose, namespace
+from harness.environments.local import LocalEnvironment
+from harness.heal import heal
+from harness.judge import Results
+from harness.report.text import render, sentence
+from harness.runner import run
+from harness.store import RunDirectory
+from harness.test import Test
+
+
+def heal_before(terminal: Terminal) -> None:
+    """Put right what dead harnesses left, unless this is the inner half of a command that has done so."""
+    if not namespace.inside():
+        heal(terminal.say)
+
+
+def enter_namespace(environment: str) -> None:
+    """Go on inside of a private namespace if the environment needs one: run this command line there, then exit."""
+    if environment == LocalEnvironment.name and not namespace.inside():
+        again = [sys.executable, "-P", "-m", "harness", *sys.argv[1:], "--env", environment]
+        raise typer.Exit(namespace.reexecute(again))
+
+
+def execute(test: Test, directory: RunDirectory, terminal: Terminal) -> Results:
+    """The results of the test. Whoever calls for `local` must be inside of the namespace: see `enter_namespace`."""
+    # libfaketime leaves the monotonic clock alone, so nodes must look at the other one for it to matter.
+    clock_base = "realtime" if test.clock == "libfaketime" else "monotonic"
+    adapter = RaftRegister(mutant=test.mutant, clock_base=clock_base)
+    environment = choose.make(test, adapter, directory.path, terminal.say)
+    try:
+        with terminal.progress(f"{test.name}, seed {test.seed}", test.time_limit_s, environment.now_ns):
+            return run(test, environment, adapter, directory)
+    except KeyboardInterrupt as interruption:
+        raise typer.Abort from interruption  # of the interruption itself typer would say nothing
+
+
+def print_results(results: Results, directory: RunDirectory, terminal: Terminal) -> None:
+    """Show the results and keep the same text in the run directory."""
+    text = render(results, directory.path)
+    directory.report.write_text(text + "\n")
+    if terminal.json:
+        terminal.document({"run": str(directory.path), **msgspec.to_builtins(results)})
+    else:
+        *body, _ = text.split("\n")
+        terminal.lines(body)
+        terminal.verdict(results.verdict, sentence(results))
