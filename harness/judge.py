@@ -16,6 +16,7 @@ import msgspec
 from checkers.budget import Budget
 from checkers.history import NEMESIS, Event, History
 from checkers.result import Result, Verdict, merge
+from harness.nemesis.fault import unseen
 from harness.nemesis.windows import FaultRow, fault_rows, troubles_at_the_end
 from harness.store import HISTORY
 from harness.test import Test
@@ -77,8 +78,10 @@ def judge(
         "nemesis": _nemesis([name for name in names if name not in evidence.skipped], faults),
     }
     verdict = merge(check.verdict for check in checks.values())
-    # The first check that has the merged verdict names the reason: the history comes before all else.
-    reason = next(check.reason for check in checks.values() if check.verdict == verdict)
+    # The first check that has the merged verdict names the reason: the history comes before all else, but behind what
+    # broke the run off.
+    first = [checks["recovery"]] if evidence.failure is not None else []
+    reason = next(check.reason for check in (*first, *checks.values()) if check.verdict == verdict)
     return Results(
         verdict=verdict,
         reason=reason,
@@ -119,7 +122,7 @@ def _recovery(test: Test, evidence: Evidence, events: Sequence[Event]) -> Check:
         return Check(Verdict.UNKNOWN, f"whether the cluster recovers is not known: {fault} was not healed: {error}")
     if evidence.unserved is None:
         return Check(Verdict.UNKNOWN, "the run ended before its final phase")
-    limit = f"{test.recovery_limit_s:g} s after the last fault was healed"
+    limit = f"{test.recovery_limit_s:g} s after the last " + ("fault was healed" if test.nemesis else "operation")
     if evidence.unrecovered is not None:
         return Check(Verdict.INVALID, f"liveness: the cluster was not healthy {limit}: {evidence.unrecovered}")
     if evidence.unserved:
@@ -140,10 +143,9 @@ def _nemesis(names: Sequence[str], faults: Sequence[FaultRow]) -> Check:
     idle = [name for name, count in counts.items() if count == 0]
     if idle:
         return Check(Verdict.UNKNOWN, f"inconclusive: the nemesis never acted: no {' and no '.join(idle)} took place")
-    unseen = [row for row in faults if row.evidence is None]
-    if unseen:
-        detail = "\n".join(f"inconclusive: {_without_effect(row)}" for row in unseen)
-        return Check(Verdict.UNKNOWN, f"inconclusive: {_without_effect(unseen[0])}", detail)
+    unproved = [f"inconclusive: {_without_effect(row)}" for row in faults if not row.proved]
+    if unproved:
+        return Check(Verdict.UNKNOWN, unproved[0], "\n".join(unproved))
     if not counts:
         return Check(Verdict.VALID, "no faults were asked for")
     took_place = ", ".join(f"{count} x {name}" for name, count in counts.items())
@@ -154,4 +156,7 @@ def _without_effect(row: FaultRow) -> str:
     what = f"{row.fault} at {row.begin:.1f} s"
     if row.trouble is not None:
         return f"{what} could not be made: {row.trouble}"
-    return f"{what} had no effect: of {row.asked} ({row.resolved}) nothing was seen"
+    if row.lost is not None:
+        return f"{what} did not last until its end: {row.lost}"
+    where = f" at {', '.join(unseen(row.evidence))}" if row.evidence else ""
+    return f"{what} had no effect{where}: of {row.asked} ({row.resolved}) nothing was seen{' there' if where else ''}"

@@ -107,18 +107,16 @@ class Session:
         aims, self.evidence.skipped = possible(test.nemesis, environment.capabilities, environment.name)
         workers = [self._worker(thread) for thread in range(test.concurrency)]
         driver = self._driver(cluster, aims, workers)
-        try:
-            if complaint := await cluster.wait_healthy(test.recovery_limit_s):
-                raise EnvironmentFailure(f"the cluster did not form within {test.recovery_limit_s:g} s: {complaint}")
-            await driver.drive(TimeLimit(test.time_limit_s, self._operations(aims)))
-            mark = recorder.mark()
-            await driver.drive(nemesis(schedule.final_generator(aims)))
-            unhealed = troubles_at_the_end([aim.fault.name for aim in aims], recorder.events(mark))
-            limit_s = min(test.recovery_limit_s, _UNHEALED_LIMIT_S) if unhealed else test.recovery_limit_s
-            await self._final_phase(cluster, driver, limit_s)
-        finally:
-            for worker in workers:
-                worker.close()
+        if complaint := await cluster.wait_healthy(test.recovery_limit_s):
+            raise EnvironmentFailure(f"the cluster did not form within {test.recovery_limit_s:g} s: {complaint}")
+        await driver.drive(TimeLimit(test.time_limit_s, self._operations(aims)))
+        mark = recorder.mark()
+        await driver.drive(nemesis(schedule.final_generator(aims)))
+        unhealed = troubles_at_the_end([aim.fault.name for aim in aims], recorder.events(mark))
+        limit_s = min(test.recovery_limit_s, _UNHEALED_LIMIT_S) if unhealed else test.recovery_limit_s
+        await self._final_phase(cluster, driver, limit_s)
+        for worker in workers:
+            worker.close()
 
     async def _final_phase(self, cluster: Cluster, driver: Driver, limit_s: float) -> None:
         """On the healed cluster every node must become healthy and every key be served, both within the limit.
@@ -133,6 +131,8 @@ class Session:
             await driver.drive(workload.final_generator(unserved, self._pace))
             unserved = workload.unserved(keys, recorder.events(mark))
         self.evidence.unserved = unserved
+        if self.evidence.unrecovered or unserved:
+            await cluster.observe(())  # raises where a machine itself is lost: then nobody can blame the cluster
 
     @property
     def _workload(self) -> Workload:

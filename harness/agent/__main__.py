@@ -20,7 +20,7 @@ from typing import Any
 
 from . import ballast
 from .filters import FilterError, Filters
-from .load import PERIOD_S
+from .load import PERIOD_S, resident_kilobytes
 from .probe import Probe
 from .process import Process, ProcessError
 from .quota import quota
@@ -31,6 +31,7 @@ _DEADLINE_S = 10.0
 _CHUNK_BYTES = 1 << 20
 _SAMPLES = 25
 _COUNTS = "packets.json"
+_OWN_MEMORY = "memory.json"
 
 Arguments = Mapping[str, Any]
 
@@ -97,8 +98,10 @@ class Agent:
     def memory(self, megabytes: int) -> None:
         """Take so much of the machine's memory; 0 gives it back."""
         self._memory.kill(_DEADLINE_S)
+        own = self._directory / _OWN_MEMORY
+        own.unlink(missing_ok=True)
         if megabytes:
-            self._load(self._memory, "memory", str(megabytes))
+            self._load(self._memory, "memory", str(megabytes), str(own))
 
     def _load(self, process: Process, *arguments: str) -> None:
         command = [sys.executable, "-P", "-m", "harness.agent.load", *arguments]
@@ -187,19 +190,27 @@ class Agent:
         # Looked at before the samples are taken: the node of a slow one stands still every now and then.
         stopped_share = self._stopped_share() if slow else 0.0
         node = self._node.seen()
+        filters = self._filters.counts()
+        # That a packet was sent twice, the kernel says and not the queue that wanted it.
+        packets = {**_counts(self._directory / _COUNTS), "duplicated": filters.copied.get("packets", 0)}
         return {
             "pid": node.pid if node else None,
             "paused": bool(node and node.state == "T" and not slow),
             "stopped_share": stopped_share,
             "quota_ms": processor.allowed_ms if processor else 0,
             "throttled_ms": processor.throttled_ms if processor else 0,
-            "memory_megabytes": _resident_megabytes(memory.pid) if memory else 0,
-            "caught": self._filters.caught(),
-            "packets": _counts(self._directory / _COUNTS) if self._queue.seen() else {},
+            "memory_megabytes": self._taken_megabytes(memory.pid) if memory else 0,
+            "caught": filters.caught,
+            "packets": packets if self._queue.seen() else {},
             # What the node's own file layer says that it did to writes.
             "disk": _counts(self._directory / "disk.json.seen"),
             "disk_free_bytes": ballast.free_bytes(self._data),
         }
+
+    def _taken_megabytes(self, pid: int) -> float:
+        """What a process beside the node has taken, without what it needs for itself; 0 before it is known."""
+        own = _counts(self._directory / _OWN_MEMORY).get("kilobytes")
+        return 0 if own is None else max(0, resident_kilobytes(pid) - own) / 1024
 
     def _stopped_share(self) -> float:
         """How much of a period the node's process stands still, measured over one."""
@@ -221,13 +232,6 @@ def _counts(path: Path) -> dict[str, int]:
     except (OSError, ValueError):
         return {}
     return {name: count for name, count in found.items() if isinstance(count, int)}
-
-
-def _resident_megabytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) >> 10
-    return 0
 
 
 def main() -> None:

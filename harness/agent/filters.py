@@ -12,14 +12,24 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 _CATCHES = {"DROP", "NFQUEUE"}
+_COPIES = {"TEE"}
 _LONGEST_WAIT_S = 1.0
 _DEADLINE_S = 10.0
 
 
 class FilterError(Exception):
     """iptables refused; the message is its own, on one line."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the rules of each chain in force did, by its kind: packets dropped or queued, and packets sent twice."""
+
+    caught: dict[str, int] = field(default_factory=dict)
+    copied: dict[str, int] = field(default_factory=dict)
 
 
 class Filters:
@@ -56,13 +66,20 @@ class Filters:
 
     def caught(self) -> dict[str, int]:
         """Packets dropped or queued by the rules of each chain that is in force, by its kind."""
-        counts: dict[str, int] = {}
+        return self.counts().caught
+
+    def counts(self) -> Counts:
+        """What the kernel has counted for each chain that is in force."""
+        counts = Counts()
         for line in _run(["iptables-save", "-c", "-t", "filter"]).splitlines():
             if line.startswith(f":{self._prefix}-"):
-                counts[line[len(self._prefix) + 2 :].split()[0]] = 0
-            elif f" -A {self._prefix}-" in line and _CATCHES & set(line.split()):  # [packets:bytes] -A CHAIN ...
-                counter, _, chain, *_ = line.split()
-                counts[chain[len(self._prefix) + 1 :]] += int(counter[1:].split(":")[0])
+                kind = line[len(self._prefix) + 2 :].split()[0]
+                counts.caught[kind] = counts.copied[kind] = 0
+            elif f" -A {self._prefix}-" in line:  # [packets:bytes] -A CHAIN ...
+                counter, _, chain, *words = line.split()
+                kind, packets = chain[len(self._prefix) + 1 :], int(counter[1:].split(":")[0])
+                counts.caught[kind] += packets if _CATCHES & set(words) else 0
+                counts.copied[kind] += packets if _COPIES & set(words) else 0
         return counts
 
     def accepts(self, rules: Sequence[str]) -> bool:

@@ -1,7 +1,8 @@
 """Faults that somebody has to keep up, each in a process of its own, so that it outlives the agent that began it.
 
     python3 -m harness.agent.load slow PID_FILE SHARE               the node stands still for that share of the time
-    python3 -m harness.agent.load memory MEGABYTES                  so much memory is taken, and used
+    python3 -m harness.agent.load memory MEGABYTES FILE             so much memory is taken, and used; FILE says what
+                                                                    the process had for itself before
     python3 -m harness.agent.load packets NUMBER TRAFFIC SEED FILE  packets of a queue are held up; FILE counts them
 
 Lives here: those loops. Must not live here: starting and ending them (the agent does, as it does the node).
@@ -40,9 +41,10 @@ def slow(pid_file: Path, share: float) -> None:
         process.signal(signal.SIGCONT)
 
 
-def memory(megabytes: int) -> None:
+def memory(megabytes: int, own: Path) -> None:
     """Hold that much memory and touch every page of it again and again, so that it cannot be swapped out for good."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _replace(own, {"kilobytes": resident_kilobytes("self")})
     held = bytearray(megabytes << 20)
     while True:
         for offset in range(0, len(held), _PAGE_BYTES):
@@ -58,11 +60,24 @@ def packets(number: int, traffic: Traffic, seed: int, counts: Path) -> None:
     try:
         while queue.running:
             time.sleep(_COUNT_PERIOD_S)
-            beside = counts.with_suffix(".new")
-            beside.write_text(json.dumps(asdict(queue.counters())), encoding="ascii")
-            beside.replace(counts)
+            _replace(counts, asdict(queue.counters()))
     finally:
         queue.close()
+
+
+def resident_kilobytes(pid: int | str) -> int:
+    """How much memory a process has, of what is not swapped out."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
+
+
+def _replace(path: Path, counts: dict[str, int]) -> None:
+    """Let the file hold these, whole at every moment."""
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(counts), encoding="ascii")
+    beside.replace(path)
 
 
 def main(kind: str, *arguments: str) -> None:
@@ -70,7 +85,7 @@ def main(kind: str, *arguments: str) -> None:
     if kind == "slow":
         slow(Path(arguments[0]), float(arguments[1]))
     elif kind == "memory":
-        memory(int(arguments[0]))
+        memory(int(arguments[0]), Path(arguments[1]))
     else:
         number, traffic, seed, counts = arguments
         packets(int(number), Traffic(**json.loads(traffic)), int(seed), Path(counts))

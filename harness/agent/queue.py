@@ -22,7 +22,7 @@ from random import Random
 
 from .netlink import DROP, REPEAT, Packet, QueueSocket, Verdict
 from .rules import marks
-from .traffic import Scheduler, Traffic
+from .traffic import NOTICEABLE_NS, Scheduler, Traffic
 
 _MAX_LENGTH = 65536
 _BATCH = 64
@@ -37,7 +37,7 @@ class Counters:
 
     received: int = 0
     delayed: int = 0
-    """Held for a time, however short."""
+    """Held for a time that can be noticed."""
     dropped: int = 0
     duplicated: int = 0
     reordered: int = 0
@@ -131,7 +131,7 @@ class PacketQueue:
         verdict = Verdict(packet.id, REPEAT, packet.mark | (self._marks.twice if twice else self._marks.released))
         if releases_ns[0] <= now_ns:
             return verdict
-        counters.delayed += 1
+        counters.delayed += releases_ns[0] - now_ns >= NOTICEABLE_NS
         heapq.heappush(self._held, (releases_ns[0], counters.received, verdict))
         return None
 

@@ -29,6 +29,9 @@ REORDER_DELAY_MS = 10.0
 BACKLOG_MS = 1000.0
 """The longest time that a packet waits for the rate."""
 
+NOTICEABLE_NS = 100_000
+"""A packet that waits less than that is not called delayed: to be read and released takes about as long."""
+
 _NS_PER_MS = 1_000_000
 
 

@@ -17,6 +17,7 @@ from checkers.history import Event
 from checkers.result import Verdict
 from checkers.stats import Statistics, Window, statistics
 from harness.campaign.row import Outcome
+from harness.nemesis.fault import believed
 from harness.nemesis.schedule import begin_of, paired
 from harness.signature import Signature, signature_of
 from harness.store import DEFINITION, HISTORY, RESULTS
@@ -31,7 +32,7 @@ class _Check(msgspec.Struct, frozen=True):
 
 
 class SavedFault(msgspec.Struct, frozen=True):
-    """A window of a fault. Seconds since the start; `evidence` is empty where nothing attests that it had an effect."""
+    """A window of a fault. Seconds since the start; it is `proved` if something attests that it had its effect."""
 
     fault: str
     asked: object = None
@@ -40,6 +41,11 @@ class SavedFault(msgspec.Struct, frozen=True):
     end: float | None = None
     evidence: object = None
     effect: object = None
+    lost: str | None = None
+
+    @property
+    def proved(self) -> bool:
+        return believed(self.evidence) and self.lost is None
 
 
 class SavedResults(msgspec.Struct, frozen=True):
@@ -80,7 +86,7 @@ class SavedResults(msgspec.Struct, frozen=True):
         """How many windows of each kind of fault had an effect that something attests."""
         counts = dict.fromkeys((row.fault for row in self.fault_rows), 0)
         for row in self.fault_rows:
-            counts[row.fault] += bool(row.evidence)
+            counts[row.fault] += row.proved
         return counts
 
 

@@ -71,7 +71,7 @@ class Sight:
     stopped_share: float = 0.0
     quota_ms: float = 0.0
     throttled_ms: int = 0
-    memory_megabytes: int = 0
+    memory_megabytes: float = 0
     caught: Mapping[str, int] = field(default_factory=dict)
     packets: Mapping[str, int] = field(default_factory=dict)
     disk: Mapping[str, int] = field(default_factory=dict)

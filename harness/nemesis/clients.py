@@ -12,8 +12,10 @@ from harness.nemesis.fault import (
     Fault,
     Resolved,
     View,
+    at_each,
     caught,
     nodes_of,
+    not_catching,
     still_catching,
 )
 from harness.nemesis.targets import WEIGHTS, choose
@@ -40,8 +42,10 @@ class Clients(Fault):
         await environment.cut_clients(())
 
     def seen(self, resolved: Resolved, course: Course) -> Evidence | None:
-        dropped = caught(course, resolved, self.name)
-        return {"packets_dropped": dropped} if dropped else None
+        return at_each({"packets_dropped": caught(course, resolved, self.name)}, nodes_of(resolved))
+
+    def lost(self, resolved: Resolved, course: Course) -> str | None:
+        return not_catching(course.now, resolved, self.name)
 
     def standing(self, resolved: Resolved, course: Course) -> str | None:
         return still_catching(course.now, self.name)

@@ -10,13 +10,27 @@ import msgspec
 
 from harness.environments.base import Capability, Environment, Node
 from harness.environments.faults import ClockSetting
-from harness.nemesis.fault import Asked, Course, Evidence, Fault, Observation, Resolved, View, by_node, nodes_of
+from harness.nemesis.fault import (
+    Asked,
+    Course,
+    Evidence,
+    Fault,
+    Observation,
+    Resolved,
+    View,
+    at_each,
+    by_node,
+    nodes_of,
+)
 from harness.nemesis.parameters import factor, time_ms
 from harness.nemesis.targets import WEIGHTS, choose
 
 _MS_NS = 1_000_000
 _TOLERANCE_NS = 5 * _MS_NS
 """What a clock that was set right may still seem to be off: it is set between two readings."""
+
+_FARTHEST_MS = 1e12
+"""Thirty years either way: what a 64-bit count of nanoseconds holds, and a node's timers bear."""
 
 _CERTAINTY = 3
 """By how many times the error of its reading a clock must be off before that is believed."""
@@ -32,11 +46,13 @@ class Clock(Fault):
     needs = {"rate": Capability.CLOCK_RATE, "strobe": Capability.CLOCK_RATE}
     choices = {"kind": {"offset": 2, "step": 2, "rate": 4, "strobe": 1}, "target": WEIGHTS}
     parameters = {
-        "offset": time_ms("2s", least=-math.inf),
-        "step": time_ms("10s", least=-math.inf),
+        "offset": time_ms("2s", least=-_FARTHEST_MS, most=_FARTHEST_MS),
+        "step": time_ms("10s", least=-_FARTHEST_MS, most=_FARTHEST_MS),
         "rate": factor("1.5", 0.01, 100),
         "strobe": time_ms("200ms", least=1),
     }
+
+    kind_of = {kind: kind for kind in parameters}
 
     def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
         # Only a clock that can be read can be seen to be wrong.
@@ -56,11 +72,24 @@ class Clock(Fault):
 
     def seen(self, resolved: Resolved, course: Course) -> Evidence | None:
         wrong = {node: _departure(course.before, course.now, node) for node in nodes_of(resolved)}
-        believed = {node: found for node, found in wrong.items() if found and abs(found[0]) > _CERTAINTY * found[1]}
-        if not believed:
-            return None
+        off_ms = {
+            node: found[0] / _MS_NS for node, found in wrong.items() if found and abs(found[0]) > _CERTAINTY * found[1]
+        }
+        # A clock that does not answer any more, as when its node was killed meanwhile, says nothing against it.
+        evidence = at_each({"off_ms": off_ms}, (node for node, found in wrong.items() if found))
         rates = _rates(resolved, course) if course.since is not None else {}
-        return {"off_ms": {node: found[0] / _MS_NS for node, found in believed.items()}, "rate": rates}
+        return evidence and {**evidence, "rate": rates}
+
+    def lost(self, resolved: Resolved, course: Course) -> str | None:
+        """Only of clocks that were set off once: those that flip are right every other time."""
+        right = [
+            node
+            for node, setting in _settings(resolved).items()
+            if not setting.strobe_ms
+            and (found := _departure(course.before, course.now, node))
+            and abs(found[0]) + found[1] < abs(setting.offset_ms) * _MS_NS / 2
+        ]
+        return f"the clock of {', '.join(right)} is right again" if right else None
 
     def standing(self, resolved: Resolved, course: Course) -> str | None:
         """Only a clock that answers can be read; the others' are set right all the same."""

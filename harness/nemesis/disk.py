@@ -16,6 +16,7 @@ from harness.nemesis.fault import (
     Fault,
     Resolved,
     View,
+    at_each,
     by_node,
     nodes_of,
     rise,
@@ -44,6 +45,7 @@ class Disk(Fault):
     capability = Capability.DISK
     choices = {"kind": dict.fromkeys(_KINDS, 1), "target": {**WEIGHTS, "leader": 5, "one": 6}}
     parameters = {"delay": time_ms("200ms")}
+    kind_of = {"delay": "slow"}
     # A node whose disk fails stops, and losing writes means to kill it.
     holds_nodes = True
     window = (0.5, 1.5)
@@ -83,7 +85,7 @@ class Disk(Fault):
             waited = course.now.time_ns - course.before.time_ns >= _REFUSAL_NS
             full = not any(free.values()) and (counts or waited)
             return {"free_bytes": free, counter: counts} if full else None
-        return {counter: counts} if counts else None
+        return at_each({counter: counts}, nodes_of(resolved))
 
     def standing(self, resolved: Resolved, course: Course) -> str | None:
         full = [node for node, free in _free_bytes(resolved, course).items() if free == 0]

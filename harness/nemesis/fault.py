@@ -30,7 +30,9 @@ Resolved = Mapping[str, object]
 """What that became on the cluster as it was, as JSON: enough to do it again, and to undo it. It always has `nodes`."""
 
 Evidence = Mapping[str, object]
-"""What was seen of a fault, as JSON."""
+"""What was seen of a fault, as JSON. Under `unseen`, if it is there, are nodes at which nothing was seen."""
+
+_UNSEEN: Final = "unseen"
 
 
 class NothingToHit(Exception):  # noqa: N818 - an outcome, not a malfunction
@@ -135,12 +137,20 @@ class Fault(ABC):
     """For each question that may be answered with a word, the words and how often each is drawn."""
     parameters: ClassVar[Mapping[str, Parameter]] = {}
     """The numbers that may be given; what is not given is drawn, or left at its default."""
+    kind_of: ClassVar[Mapping[str, str]] = {}
+    """The kind that a number belongs to: to give the number is to ask for that kind."""
     asks_nodes: ClassVar[bool] = False
     """Whether it is seen in what nodes say of themselves, which takes longer than to look at them from outside."""
     holds_nodes: ClassVar[bool] = False
     """Whether the processes of its nodes are in its hands, so that no other such fault may hit them meanwhile."""
     window: ClassVar[tuple[float, float]] = (0.5, 0.5)
     """For how many intervals it is in force, and for how many it is not, about."""
+
+    def objection(self, given: Asked) -> str | None:
+        """Why these words and numbers make no sense together; None if they do."""
+        kind = given.get("kind")
+        strange = [name for name in given if self.kind_of.get(name, kind) != kind]
+        return f"{strange[0]} is a number of {self.name}:{self.kind_of[strange[0]]}, not of {kind}" if strange else None
 
     @abstractmethod
     def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
@@ -166,6 +176,14 @@ class Fault(ABC):
     def standing(self, resolved: Resolved, course: Course) -> str | None:
         """What is still to be seen of it after it was undone; None if nothing is. Pure."""
 
+    def lost(self, resolved: Resolved, course: Course) -> str | None:
+        """What was in force and is not any more, though nobody has undone it; None if that cannot be told. Pure."""
+        return None
+
+    def after(self, resolved: Resolved, course: Course) -> Evidence:
+        """What is seen once it is undone, that belongs to its evidence. Pure."""
+        return {}
+
     def pairs(self, resolved: Resolved) -> frozenset[Pair]:
         """The directions of the network in which packets have to be sent to see it."""
         return frozenset()
@@ -189,9 +207,32 @@ def by_node(values: Iterable[tuple[Node, object]]) -> dict[Node, object]:
     return {node: value for node, value in values if value}
 
 
+def at_each(found: Mapping[str, Mapping[Node, object]], nodes: Iterable[Node]) -> Evidence | None:
+    """Evidence of all kinds that there must be, node by node, with the nodes of which some is lacking; None of none."""
+    unseen = [node for node in nodes if not all(found_there.get(node) for found_there in found.values())]
+    return {**found, **({_UNSEEN: unseen} if unseen else {})} if any(found.values()) else None
+
+
+def unseen(evidence: object) -> tuple[Node, ...]:
+    """The nodes of which evidence is lacking, where there is some of others."""
+    nodes = evidence.get(_UNSEEN, ()) if isinstance(evidence, Mapping) else ()
+    return tuple(map(str, nodes))
+
+
+def believed(evidence: object) -> bool:
+    """Whether it proves the fault, at each of its nodes."""
+    return bool(evidence) and not unseen(evidence)
+
+
 def caught(course: Course, resolved: Resolved, kind: str) -> dict[Node, object]:
     """How many packets of that kind of fault each of its nodes has caught; nodes that caught none are left out."""
     return by_node((node, rise(course, node, lambda sight: sight.caught.get(kind, 0))) for node in nodes_of(resolved))
+
+
+def not_catching(now: Observation, resolved: Resolved, kind: str) -> str | None:
+    """Which of its nodes have no filter of that kind any more; None if all have."""
+    nodes = [node for node in nodes_of(resolved) if kind not in now.sights[node].caught]
+    return f"packets to {', '.join(nodes)} are not caught any more" if nodes else None
 
 
 def still_catching(now: Observation, kind: str) -> str | None:

@@ -38,5 +38,12 @@ class Kill(Fault):
         gone = {node: pid for node, pid in pids.items() if pid and course.now.sights[node].pid is None}
         return {"killed": gone} if len(gone) == len(nodes_of(resolved)) else None
 
+    def lost(self, resolved: Resolved, course: Course) -> str | None:
+        alive = [node for node in nodes_of(resolved) if course.now.sights[node].pid is not None]
+        return f"somebody has started {', '.join(alive)} again" if alive else None
+
+    def after(self, resolved: Resolved, course: Course) -> Evidence:
+        return {"started": {node: course.now.sights[node].pid for node in nodes_of(resolved)}}
+
     def standing(self, resolved: Resolved, course: Course) -> str | None:
         return still_dead(resolved, course)

@@ -27,6 +27,7 @@ from harness.nemesis.fault import (
     Observation,
     Resolved,
     View,
+    believed,
     nodes_of,
 )
 from harness.nemesis.targets import LEADER
@@ -112,7 +113,7 @@ class Life:
             "resolved": resolved,
             "applied_ns": began_ns,
             "evidence": window.evidence,
-            "believed_ms": (self._environment.now_ns() - began_ns) / 1e6 if window.evidence is not None else None,
+            "believed_ms": (self._environment.now_ns() - began_ns) / 1e6 if believed(window.evidence) else None,
             **_state(before),
         }
 
@@ -163,7 +164,7 @@ class Life:
             now = await self._look(window, _asked(window))
             course = replace(window.course, since=window.course.since or now, now=now)
             evidence = window.fault.seen(window.resolved, course)
-            if evidence is not None or self._environment.now_ns() >= deadline_ns:
+            if believed(evidence) or self._environment.now_ns() >= deadline_ns:
                 return replace(window, course=course, evidence=evidence)
             window = replace(window, course=course)
             await self._environment.sleep(_POLL_S)
@@ -175,28 +176,36 @@ class Life:
         window = self._windows.get(fault.name)
         if window is None:
             return {"skipped": "nothing to undo"}
-        now, evidence = await self._last_look(window)
+        window, lost = await self._last_look(window)
         await fault.undo(self._environment, window.resolved)
-        await self._confirm(window)
+        confirmed = await self._confirm(window)
         del self._windows[fault.name]
         self._ledger.strike(window.entry)
-        return {"undone": True, "evidence": evidence, **_state(now)}
+        evidence = window.evidence and {**window.evidence, **fault.after(window.resolved, confirmed)}
+        return {"undone": True, "evidence": evidence, "lost": lost, **_state(window.course.now)}
 
-    async def _last_look(self, window: Window) -> tuple[Observation, Evidence | None]:
-        """What can be seen before it is undone. If nothing can be seen, it is undone all the same."""
+    async def _last_look(self, window: Window) -> tuple[Window, str | None]:
+        """The window with what can be seen before it is undone, and what of it is in force no more.
+
+        If nothing can be seen, it is undone all the same.
+        """
         try:
-            now = await self._look(window)
+            course = replace(window.course, now=await self._look(window))
         except EnvironmentFailure:
-            return window.course.now, window.evidence
-        return now, window.fault.seen(window.resolved, replace(window.course, now=now)) or window.evidence
+            return window, None
+        last = window.fault.seen(window.resolved, course)
+        evidence = last if believed(last) or not believed(window.evidence) else window.evidence
+        lost = window.fault.lost(window.resolved, course) if believed(evidence) else None
+        return replace(window, course=course, evidence=evidence), lost
 
-    async def _confirm(self, window: Window) -> None:
+    async def _confirm(self, window: Window) -> Course:
+        """What was seen when it was gone. Raises `EnvironmentFailure` if it does not go."""
         deadline_ns = self._after_ns(_CONFIRMATION_S)
         while True:
             course = replace(window.course, now=await self._observe(_asked(window)))
             standing = window.fault.standing(window.resolved, course)
             if standing is None:
-                return
+                return course
             if self._environment.now_ns() >= deadline_ns:
                 raise EnvironmentFailure(f"not undone: {standing}")
             await self._environment.sleep(_POLL_S)

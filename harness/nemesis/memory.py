@@ -39,6 +39,11 @@ class Memory(Fault):
         taken = {node: course.now.sights[node].memory_megabytes for node in nodes_of(resolved)}
         return {"megabytes": taken} if min(taken.values()) >= _megabytes(resolved) * _BELIEVED else None
 
+    def lost(self, resolved: Resolved, course: Course) -> str | None:
+        taken = {node: course.now.sights[node].memory_megabytes for node in nodes_of(resolved)}
+        short = [node for node, megabytes in taken.items() if megabytes < _megabytes(resolved) * _BELIEVED]
+        return f"the memory is not taken any more beside {', '.join(short)}" if short else None
+
     def standing(self, resolved: Resolved, course: Course) -> str | None:
         holding = [node for node in nodes_of(resolved) if course.now.sights[node].memory_megabytes]
         return f"memory is still taken beside {', '.join(holding)}" if holding else None

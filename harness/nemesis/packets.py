@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 
 from harness.agent.traffic import Traffic
-from harness.environments.base import Capability, Environment, Node
+from harness.environments.base import Capability, Environment, Node, Sight
 from harness.nemesis.fault import (
     Asked,
     Course,
@@ -16,8 +16,10 @@ from harness.nemesis.fault import (
     Fault,
     Resolved,
     View,
+    at_each,
     by_node,
     nodes_of,
+    not_catching,
     rise,
     still_catching,
 )
@@ -44,13 +46,13 @@ _FIELDS = {
 
 
 _FATES = {
-    "delay": "delayed",
+    "delay_ms": "delayed",
     "loss": "dropped",
     "duplicate": "duplicated",
     "reorder": "reordered",
-    "rate": "delayed",
+    "rate_kbit": "delayed",
 }
-"""What must have become of packets, for each kind to be believed."""
+"""What must have become of packets, for each number that is asked of the traffic to be believed."""
 
 
 class Packets(Fault):
@@ -70,9 +72,16 @@ class Packets(Fault):
         "rate": rate_kbit("1mbit"),
     }
 
+    kind_of = {**{kind: kind for kind in _KINDS}, "jitter": "delay"}
+
+    def objection(self, given: Asked) -> str | None:
+        """Numbers of several kinds go together here."""
+        traffic = _traffic(given) if "kind" in given else {}
+        jittered = "jitter" in given and traffic["jitter_ms"] > traffic["delay_ms"]
+        return f"jitter is at most the delay, which is {traffic['delay_ms']:g} ms" if jittered else None
+
     def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
-        changed = {_FIELDS[name]: value for name, value in asked.items() if name in _FIELDS}
-        traffic = {**msgspec.to_builtins(_KINDS[str(asked["kind"])]), **changed}
+        traffic = _traffic(asked)
         # A packet cannot leave before it came, so no queue takes more jitter than delay.
         traffic["jitter_ms"] = min(traffic["jitter_ms"], traffic["delay_ms"])
         return {"nodes": choose(str(asked["target"]), view, random), "kind": asked["kind"], "traffic": traffic}
@@ -91,12 +100,28 @@ class Packets(Fault):
         await environment.shape({})
 
     def seen(self, resolved: Resolved, course: Course) -> Evidence | None:
-        fate = _FATES[str(resolved["kind"])]
-        counts = by_node((node, _met(course, node, fate)) for node in nodes_of(resolved))
-        return {f"packets_{fate}": counts} if counts else None
+        traffic, nodes = msgspec.convert(resolved["traffic"], Traffic), nodes_of(resolved)
+        fates = sorted({fate for number, fate in _FATES.items() if getattr(traffic, number)})
+        met = {f"packets_{fate}": by_node((node, _met(course, node, fate)) for node in nodes) for fate in fates}
+        return at_each(met, nodes)
+
+    def lost(self, resolved: Resolved, course: Course) -> str | None:
+        idle = [node for node in nodes_of(resolved) if _queue_is_gone(resolved, course.now.sights[node])]
+        return f"the queue of {', '.join(idle)} is gone" if idle else not_catching(course.now, resolved, self.name)
 
     def standing(self, resolved: Resolved, course: Course) -> str | None:
         return still_catching(course.now, self.name)
+
+
+def _traffic(asked: Asked) -> dict[str, float]:
+    """What the kind does, but for the numbers that were given."""
+    changed = {_FIELDS[name]: value for name, value in asked.items() if name in _FIELDS}
+    return {**msgspec.to_builtins(_KINDS[str(asked["kind"])]), **changed}
+
+
+def _queue_is_gone(resolved: Resolved, sight: Sight) -> bool:
+    traffic = msgspec.convert(resolved["traffic"], Traffic)
+    return not sight.packets and traffic != Traffic(loss=traffic.loss)
 
 
 def _met(course: Course, node: Node, fate: str) -> int:

@@ -58,9 +58,9 @@ def _exactly(value: float) -> Decimal:
     return Decimal(repr(value)).normalize()
 
 
-def time_ms(example: str, least: float = 0.0) -> Parameter:
+def time_ms(example: str, least: float = 0.0, most: float = 1e12) -> Parameter:
     """A time, kept in milliseconds; without a unit it means seconds."""
-    return Parameter(_MS, example, least)
+    return Parameter(_MS, example, least, most)
 
 
 def share(example: str, most: float = 1.0) -> Parameter:

@@ -15,6 +15,7 @@ from harness.nemesis.fault import (
     View,
     caught,
     nodes_of,
+    not_catching,
     still_catching,
 )
 from harness.nemesis.grudges import SHAPES, describe
@@ -57,6 +58,9 @@ class Partition(Fault):
         if len(dropped) < len(nodes_of(resolved)):
             return None
         return {"packets_dropped": dropped, "probes": {"heard_before": len(course.before.heard & pairs), "heard": 0}}
+
+    def lost(self, resolved: Resolved, course: Course) -> str | None:
+        return not_catching(course.now, resolved, self.name)
 
     def standing(self, resolved: Resolved, course: Course) -> str | None:
         return still_catching(course.now, self.name)

@@ -34,6 +34,10 @@ class Pause(Fault):
         stopped = {node: now[node].pid for node in nodes_of(resolved) if now[node].paused}
         return {"stopped": stopped} if len(stopped) == len(nodes_of(resolved)) else None
 
+    def lost(self, resolved: Resolved, course: Course) -> str | None:
+        running = [node for node in nodes_of(resolved) if not course.now.sights[node].paused]
+        return f"{', '.join(running)} does not stand still any more" if running else None
+
     def standing(self, resolved: Resolved, course: Course) -> str | None:
         still = [node for node in nodes_of(resolved) if course.now.sights[node].paused]
         return f"{', '.join(still)} still stand still" if still else None

@@ -23,6 +23,7 @@ class Slow(Fault):
     choices = {"kind": {"duty": 1, "quota": 1}, "target": WEIGHTS}
     # A node under the usual load wants 8 ms of each tenth of a second, and its agent needs some to be heard.
     parameters = {"share": share("80%", most=0.95), "quota": time_ms("5ms", least=1)}
+    kind_of = {"share": "duty", "quota": "quota"}
     holds_nodes = True
 
     def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
@@ -55,6 +56,15 @@ class Slow(Fault):
         shares = {node: course.now.sights[node].stopped_share for node in nodes}
         believed = min(shares.values()) >= _share(resolved) * _BELIEVED
         return {"stopped_share": shares} if believed else None
+
+    def lost(self, resolved: Resolved, course: Course) -> str | None:
+        sights = {node: course.now.sights[node] for node in nodes_of(resolved)}
+        if "quota_ms" in resolved:
+            free = [node for node, sight in sights.items() if not sight.quota_ms]
+            return f"{', '.join(free)} has no quota any more" if free else None
+        # A short standstill may fall between the moments at which a node is looked at.
+        free = [node for node, sight in sights.items() if not sight.stopped_share and _share(resolved) > _BELIEVED]
+        return f"{', '.join(free)} does not stand still any more" if free else None
 
     def standing(self, resolved: Resolved, course: Course) -> str | None:
         sights = {node: course.now.sights[node] for node in nodes_of(resolved)}

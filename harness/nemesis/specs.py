@@ -6,7 +6,7 @@ Lives here: reading and writing such lists, and what an environment can do of th
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -65,13 +65,10 @@ def _parse_item(item: str, interval_s: float) -> list[NemesisSpec]:
         return _parse_all(words, interval_s)
     if name not in FAULTS:
         raise UsageError(f"--nemesis {name}: there is no such fault; choose from {', '.join(FAULTS)}, {ALL}, {NONE}")
-    given: dict[str, str | float] = {}
-    # Numbers first: the kind that one of them implies gives way to a kind that is named.
-    for word in sorted(words, key=lambda word: "=" not in word):
-        try:
-            given.update(_read(FAULTS[name], word))
-        except ValueError as error:
-            raise UsageError(f"--nemesis {item}: {error}") from error
+    try:
+        given = _read_all(FAULTS[name], words)
+    except ValueError as error:
+        raise UsageError(f"--nemesis {item}: {error}") from error
     interval = given.pop(_INTERVAL, interval_s)
     assert isinstance(interval, float | int)
     return [NemesisSpec(name, given, float(interval))]
@@ -86,23 +83,35 @@ def _parse_all(words: Sequence[str], interval_s: float) -> list[NemesisSpec]:
     return [NemesisSpec(fault, {}, interval_s, named=False) for fault in FAULTS]
 
 
-def _read(fault: Fault, word: str) -> Iterator[tuple[str, str | float]]:
-    """What a word of an item answers. A number that is named like a kind chooses that kind as well."""
+def _read_all(fault: Fault, words: Sequence[str]) -> dict[str, str | float]:
+    """What the words of an item answer. A number that belongs to a kind asks for that kind, unless one is named."""
+    given: dict[str, str | float] = {}
+    for word in words:
+        key, answer = _read(fault, word)
+        if key in given:
+            raise ValueError(f"{key} is said twice")
+        given[key] = answer
+    implied = [fault.kind_of[key] for key in given if key in fault.kind_of]
+    if implied:
+        given.setdefault("kind", implied[0])
+    if objection := fault.objection(given):
+        raise ValueError(objection)
+    return given
+
+
+def _read(fault: Fault, word: str) -> tuple[str, str | float]:
+    """The question that a word answers, and the answer."""
     key, separator, text = word.partition("=")
     if not separator:
         question = next((question for question, words in fault.choices.items() if word in words), None)
         if question is None:
             raise ValueError(f"{word} says nothing here; {_usage(fault)}")
-        yield question, word
-        return
+        return question, word
     if key == _INTERVAL:
-        yield key, _interval(text)
-        return
+        return key, _interval(text)
     if key not in fault.parameters:
         raise ValueError(f"{key} is no parameter; {_usage(fault)}")
-    if key in fault.choices.get("kind", ()):
-        yield "kind", key
-    yield key, fault.parameters[key].read(text)
+    return key, fault.parameters[key].read(text)
 
 
 def _interval(text: str) -> float:
@@ -152,7 +161,7 @@ def possible(
         aim = spec.aim()
         lacking = {kind: need for kind, need in _needs(aim).items() if need not in capabilities}
         kinds = tuple(kind for kind in _needs(aim) if kind not in lacking)
-        if not kinds and spec.named:
+        if lacking and spec.named and (not kinds or "kind" in spec.given):
             (need, *_) = lacking.values()
             raise UsageError(f"--nemesis {_format(spec)}: {environment} cannot do that here: it lacks {need}")
         for kind, need in lacking.items():
@@ -163,7 +172,11 @@ def possible(
 
 
 def _needs(aim: Aim) -> Mapping[str, Capability]:
-    """What each of the kinds needs that the aim may draw; without kinds, what the fault needs, under an empty word."""
+    """What each of the kinds needs that the aim may draw; without kinds, what the fault needs, under an empty word.
+
+    Numbers of other kinds that go with one that was given need what those kinds need.
+    """
+    usual, kinds = aim.fault.capability, aim.fault.choices.get("kind", {})
     given = aim.given.get("kind")
-    kinds = [str(given)] if given else list(aim.fault.choices.get("kind", ("",)))
-    return {kind: aim.fault.needs.get(kind, aim.fault.capability) for kind in kinds}
+    asked = [str(given), *(name for name in aim.given if name in kinds and name != given)] if given else kinds or ("",)
+    return {kind: aim.fault.needs.get(kind, usual) for kind in asked}

@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from checkers.history import NEMESIS, Event
 from harness.nemesis import FAULTS
+from harness.nemesis.fault import believed
 from harness.nemesis.schedule import begin_of, end_of, paired, skipped
 
 _NS = 1e9
@@ -25,8 +26,9 @@ _SLOWER = 2.0
 class FaultRow(msgspec.Struct, frozen=True):
     """One window of a fault; times in seconds since the start of the run.
 
-    `asked` is as `--nemesis` would ask for it, `resolved` what it became. `evidence` is None if nothing was seen of it;
-    `trouble` is why it could not be applied, if it could not. `effect`: leaders and terms at both ends, and of the
+    `asked` is as `--nemesis` would ask for it, `resolved` what it became. `evidence` is None if nothing was seen of it,
+    and names under `unseen` the nodes at which nothing was seen; `trouble` is why it could not be applied, if it could
+    not; `lost` what of it did not last. `effect`: leaders and terms at both ends, and of the
     operations under way meanwhile how many ended ok, fail and info, and how many were slow.
     """
 
@@ -40,6 +42,12 @@ class FaultRow(msgspec.Struct, frozen=True):
     believed_ms: float | None
     effect: Mapping[str, object]
     trouble: str | None = None
+    lost: str | None = None
+
+    @property
+    def proved(self) -> bool:
+        """Whether it was seen to be in force, at each of its nodes and to its end."""
+        return believed(self.evidence) and self.lost is None
 
 
 def fault_rows(names: Sequence[str], events: Sequence[Event]) -> tuple[FaultRow, ...]:
@@ -78,13 +86,14 @@ def asked_text(name: str, asked: Mapping[str, object]) -> str:
 def _begun(name: str, invocation: Event, completion: Event, value: Mapping[str, object]) -> FaultRow:
     asked = invocation.value if isinstance(invocation.value, dict) else {}
     error = completion.error if isinstance(completion.error, str) else None
+    applied_ns = value.get("applied_ns")  # to believe it took until its completion
     return msgspec.convert(
         {
             "fault": name,
             "asked": asked_text(name, asked),
             "resolved": value.get("told", ""),
             "nodes": value.get("nodes", ()),
-            "begin": completion.time / _NS,
+            "begin": (applied_ns if isinstance(applied_ns, int) else completion.time) / _NS,
             "end": None,
             "evidence": value.get("evidence"),
             "believed_ms": value.get("believed_ms"),
@@ -102,8 +111,10 @@ def _ended(row: FaultRow, completion: Event, value: Mapping[str, object], felt: 
     assert isinstance(terms, list)
     counts = felt.between(int(row.begin * _NS), completion.time)
     effect = {"leaders": [*leaders, value.get("leaders", ())], "terms": [*terms, value.get("term", 0)], **counts}
-    evidence = value.get("evidence") or row.evidence
-    return msgspec.structs.replace(row, end=end, evidence=evidence, effect=effect)
+    evidence, lost = value.get("evidence") or row.evidence, value.get("lost")
+    return msgspec.structs.replace(
+        row, end=end, evidence=evidence, effect=effect, lost=lost if isinstance(lost, str) else None
+    )
 
 
 class Felt:

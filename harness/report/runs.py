@@ -81,7 +81,7 @@ def _window(window: SavedFault) -> list[str]:
     """What was done and what it became; beneath, what proves it and what it changed."""
     begin = "?" if window.begin is None else f"{window.begin:.1f}"
     end = "" if window.end is None else f"{window.end:.1f}"
-    seen = f"seen: {_words(window.evidence)}" if window.evidence else "NOT SEEN"
+    seen = f"{'seen' if window.proved else 'NOT PROVED'}: {_words(window.evidence or 'nothing')}"
     return [
         f"    {begin:>6} .. {end:>6} s  {window.asked or window.fault}: {window.resolved}",
         f"{'':23}{seen}",

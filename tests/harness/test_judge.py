@@ -111,6 +111,27 @@ def test_a_window_without_evidence_makes_the_run_inconclusive_whatever_else_was_
     assert [row.evidence for row in results.faults] == [KILLED["evidence"], None]
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            {"evidence": {"killed": {"n1": 7}, "unseen": ["n2"]}},
+            "had no effect at n2: of kill:one (n1) nothing was seen there",
+        ),
+        (
+            {"evidence": {"killed": {"n1": 7}}, "lost": "somebody has started n1 again"},
+            "did not last until its end: somebody",
+        ),
+    ],
+)
+def test_a_window_that_was_seen_in_part_makes_the_run_inconclusive(said, words):
+    value = {"undone": True, **said}
+    stop = [(NEMESIS, "info", "stop-kill", None, None), (NEMESIS, "info", "stop-kill", None, value)]
+    results = judge(a_test("kill"), SERVED, events(*WRITE, *UNSEEN, *stop), 1)
+    assert results.verdict == Verdict.UNKNOWN
+    assert words in results.reason
+
+
 def test_every_window_without_evidence_is_told_in_full():
     results = judge(a_test("kill"), SERVED, events(*WRITE, *UNSEEN, *UNSEEN), 1)
     assert results.checks["nemesis"].detail.count("inconclusive: kill at ") == 2
@@ -133,6 +154,12 @@ def test_a_run_that_broke_off_is_unknown(evidence, words):
     results = judge(a_test(), evidence, events(*WRITE, *READ), None)
     assert results.verdict == Verdict.UNKNOWN
     assert words in results.reason
+
+
+def test_what_broke_the_run_off_is_named_before_what_it_kept_from_being_known():
+    results = judge(a_test(), Evidence(failure="the engine died"), events(), None)
+    assert results.verdict == Verdict.UNKNOWN
+    assert "the engine died" in results.reason
 
 
 @pytest.mark.parametrize(

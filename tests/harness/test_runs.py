@@ -14,7 +14,7 @@ from checkers.history import NEMESIS
 from checkers.result import Verdict
 from harness.adapters.raft_register import RaftRegister
 from harness.agent.traffic import Traffic
-from harness.environments.base import EnvironmentFailure
+from harness.environments.base import ConnectFailed, EnvironmentFailure
 from harness.environments.sim.environment import SimEnvironment
 from harness.nemesis.specs import parse_nemesis
 from harness.runner import run
@@ -209,6 +209,27 @@ def test_a_cluster_that_cannot_be_healed_is_not_waited_for_as_long_as_one_that_c
     assert results.verdict == Verdict.UNKNOWN
     assert "partition was not healed: n2: no connection" in results.checks["recovery"].reason
     assert Unreachable.ended_ns < 30e9
+
+
+class Lost(SimEnvironment):
+    """A machine is lost in the middle of a run, without any fault: it does not answer, and cannot be looked at."""
+
+    async def connect(self, node, timeout_s):
+        if node == "n2" and self.now_ns() > 5e9:
+            await self.sleep(timeout_s)
+            raise ConnectFailed("no answer")
+        return await super().connect(node, timeout_s)
+
+    async def observe(self, node):
+        if node == "n2" and self.now_ns() > 5e9:
+            raise EnvironmentFailure("n2: its machine keeps silent")
+        return await super().observe(node)
+
+
+def test_a_machine_that_is_lost_is_not_blamed_on_the_cluster(run_test):
+    results, _ = run_test(definition(1, nemesis="none", recovery_limit_s=3.0), Lost)
+    assert results.verdict == Verdict.UNKNOWN
+    assert results.reason == "the run broke off: n2: its machine keeps silent"
 
 
 class Formless(SimEnvironment):

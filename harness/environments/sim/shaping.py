@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from harness.agent.traffic import Scheduler, Traffic
+from harness.agent.traffic import NOTICEABLE_NS, Scheduler, Traffic
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class ShapedLink:
         delays = tuple(release_ns - now_ns for release_ns in fate.releases_ns)
         counts.shaped += 1
         counts.lost += not delays
-        counts.delayed += any(delays)
+        counts.delayed += any(delay >= NOTICEABLE_NS for delay in delays)
         counts.duplicated += len(delays) > 1
         counts.reordered += fate.overtakes
         return delays

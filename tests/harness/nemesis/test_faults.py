@@ -16,7 +16,7 @@ from harness.environments.base import Sight
 from harness.environments.faults import ClockSetting, DiskSetting
 from harness.nemesis import FAULTS
 from harness.nemesis.clock import bump_ms, drift, skew_ms
-from harness.nemesis.fault import Course, NothingToHit, Observation, View, nodes_of
+from harness.nemesis.fault import Course, NothingToHit, Observation, View, believed, nodes_of, unseen
 from harness.nemesis.grudges import SHAPES
 from synthetic import (
     FIVE,
@@ -289,9 +289,42 @@ def test_packets_that_a_queue_held_are_not_called_lost():
     what = of_kind(packets, "loss", target="one", loss=0.2, delay=50.0)
     (node,) = nodes_of(what)
     held = with_sights(calm(), {node: Sight(pid=1, caught={"packets": 90}, packets={"delayed": 90, "dropped": 0})})
-    assert packets.seen(what, course(calm(), held)) is None
+    assert packets.seen(what, course(calm(), held))["unseen"] == [node]
     lost = with_sights(calm(), {node: Sight(pid=1, caught={"packets": 90}, packets={"delayed": 80, "dropped": 10})})
-    assert packets.seen(what, course(calm(), lost)) == {"packets_dropped": {node: 10}}
+    assert packets.seen(what, course(calm(), lost)) == {
+        "packets_delayed": {node: 80},
+        "packets_dropped": {node: 10},
+    }
+
+
+@pytest.mark.parametrize("name", ["clients", "packets", "disk", "clock"])
+def test_what_shows_at_one_node_proves_nothing_of_the_others(name):
+    fault = FAULTS[name]
+    kind = next(iter(fault.choices.get("kind", ("",))))
+    what = of_kind(fault, kind, target="all")
+    whole = shown(fault, what)
+    only = with_sights(calm(), {"n1": whole.now.sights["n1"]})
+    statuses = {node: (whole.now if node == "n1" else calm()).statuses[node] for node in FIVE}
+    evidence = fault.seen(what, course(whole.before, replace(only, statuses=statuses)))
+    assert unseen(evidence) == ("n2", "n3", "n4", "n5")
+    assert not believed(evidence)
+    assert believed(fault.seen(what, whole))
+
+
+@every_kind
+def test_what_is_in_force_is_not_lost_and_what_nobody_sees_any_more_is(fault, kind):
+    given = {} if fault.name == "partition" else {"target": "all"}
+    what = of_kind(fault, kind, **given, **({kind: 1000.0} if kind in ("offset", "step") else {}))
+    whole = shown(fault, what)
+    if fault.name == "slow":
+        standing = Sight(pid=1, stopped_share=0.8, quota_ms=5)
+        whole = replace(whole, now=with_sights(calm(), dict.fromkeys(FIVE, standing)))
+    assert fault.lost(what, whole) is None
+    gone = fault.lost(what, course(whole.before, calm()))
+    if fault.name == "disk" or (kind in ("rate", "strobe") and fault.name == "clock"):
+        assert gone is None, "its counters stand still, and a clock that flips is right every other time"
+    else:
+        assert all(node in gone for node in nodes_of(what))
 
 
 @given(st.integers(-20 * MS, 20 * MS), st.integers(0, 10**12), st.integers(0, 5 * MS), st.integers(0, 5 * MS))

@@ -47,6 +47,14 @@ class UnreadClockSim(SimEnvironment):
         pass
 
 
+class OneClockSim(SimEnvironment):
+    """Only the first node reads what its clock is set to."""
+
+    async def set_clock(self, node, setting):
+        if node == NODES[0]:
+            await super().set_clock(node, setting)
+
+
 class StrayRule(LocalEnvironment):
     """Rules name an address that nobody has."""
 
@@ -86,13 +94,13 @@ FAULT_OF = {
 }
 
 
-def judged(kind, directory, seed, time_limit_s):
+def judged(kind, directory, seed, time_limit_s, fault=None):
     """The results of a short run in such an environment, with the one fault that it does not do."""
     test = Test(
         environment=kind.name,
         nodes=NODES,
         workload="register",
-        nemesis=parse_nemesis(f"{FAULT_OF[kind]}:interval=1", 1.0),
+        nemesis=parse_nemesis(f"{fault or FAULT_OF[kind]}:interval=1", 1.0),
         time_limit_s=time_limit_s,
         rate=100.0,
         concurrency=6,
@@ -117,6 +125,13 @@ def inconclusive(results, fault):
 @pytest.mark.parametrize("kind", [StrayRuleSim, TooLateSim, UnreadClockSim], ids=lambda kind: kind.__name__)
 def test_a_simulated_fault_that_does_nothing_makes_the_run_inconclusive(kind, seed, tmp_path):
     assert inconclusive(judged(kind, tmp_path, seed, 4.0), FAULT_OF[kind])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_fault_that_is_done_to_one_node_of_several_makes_the_run_inconclusive(seed, tmp_path):
+    results = judged(OneClockSim, tmp_path, seed, 4.0, "clock:offset:all")
+    assert results.verdict == Verdict.UNKNOWN
+    assert " had no effect at n2, n3: of clock:" in results.reason
 
 
 @pytest.mark.local

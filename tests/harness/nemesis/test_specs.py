@@ -20,11 +20,16 @@ EVERYTHING = frozenset(Capability)
 
 @st.composite
 def items(draw, fault):
-    """An item as a user may write it: some of the words, some of the numbers, in any order."""
-    words = [draw(st.sampled_from(list(choice))) for choice in fault.choices.values() if draw(st.booleans())]
+    """An item as a user may write it: some of the words, some of the numbers that go with them, in any order."""
+    said = {
+        question: draw(st.sampled_from(list(words))) for question, words in fault.choices.items() if draw(st.booleans())
+    }
+    words = list(said.values())
+    kind = said.get("kind")
     for name, parameter in fault.parameters.items():
-        if draw(st.booleans()):
+        if draw(st.booleans()) and (fault.name == "packets" or fault.kind_of.get(name) in (None, kind)):
             low, high = max(parameter.least, -1e9), min(parameter.most, 1e9)
+            high = 0 if name == "jitter" else high
             words.append(f"{name}={parameter.write(draw(st.floats(low, high, allow_nan=False)))}")
     if draw(st.booleans()):
         words.append(f"interval={draw(st.floats(0.001, 1e7))!r}")
@@ -73,6 +78,13 @@ def test_a_list_is_read():
         ("clock:offset=soon", ["clock:offset=soon", "soon", "2s"]),
         ("packets:loss=120%", ["120%", "20%"]),
         ("packets:rate=1", ["1mbit"]),
+        ("kill:leader:all", ["kill:leader:all", "target is said twice"]),
+        ("clock:offset=1s:offset=2s", ["offset is said twice"]),
+        ("clock:rate:offset=2s", ["offset is a number of clock:offset, not of rate"]),
+        ("disk:full:delay=3s", ["delay is a number of disk:slow"]),
+        ("slow:quota:share=50%", ["share is a number of slow:duty"]),
+        ("clock:offset=99999999999s", ["out of range"]),
+        ("packets:delay=1ms:jitter=500ms", ["jitter is at most the delay, which is 1 ms"]),
         ("kill:interval=0", ["kill:interval=0", "greater than 0"]),
         ("kill:interval=inf", ["interval=inf", "greater than 0"]),
         ("kill:interval=", ["interval=", "greater than 0"]),
@@ -133,6 +145,16 @@ def test_a_fault_of_several_kinds_is_narrowed_to_those_that_can_be_done():
     assert set(skipped) == {"packets:delay", "packets:reorder", "packets:rate", "clock:rate", "clock:strobe"}
     with pytest.raises(UsageError, match=r"packets:delay:.*lacks packet-queue"):
         possible(parse_nemesis("packets:delay", 5.0), without, "local")
+
+
+def test_numbers_choose_a_kind_and_those_of_several_go_together_only_for_packets():
+    (packets, slow) = parse_nemesis("packets:delay=80ms:loss=20%,slow:share=50%", 5.0)
+    assert packets.given == {"kind": "delay", "delay": 80.0, "loss": 0.2}
+    assert slow.given == {"kind": "duty", "share": 0.5}
+    with pytest.raises(UsageError, match="lacks packet-duplicate"):
+        possible(
+            parse_nemesis("packets:delay=80ms:duplicate=10%", 5.0), EVERYTHING - {Capability.PACKET_DUPLICATE}, "local"
+        )
 
 
 def test_a_quota_is_for_containers():

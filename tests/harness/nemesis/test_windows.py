@@ -65,6 +65,23 @@ def test_windows_of_different_faults_overlap_and_are_rows_in_the_order_of_their_
     assert [(row.fault, row.begin, row.end) for row in found] == [("kill", 1, 3), ("pause", 2, 5), ("kill", 4, 6)]
 
 
+def test_a_window_begins_when_the_fault_did_and_not_when_it_was_believed():
+    (row,) = rows(nemesis("start-kill", 5, {**BEGUN, "applied_ns": 4 * S}), nemesis("stop-kill", 9, ENDED))
+    assert row.begin == 4.0
+
+
+def test_a_fault_is_proved_if_it_was_seen_at_each_node_and_to_its_end():
+    def proved(evidence, lost=None):
+        ended = {**ENDED, "evidence": evidence, "lost": lost}
+        (row,) = rows(nemesis("start-kill", 5, BEGUN | {"evidence": None}), nemesis("stop-kill", 9, ended))
+        return row.proved
+
+    assert proved({"killed": {"n1": 7}})
+    assert not proved(None)
+    assert not proved({"killed": {"n1": 7}, "unseen": ["n2"]})
+    assert not proved({"killed": {"n1": 7}}, "somebody has started n1 again")
+
+
 @pytest.mark.parametrize(
     ("first", "last", "evidence"),
     [(None, {"a": 1}, {"a": 1}), ({"a": 1}, None, {"a": 1}), ({"a": 1}, {"a": 2}, {"a": 2}), (None, None, None)],
