@@ -30,7 +30,8 @@ from harness.adapters.base import Definite, Indefinite
 from harness.adapters.raft_register import RaftRegister
 from harness.cluster import Cluster
 from harness.environments import choose, namespace
-from harness.environments.base import Environment, EnvironmentFailure
+from harness.environments.base import Environment
+from harness.errors import EnvironmentFailure
 from harness.ledger import FileLedger, NoLedger, Run
 from harness.nemesis.fault import Aim
 from harness.nemesis.life import Life

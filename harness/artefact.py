@@ -19,7 +19,7 @@ import harness
 from checkers.formats import jsonl
 from checkers.history import Event
 from checkers.result import Verdict
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.judge import Results
 from harness.nemesis.script import Schedule, recorded
 from harness.signature import Signature, signature_of

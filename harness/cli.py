@@ -27,7 +27,7 @@ from harness.commands.nemesis import nemesis_command
 from harness.commands.replay import replay_command
 from harness.commands.run import run_command
 from harness.commands.runs import runs_command, show_command
-from harness.environments.base import EnvironmentFailure, UsageError
+from harness.errors import EnvironmentFailure, UsageError
 
 app = typer.Typer(
     name="splitbrain",

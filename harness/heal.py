@@ -13,8 +13,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 
 from harness.environments import docker, engine, ssh
-from harness.environments.base import EnvironmentFailure, NotAllRemoved
+from harness.environments.base import NotAllRemoved
 from harness.environments.engine import Engine
+from harness.errors import EnvironmentFailure
 from harness.ledger import Abandoned, abandoned
 
 Reclaim = Callable[[Mapping[str, object]], Coroutine[None, None, list[str]]]

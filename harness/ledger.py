@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.environments.base import EnvironmentFailure, UsageError
+from harness.errors import EnvironmentFailure, UsageError
 
 
 class Run(msgspec.Struct, frozen=True, tag="run", tag_field="line"):

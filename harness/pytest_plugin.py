@@ -117,7 +117,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _definitions(config: pytest.Config, name: str, marks: Iterable[pytest.Mark]) -> list[Test]:
     """The definitions of a test, one a seed. Marks of a class or a module hold unless the test's say else."""
-    from harness.environments.base import UsageError
+    from harness.errors import UsageError
     from harness.testing import define
 
     options: dict[str, object] = {}
@@ -151,7 +151,7 @@ def _listed(name: str, seeds: object) -> list[int]:
 @pytest.fixture
 def splitbrain_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The run of the definition that the test is marked with: `verdict`, `reason`, `history`, `assert_valid()`."""
-    from harness.environments.base import UsageError
+    from harness.errors import UsageError
     from harness.testing import run_test
 
     test = _possible(request.config, request.param)
@@ -172,8 +172,8 @@ def _possible(config: pytest.Config, test: Test) -> Test:
     """The test with an environment that this machine has; else it is skipped, and so when the budget is spent."""
     from msgspec.structs import replace
 
-    from harness.environments.base import UsageError
     from harness.environments.choose import choose
+    from harness.errors import UsageError
 
     budget_s, spent_s = config.getoption("--splitbrain-budget"), config.stash[_spent_s]
     if budget_s is not None and spent_s >= budget_s:

@@ -14,7 +14,7 @@ import msgspec
 
 from checkers.history import Event
 from harness.digest import Digest
-from harness.environments.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 
 
 class Recorder:

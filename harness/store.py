@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.environments.base import EnvironmentFailure, UsageError
+from harness.errors import EnvironmentFailure, UsageError
 
 HISTORY = "history.jsonl"
 DEFINITION = "test.json"

@@ -12,7 +12,7 @@ import shlex
 import msgspec
 
 import harness
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.nemesis import FAULTS
 from harness.nemesis.script import Schedule, problems
 from harness.nemesis.specs import NemesisSpec, format_nemesis

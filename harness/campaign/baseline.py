@@ -12,7 +12,7 @@ import msgspec
 
 import harness
 from harness.campaign.row import Row
-from harness.environments.base import EnvironmentFailure, UsageError
+from harness.errors import EnvironmentFailure, UsageError
 from harness.signature import Signature
 from harness.store import save
 

@@ -19,8 +19,8 @@ from harness.campaign.cells import Job
 from harness.campaign.directory import CampaignDirectory, Definition
 from harness.campaign.expand import cells_of, jobs_of, seeds_of, shard_of
 from harness.campaign.plan import Plan
-from harness.environments.base import UsageError
 from harness.environments.choose import choose
+from harness.errors import UsageError
 
 _FAILED_LIMIT = 1000
 """How many of the runs that failed before are looked at, to be run first."""

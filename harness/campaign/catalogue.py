@@ -21,7 +21,7 @@ import msgspec
 from harness.campaign.cells import Cell
 from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_directory
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 
 FILE = "catalogue.sqlite"
 SCHEMA = 1

@@ -29,7 +29,7 @@ import harness
 from harness.campaign.cells import Cell, Job
 from harness.campaign.facts import read_json
 from harness.campaign.row import COUNTED, Row
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.store import save
 
 SCHEMA = 1

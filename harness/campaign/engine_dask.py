@@ -24,8 +24,8 @@ from harness.campaign.keep import REDUCED
 from harness.campaign.pool import Task, carry_out
 from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_exit
-from harness.environments.base import UsageError
 from harness.environments.scratch import Scratch, remove_abandoned
+from harness.errors import UsageError
 from harness.store import save
 
 _PREFIX = "splitbrain-worker-"

@@ -25,7 +25,7 @@ from pathlib import Path
 import msgspec
 
 from harness import exit_codes
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.store import RESULTS
 
 OUTPUT = "output.txt"

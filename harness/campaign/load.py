@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from harness.campaign.plan import Plan
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 
 Table = Mapping[str, Any]
 """A table of a plan as it was written down: settings and tables by name."""

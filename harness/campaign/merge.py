@@ -15,7 +15,7 @@ import msgspec
 from harness.campaign import directory
 from harness.campaign.directory import CampaignDirectory, Definition, read_assignment, read_row
 from harness.campaign.row import COUNTED, SEVERITY, Row
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.store import save
 
 _FREE = ("jobs", "budget")

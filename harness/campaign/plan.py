@@ -16,9 +16,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from harness import defaults
 from harness.campaign.thresholds import parse_threshold
-from harness.environments.base import UsageError
 from harness.environments.choose import ENVIRONMENTS
 from harness.environments.sim.mutants import mutant_ids
+from harness.errors import UsageError
 from harness.nemesis.specs import parse_nemesis
 from harness.test import parse_concurrency
 from harness.workloads import WORKLOADS

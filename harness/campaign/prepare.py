@@ -9,11 +9,11 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 
-from harness.environments.base import EnvironmentFailure
 from harness.environments.base_image import VARIABLE
 from harness.environments.docker import DockerEnvironment
 from harness.environments.engine import Engine
 from harness.environments.node_image import node_image
+from harness.errors import EnvironmentFailure
 
 
 def prepare(environments: Iterable[str], say: Callable[[str], None]) -> None:

@@ -20,7 +20,7 @@ from rich.table import Table
 import checkers
 from checkers import Budget, ModelError, Result, Verdict, formats, models
 from harness.commands.terminal import Terminal
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 
 Choice = TypeVar("Choice", bound=str)
 

@@ -25,11 +25,11 @@ from rich.table import Table
 
 from harness.commands.terminal import Terminal
 from harness.environments import engine
-from harness.environments.base import EnvironmentFailure
 from harness.environments.choose import ENVIRONMENTS, choose
 from harness.environments.containers import labels
 from harness.environments.engine import Engine
 from harness.environments.node_image import NAME as NODE_IMAGE
+from harness.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
     from docker import DockerClient

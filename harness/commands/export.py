@@ -14,8 +14,8 @@ from checkers.budget import Budget
 from checkers.formats import jsonl
 from checkers.result import Violation
 from harness.artefact import Artefact, read_artefact
-from harness.environments.base import UsageError
 from harness.environments.sim.environment import SimEnvironment
+from harness.errors import UsageError
 from harness.report.regression import recorded, simulated
 from harness.store import HISTORY
 from harness.workloads import WORKLOADS

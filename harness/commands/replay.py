@@ -20,7 +20,7 @@ from harness.artefact import Artefact, OtherVersion, failure_of, read_artefact
 from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments import choose
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.judge import Results
 from harness.replay import (
     CANNOT_TELL,

@@ -12,9 +12,9 @@ from harness import defaults
 from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments import choose
-from harness.environments.base import UsageError
 from harness.environments.ssh import SshEnvironment
 from harness.environments.ssh_hosts import EXAMPLE, ssh_hosts
+from harness.errors import UsageError
 from harness.nemesis.specs import parse_nemesis
 from harness.store import create, take
 from harness.test import Test, node_names, parse_concurrency, validated

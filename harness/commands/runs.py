@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.commands.terminal import Terminal
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.row import Row

@@ -18,7 +18,8 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from harness.environments.base import EnvironmentFailure, Node
+from harness.environments.base import Node
+from harness.errors import EnvironmentFailure
 
 V = TypeVar("V")
 

@@ -22,10 +22,11 @@ from harness.adapters.base import Adapter, Place
 from harness.agent.traffic import Traffic
 from harness.environments import faketime
 from harness.environments.agent_link import AgentLink, Channel
-from harness.environments.base import Capability, EnvironmentFailure, Grudge, Node, Pair, Sight, UsageError
+from harness.environments.base import Capability, Grudge, Node, Pair, Sight
 from harness.environments.faults import ClockSetting, DiskSetting
 from harness.environments.realtime import RealTimeEnvironment
 from harness.environments.together import all_of
+from harness.errors import EnvironmentFailure, UsageError
 
 PREFIX = "SB"
 """What the names of all our chains begin with."""

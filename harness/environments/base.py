@@ -1,6 +1,7 @@
 """The contract of an environment: where nodes run, how they are broken, and how time passes there.
 
-Lives here: the abstract `Environment`, the values that cross its boundary, and the exceptions it may raise.
+Lives here: the abstract `Environment`, the values that cross its boundary, and the exceptions of connections. Those
+that end a command are in `harness.errors`.
 Must not live here: anything that knows how one environment does it, or what the system under test says on the wire.
 
 An environment is also the runtime of the harness. Driver, clients and nemesis are plain coroutines that wait only on
@@ -22,6 +23,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from harness.agent.traffic import Traffic
 from harness.digest import Digest
 from harness.environments.faults import ClockSetting, DiskSetting
+from harness.errors import EnvironmentFailure
 
 Node = str
 Grudge = Mapping[Node, frozenset[Node]]
@@ -80,14 +82,6 @@ class Sight:
 
 Pair = tuple[Node, Node]
 """A direction of the network: (source, destination)."""
-
-
-class UsageError(Exception):
-    """What was asked for cannot be had here; the message is one line that says what would be right. Exit 254."""
-
-
-class EnvironmentFailure(Exception):  # noqa: N818 - a failure of the environment, not of its user
-    """The environment itself broke (the engine died, a command failed, a deadline passed): no verdict follows."""
 
 
 class NotAllRemoved(EnvironmentFailure):

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.environments.base import EnvironmentFailure, UsageError
 from harness.environments.command import patience, run
 from harness.environments.engine import Engine
 from harness.environments.owner import LABEL
 from harness.environments.scratch import Scratch, remove_abandoned
+from harness.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:
     from docker import DockerClient

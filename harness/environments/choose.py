@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.adapters.raft_register import RaftRegister
-from harness.environments.base import Environment, UsageError
+from harness.environments.base import Environment
 from harness.environments.docker import DockerEnvironment
 from harness.environments.local import LocalEnvironment
 from harness.environments.sim.environment import SimEnvironment
 from harness.environments.ssh import SshEnvironment
 from harness.environments.ssh_access import SshAccess
 from harness.environments.ssh_hosts import ssh_hosts
+from harness.errors import UsageError
 from harness.test import Test
 
 _AUTOMATIC: tuple[type[Environment], ...] = (DockerEnvironment, LocalEnvironment, SimEnvironment)

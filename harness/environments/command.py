@@ -12,7 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from harness.environments.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 
 _NOTICE_PERIOD_S = 15
 

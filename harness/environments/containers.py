@@ -16,9 +16,9 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.environments.base import UsageError
 from harness.environments.owner import RUN, Owner
 from harness.environments.subnet import free_subnets, routed_networks
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from docker import DockerClient

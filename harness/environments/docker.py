@@ -21,11 +21,12 @@ from harness.adapters.base import Adapter, Place
 from harness.environments import containers, engine
 from harness.environments.agent_link import Channel
 from harness.environments.agents import SERVICE_PORT, AgentEnvironment
-from harness.environments.base import EnvironmentFailure, Node, UsageError
+from harness.environments.base import Node
 from harness.environments.base_image import VARIABLE
 from harness.environments.engine import Engine
 from harness.environments.node_image import node_image
 from harness.environments.together import all_of
+from harness.errors import EnvironmentFailure, UsageError
 
 _FIRST_HOST = 11  # of the subnet; the gateway, which is this machine, is the first
 _REACH_TIMEOUT_S = 1.0

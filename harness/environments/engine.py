@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.environments.base import EnvironmentFailure
 from harness.environments.blocking import in_thread
+from harness.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
     from docker import DockerClient

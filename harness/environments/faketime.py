@@ -8,8 +8,8 @@ It shifts the clock only: a rate needs a faked monotonic clock, on which program
 
 from __future__ import annotations
 
-from harness.environments.base import UsageError
 from harness.environments.faults import ClockSetting
+from harness.errors import UsageError
 
 CLOCKS = ("node", "libfaketime")
 """Whose clocks are faulty: the nodes' own, or those that this library shows them."""

@@ -24,10 +24,11 @@ from harness.adapters.base import Adapter, Place
 from harness.environments import namespace
 from harness.environments.agent_link import Channel
 from harness.environments.agents import SERVICE_PORT, AgentEnvironment
-from harness.environments.base import Capability, EnvironmentFailure, Node, UsageError
+from harness.environments.base import Capability, Node
 from harness.environments.command import run
 from harness.environments.scratch import Scratch, remove_abandoned
 from harness.environments.together import all_of
+from harness.errors import EnvironmentFailure, UsageError
 
 _FIRST_ADDRESS = IPv4Address("127.0.1.1")
 _PREFIX = "splitbrain-local-"

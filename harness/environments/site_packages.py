@@ -17,9 +17,9 @@ from importlib.metadata import files, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from harness.environments.base import EnvironmentFailure, UsageError
 from harness.environments.base_image import VARIABLE
 from harness.environments.command import run
+from harness.errors import EnvironmentFailure, UsageError
 
 _LIBRARY = "msgspec"
 _DOWNLOAD_DEADLINE_S = 120.0

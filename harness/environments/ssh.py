@@ -24,12 +24,13 @@ from harness.adapters.base import Adapter, Place
 from harness.environments import ssh_machine
 from harness.environments.agent_link import Channel
 from harness.environments.agents import PREFIX, SERVICE_PORT, AgentEnvironment
-from harness.environments.base import Capability, EnvironmentFailure, Node, NotAllRemoved, UsageError
+from harness.environments.base import Capability, Node, NotAllRemoved
 from harness.environments.blocking import in_thread
 from harness.environments.ssh_access import SshAccess, node_address
 from harness.environments.ssh_connection import SshConnection
 from harness.environments.ssh_hosts import SshHost
 from harness.environments.together import all_of
+from harness.errors import EnvironmentFailure, UsageError
 
 _RESOLVE_DEADLINE_S = 10.0
 _TOKEN_DIGITS = 8

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.environments.base import UsageError
 from harness.environments.ssh_hosts import SshHost
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from paramiko import SSHClient

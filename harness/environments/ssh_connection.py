@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.environments.base import EnvironmentFailure, UsageError
 from harness.environments.blocking import in_thread
 from harness.environments.ssh_access import SshAccess, endpoint, new_client
 from harness.environments.ssh_hosts import SshHost
+from harness.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:
     import paramiko

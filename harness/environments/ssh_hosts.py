@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from harness.environments.base import Node, UsageError
+from harness.environments.base import Node
+from harness.errors import UsageError
 
 EXAMPLE = "n1=admin@10.0.0.1:22"
 

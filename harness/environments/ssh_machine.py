@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.environments.base import Node, UsageError
+from harness.environments.base import Node
 from harness.environments.site_packages import installed_sources, library
 from harness.environments.ssh_connection import SshConnection
+from harness.errors import UsageError
 
 PACKAGES = ("raft_impl", "harness.agent")
 """Ours, of which the sources go there; the libraries that they need go with them."""

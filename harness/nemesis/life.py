@@ -16,7 +16,8 @@ from random import Random
 from typing import Protocol
 
 from harness.cluster import Cluster
-from harness.environments.base import Environment, EnvironmentFailure, Node
+from harness.environments.base import Environment, Node
+from harness.errors import EnvironmentFailure
 from harness.nemesis.fault import (
     DRAW,
     Asked,

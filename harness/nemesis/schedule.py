@@ -12,7 +12,7 @@ from random import Random
 from typing import Final
 
 from checkers.history import NEMESIS, Event
-from harness.environments.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.generator import PENDING, Answer, Context, Generator, Invocation, Later, Step, Template, operations
 from harness.interpreter import Completion
 from harness.nemesis.fault import Aim, Asked

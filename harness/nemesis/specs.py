@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import msgspec
 
-from harness.environments.base import Capability, UsageError
+from harness.environments.base import Capability
+from harness.errors import UsageError
 from harness.nemesis import FAULTS
 from harness.nemesis.fault import Aim, Fault
 from harness.nemesis.parameters import plain

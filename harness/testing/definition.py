@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from harness import defaults
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.nemesis.script import FaultWindow
 from harness.nemesis.specs import parse_nemesis
 from harness.test import Test, node_names, parse_concurrency, validated, with_schedule

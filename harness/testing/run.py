@@ -23,8 +23,8 @@ from checkers.history import Event, History
 from checkers.result import Verdict
 from harness import exit_codes
 from harness.adapters.raft_register import RaftRegister
-from harness.environments.base import UsageError
 from harness.environments.sim.environment import SimEnvironment
+from harness.errors import UsageError
 from harness.judge import Results
 from harness.nemesis.script import FaultWindow, Schedule, recorded
 from harness.runner import run

@@ -13,7 +13,7 @@ import pytest
 from harness.campaign import catalogue
 from harness.campaign.catalogue import Filter, opened
 from harness.campaign.cells import Cell
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.store import save
 from night import CELL, STALE
 

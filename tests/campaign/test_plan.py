@@ -14,7 +14,7 @@ from harness.campaign.cells import Cell, cell_of_command, faults_asked
 from harness.campaign.expand import cells_of, jobs_of, seeds_of, shard_of
 from harness.campaign.load import load, parse_seeds
 from harness.campaign.plan import Plan
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.nemesis.specs import parse_nemesis
 from harness.test import Test, node_names
 

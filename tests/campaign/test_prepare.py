@@ -6,7 +6,7 @@ import pytest
 
 from harness.campaign import prepare as module
 from harness.campaign.prepare import prepare
-from harness.environments.base import EnvironmentFailure, UsageError
+from harness.errors import EnvironmentFailure, UsageError
 
 
 @pytest.fixture

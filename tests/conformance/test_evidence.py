@@ -8,8 +8,9 @@ import pytest
 
 from ground import EVERYWHERE, NODES
 from harness.agent.traffic import Traffic
-from harness.environments.base import Capability, EnvironmentFailure, Pair
+from harness.environments.base import Capability, Pair
 from harness.environments.faults import ClockSetting, DiskSetting
+from harness.errors import EnvironmentFailure
 from stage import Stage
 
 Play = Callable[[Callable[[Stage], Awaitable[None]]], None]

@@ -10,14 +10,8 @@ import pytest
 from ground import NODES, Ground
 from harness.adapters.base import Place
 from harness.adapters.raft_register import RaftRegister
-from harness.environments.base import (
-    CallFailed,
-    Capability,
-    ConnectFailed,
-    EnvironmentFailure,
-    Node,
-    UsageError,
-)
+from harness.environments.base import CallFailed, Capability, ConnectFailed, Node
+from harness.errors import EnvironmentFailure, UsageError
 from stage import STATUS, Fields, Stage, ask
 
 Play = Callable[[Callable[[Stage], Awaitable[None]]], None]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.environments.base import EnvironmentFailure
 from harness.environments.command import run
+from harness.errors import EnvironmentFailure
 
 
 def alive(pid: int) -> bool:

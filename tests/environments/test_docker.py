@@ -15,11 +15,11 @@ import pytest
 
 from harness.adapters.base import Adapter
 from harness.environments import docker as docker_environment
-from harness.environments.base import UsageError
 from harness.environments.docker import DockerEnvironment
 from harness.environments.faults import ClockSetting
 from harness.environments.owner import RUN, Owner
 from harness.environments.realtime import RealTimeEnvironment
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from docker import DockerClient

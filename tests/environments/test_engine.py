@@ -13,8 +13,8 @@ from typing import NoReturn
 import pytest
 
 from harness.environments import engine
-from harness.environments.base import EnvironmentFailure
 from harness.environments.engine import Engine
+from harness.errors import EnvironmentFailure
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 
 from harness.adapters.base import Adapter
 from harness.environments import namespace
-from harness.environments.base import EnvironmentFailure, UsageError
 from harness.environments.faults import ClockSetting
 from harness.environments.local import LocalEnvironment, PipeChannel
 from harness.environments.realtime import RealTimeEnvironment
+from harness.errors import EnvironmentFailure, UsageError
 
 Ask = Callable[[RealTimeEnvironment, str, str], Awaitable[str]]
 Answer = Callable[[RealTimeEnvironment, str, str, str], Awaitable[None]]

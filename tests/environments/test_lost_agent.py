@@ -11,7 +11,7 @@ import pytest
 
 from harness.environments import agent_link
 from harness.environments.agent_link import AgentLink, Channel
-from harness.environments.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 
 
 class EchoAgent:

@@ -13,12 +13,12 @@ import pytest
 from harness.adapters.base import Adapter
 from harness.adapters.raft_register import RaftRegister
 from harness.environments import ssh
-from harness.environments.base import EnvironmentFailure, UsageError
 from harness.environments.faults import ClockSetting
 from harness.environments.realtime import RealTimeEnvironment
 from harness.environments.ssh import SshEnvironment, reclaim
 from harness.environments.ssh_access import SshAccess
 from harness.environments.ssh_hosts import ssh_hosts
+from harness.errors import EnvironmentFailure, UsageError
 from harness.heal import heal
 from harness.ledger import FileLedger, Run
 from sshd import Machine

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from harness.environments import ssh_connection
-from harness.environments.base import EnvironmentFailure, UsageError
 from harness.environments.ssh_access import SshAccess
 from harness.environments.ssh_connection import PAUSES_S, SshConnection
 from harness.environments.ssh_hosts import SshHost
+from harness.errors import EnvironmentFailure, UsageError
 from sshd import DEADLINE_S, Machine, generate_key
 from waiting import async_eventually
 

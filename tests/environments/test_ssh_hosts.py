@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.environments.base import UsageError
 from harness.environments.ssh_access import SshAccess, endpoint, node_address
 from harness.environments.ssh_hosts import SshHost, ssh_hosts
+from harness.errors import UsageError
 
 words = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
 ports = st.none() | st.integers(1, 65535)

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from harness.environments import ssh_machine
-from harness.environments.base import EnvironmentFailure, UsageError
 from harness.environments.ssh_connection import SshConnection
 from harness.environments.ssh_machine import (
     clean,
@@ -24,6 +23,7 @@ from harness.environments.ssh_machine import (
     run_directory,
     with_variables,
 )
+from harness.errors import EnvironmentFailure, UsageError
 from sshd import DEADLINE_S, Machine
 from waiting import async_eventually
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from harness.environments.base import EnvironmentFailure
 from harness.environments.together import all_of
+from harness.errors import EnvironmentFailure
 
 
 def test_every_call_ends_before_a_failure_is_raised() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.environments import agent_link
 from harness.environments.agent_link import AgentLink
-from harness.environments.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from waiting import async_eventually
 
 DEADLINE_S = 10.0

@@ -11,7 +11,7 @@ import pytest
 
 from checkers import formats
 from checkers.history import Event
-from harness.environments.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.recorder import Recorder
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import harness.ledger
-from harness.environments.base import EnvironmentFailure, UsageError
+from harness.errors import EnvironmentFailure, UsageError
 from harness.heal import RECLAIMS, heal
 from harness.ledger import FileLedger, NoLedger, Run, abandoned, state_directory
 

@@ -17,7 +17,7 @@ import harness
 from checkers.result import Verdict
 from harness.artefact import read_artefact
 from harness.cli import call
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.replay import bisect_code, definition_of, first_difference, interval, repeats, tally
 from harness.signature import Signature
 from harness.test import Test

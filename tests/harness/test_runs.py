@@ -14,8 +14,9 @@ from checkers.history import NEMESIS
 from checkers.result import Verdict
 from harness.adapters.raft_register import RaftRegister
 from harness.agent.traffic import Traffic
-from harness.environments.base import ConnectFailed, EnvironmentFailure
+from harness.environments.base import ConnectFailed
 from harness.environments.sim.environment import SimEnvironment
+from harness.errors import EnvironmentFailure
 from harness.nemesis.specs import parse_nemesis
 from harness.runner import run
 from harness.store import create

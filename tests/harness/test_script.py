@@ -9,8 +9,8 @@ from checkers.formats import jsonl
 from checkers.history import NEMESIS
 from checkers.result import Verdict
 from harness.adapters.raft_register import RaftRegister
-from harness.environments.base import UsageError
 from harness.environments.sim.environment import SimEnvironment
+from harness.errors import UsageError
 from harness.generator import AnyOf, Calls, Template, TimeLimit, clients, nemesis
 from harness.nemesis import FAULTS
 from harness.nemesis.script import FaultWindow, generator, problems, recorded

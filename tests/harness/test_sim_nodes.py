@@ -9,9 +9,10 @@ import pytest
 
 from harness.adapters.raft_register import RaftRegister
 from harness.cluster import Cluster
-from harness.environments.base import CallFailed, ConnectFailed, UsageError
+from harness.environments.base import CallFailed, ConnectFailed
 from harness.environments.faults import ClockSetting
 from harness.environments.sim.environment import SimEnvironment
+from harness.errors import UsageError
 
 NODES = ("n1", "n2", "n3")
 

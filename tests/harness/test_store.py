@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from checkers.history import Event
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.recorder import Recorder
 from harness.store import create, save, take
 

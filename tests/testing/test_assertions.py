@@ -7,7 +7,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import find as find_example
 
 from checkers import History, HistoryError, Operation, Verdict, check, models
-from harness.environments.base import UsageError
+from harness.errors import UsageError
 from harness.nemesis import FAULTS
 from harness.nemesis.script import problems
 from harness.testing import assert_linearizable, define, simulate

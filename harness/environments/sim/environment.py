@@ -21,17 +21,16 @@ from harness.environments.base import (
     ConnectFailed,
     Connection,
     Environment,
-    EnvironmentFailure,
     Grudge,
     Node,
     Pair,
     Sight,
-    UsageError,
 )
 from harness.environments.faults import ClockSetting, DiskSetting
 from harness.environments.sim.host import DUTY_NS, TICK_NS, Answer, Host
 from harness.environments.sim.loop import Loop, SimFuture
 from harness.environments.sim.network import Network
+from harness.errors import EnvironmentFailure, UsageError
 from raft_impl.codec import encode
 from raft_impl.mutants import UnknownMutantError, find
 from raft_impl.node import NodeConfig

@@ -9,8 +9,9 @@ import pytest
 
 from harness.adapters.raft_register import RaftRegister
 from harness.cluster import Cluster
-from harness.environments.base import Capability, EnvironmentFailure
+from harness.environments.base import Capability
 from harness.environments.sim.environment import SimEnvironment
+from harness.errors import EnvironmentFailure
 from harness.nemesis import FAULTS
 from harness.nemesis.fault import Fault, NothingToHit
 from harness.nemesis.life import Life

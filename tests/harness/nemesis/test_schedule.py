@@ -11,7 +11,7 @@ import pytest
 from msgspec import UNSET
 
 from checkers.history import NEMESIS, Event
-from harness.environments.base import EnvironmentFailure
+from harness.errors import EnvironmentFailure
 from harness.generator import Context, TimeLimit, nemesis
 from harness.interpreter import Completion
 from harness.nemesis import FAULTS

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.environments.base import Capability, UsageError
+from harness.environments.base import Capability
 from harness.environments.docker import DockerEnvironment
 from harness.environments.local import LocalEnvironment
 from harness.environments.sim.environment import SimEnvironment
 from harness.environments.ssh import SshEnvironment
+from harness.errors import UsageError
 from harness.nemesis import FAULTS
 from harness.nemesis.specs import NemesisSpec, format_nemesis, parse_nemesis, possible
 
