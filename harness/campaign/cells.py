@@ -7,7 +7,6 @@ has (`expand`), or running them.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
@@ -78,9 +77,3 @@ def cell_of_command(command: str) -> tuple[Cell, int] | None:
         return msgspec.convert(fields, Cell, strict=False), int(given["--seed"])
     except msgspec.ValidationError:
         return None
-
-
-def faults_asked(nemesis: str | None) -> Sequence[str]:
-    """The kinds of faults that a `--nemesis` list names."""
-    items = [item.strip() for item in (nemesis or "").split(",")]
-    return [item.partition(":")[0] for item in items if item not in ("", "none")]

@@ -101,6 +101,14 @@ class CampaignDirectory:
                 raise UsageError(f"{self.path}: another process is running this campaign; wait for it") from None
             yield
 
+    def running(self) -> bool:
+        """Whether some process is running it now."""
+        try:
+            with self.locked():
+                return False
+        except UsageError:
+            return True
+
     def assign(self, job: Job, began: float) -> Path:
         """A new run directory for the job. It says whose it is from the moment at which it exists."""
         names = (job.key, *(f"{job.key}.{attempt}" for attempt in range(2, 10_000)))

@@ -14,11 +14,23 @@ import msgspec
 
 from checkers.result import Verdict, merge
 from harness.bound import runs_needed, upper_bound
-from harness.campaign.cells import Cell, faults_asked
+from harness.campaign.cells import Cell
 from harness.campaign.plan import Coverage, Gate
 from harness.campaign.row import COUNTED, Outcome, Row, counts_of
 from harness.campaign.thresholds import Threshold, parse_threshold
+from harness.environments.base import Capability
+from harness.environments.choose import ENVIRONMENTS
+from harness.nemesis import FAULTS
+from harness.nemesis.specs import NONE, parse_nemesis
 from harness.signature import Signature
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """What was to be run. `running`: some of it still is."""
+
+    cells: Sequence[Cell]
+    runs: int
+    running: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -53,6 +65,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     statement: str
     bound: float
     confidence: float
+    planned: int | None
     conclusive: int
     new_failures: int
     counts: Mapping[str, int]
@@ -64,8 +77,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return self.verdict is Verdict.VALID
 
 
-def decide(rows: Sequence[Row], gate: Gate, baseline: Collection[Signature] = frozenset()) -> Decision:
-    """The decision on the rows of a campaign. Rows that do not count are left out."""
+def decide(
+    rows: Sequence[Row], gate: Gate, baseline: Collection[Signature] = frozenset(), planned: Planned | None = None
+) -> Decision:
+    """The decision on the rows of a campaign. Rows that do not count are left out.
+
+    Without `planned` only the cells are known that have a row.
+    """
     counted = [row for row in rows if row.verdict in COUNTED]
     failures = failures_of(counted, baseline)
     conclusive = [row for row in counted if row.verdict.conclusive]
@@ -74,10 +92,11 @@ def decide(rows: Sequence[Row], gate: Gate, baseline: Collection[Signature] = fr
     tried = len(conclusive) - sum(failure.count for failure in failures if failure.known)
     bound = upper_bound(new, tried, gate.confidence)
     findings = [
+        *_made(len(counted), planned),
         _invalid(failures, len(conclusive)),
         *_rate(new, tried, bound, gate),
         *_silent(counted, gate),
-        *_coverage(counted, gate.coverage),
+        *_coverage(counted, gate.coverage, planned.cells if planned else ()),
         *(_threshold(parse_threshold(text), conclusive) for text in gate.thresholds),
     ]
     return Decision(
@@ -85,6 +104,7 @@ def decide(rows: Sequence[Row], gate: Gate, baseline: Collection[Signature] = fr
         statement=_statement(new, tried, bound, gate.confidence),
         bound=bound,
         confidence=gate.confidence,
+        planned=planned.runs if planned else None,
         conclusive=len(conclusive),
         new_failures=new,
         counts=counts_of(counted),
@@ -106,6 +126,16 @@ def failures_of(rows: Iterable[Row], baseline: Collection[Signature]) -> list[Fa
     return sorted(failures, key=lambda failure: (failure.known, -failure.count, str(failure.signature)))
 
 
+def faults_asked(cell: Cell) -> Sequence[str]:
+    """The faults that runs of the cell must have: those that are named, and of `all` those that its environment can do.
+
+    That it can is what the environment says of itself: what one machine lacks is missing.
+    """
+    able = ENVIRONMENTS[cell.env].capabilities if cell.env in ENVIRONMENTS else frozenset(Capability)
+    specs = parse_nemesis(cell.nemesis or NONE, interval_s=1.0)
+    return [spec.name for spec in specs if spec.named or able & set(FAULTS[spec.name].needed.values())]
+
+
 def percent(rate: float) -> str:
     """A rate as people write it: 0.99 %."""
     return f"{100 * rate:.3g} %" if rate < 0.001 else f"{100 * rate:.2f} %"
@@ -115,6 +145,16 @@ def _statement(new: int, tried: int, bound: float, confidence: float) -> str:
     if tried == 0:
         return "nothing is known of the failure rate (no conclusive run beside known failures)"
     return f"the failure rate is below {percent(bound)} with {100 * confidence:g} % confidence ({new} of {tried})"
+
+
+def _made(made: int, planned: Planned | None) -> list[Finding]:
+    """A budget may end a campaign early; one that has not ended is not judged."""
+    if planned is None or (made == planned.runs and not planned.running):
+        return []
+    reason = f"{made} of {planned.runs} that were planned were made"
+    if planned.running:
+        return [Finding("runs", Verdict.UNKNOWN, f"{reason}: it is still running")]
+    return [Finding("runs", Verdict.VALID, reason)]
 
 
 def _invalid(failures: Sequence[Failure], conclusive: int) -> Finding:
@@ -156,11 +196,11 @@ def _silent(rows: Sequence[Row], gate: Gate) -> list[Finding]:
     return findings
 
 
-def _coverage(rows: Sequence[Row], wanted: Coverage) -> list[Finding]:
+def _coverage(rows: Sequence[Row], wanted: Coverage, cells: Sequence[Cell]) -> list[Finding]:
     """What must have been exercised: each kind of fault in every cell, the rest over the whole campaign."""
     missing = []
-    for cell, group in _by_cell(rows).items():
-        for kind in faults_asked(cell.nemesis):
+    for cell, group in _by_cell(rows, cells).items():
+        for kind in faults_asked(cell):
             count = sum(row.faults.get(kind, 0) for row in group)
             if count < wanted.faults:
                 missing.append(f"{kind} {count} times in {cell}")
@@ -185,11 +225,12 @@ def _coverage(rows: Sequence[Row], wanted: Coverage) -> list[Finding]:
     return findings
 
 
-def _by_cell(rows: Iterable[Row]) -> dict[Cell, list[Row]]:
-    cells: dict[Cell, list[Row]] = {}
+def _by_cell(rows: Iterable[Row], cells: Iterable[Cell]) -> dict[Cell, list[Row]]:
+    """The rows of each cell, also of those that have none."""
+    groups: dict[Cell, list[Row]] = {cell: [] for cell in cells}
     for row in rows:
-        cells.setdefault(row.cell, []).append(row)
-    return cells
+        groups.setdefault(row.cell, []).append(row)
+    return groups
 
 
 def _threshold(threshold: Threshold, rows: Sequence[Row]) -> Finding:

@@ -50,6 +50,7 @@ def gate_command(
     """
     from harness.campaign import baseline as baselines
     from harness.campaign import gate
+    from harness.campaign.begin import jobs_in
     from harness.campaign.directory import find
     from harness.campaign.load import laid_over, load
     from harness.report import gate as text
@@ -65,10 +66,12 @@ def gate_command(
     )
     rates = _given(max_rate=max_rate, confidence=confidence, max_unknown=max_unknown, max_inconclusive=max_inconclusive)
     options = rates | _given(coverage=coverage or None, thresholds=threshold or None)
-    plan = load(None, laid_over(found.definition().plan, {"gate": options}))
+    definition = found.definition()
+    plan = load(None, laid_over(definition.plan, {"gate": options}))
+    planned = gate.Planned(definition.cells, len(jobs_in(definition)), found.running())
     known = baselines.read(baseline).signatures() if baseline is not None else frozenset()
     rows = found.rows()
-    decision = gate.decide(rows, plan.gate, known)
+    decision = gate.decide(rows, plan.gate, known, planned)
     terminal = Terminal(json)
     if write_baseline is not None:
         accepted = baselines.write(write_baseline, rows)

@@ -146,6 +146,11 @@ class Fault(ABC):
     window: ClassVar[tuple[float, float]] = (0.5, 0.5)
     """For how many intervals it is in force, and for how many it is not, about."""
 
+    @property
+    def needed(self) -> Mapping[str, Capability]:
+        """What an environment must be able to do for each of its kinds; without kinds, under an empty word."""
+        return {kind: self.needs.get(kind, self.capability) for kind in self.choices.get("kind", ("",))}
+
     def objection(self, given: Asked) -> str | None:
         """Why these words and numbers make no sense together; None if they do."""
         kind = given.get("kind")

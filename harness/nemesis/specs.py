@@ -177,7 +177,5 @@ def _needs(aim: Aim) -> Mapping[str, Capability]:
 
     Numbers of other kinds that go with one that was given need what those kinds need.
     """
-    usual, kinds = aim.fault.capability, aim.fault.choices.get("kind", {})
-    given = aim.given.get("kind")
-    asked = [str(given), *(name for name in aim.given if name in kinds and name != given)] if given else kinds or ("",)
-    return {kind: aim.fault.needs.get(kind, usual) for kind in asked}
+    needed, given = aim.fault.needed, aim.given.get("kind")
+    return {kind: need for kind, need in needed.items() if given in (None, kind) or kind in aim.given}

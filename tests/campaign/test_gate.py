@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from checkers.result import Verdict
-from harness.campaign.gate import decide
+from harness.campaign.gate import Planned, decide
 from harness.campaign.plan import Coverage, Gate
 from harness.campaign.thresholds import parse_threshold
 from harness.signature import Signature
@@ -100,6 +101,23 @@ def test_each_fault_that_a_cell_asks_for_must_be_attested_in_it(rows):
     assert decide([*bare, rows()], Gate()).passed
     assert not decide([*bare, rows()], Gate(coverage=Coverage(faults=2))).passed
     assert decide(bare, Gate(coverage=Coverage(faults=0))).passed
+
+
+def test_a_cell_that_has_no_run_is_not_covered(rows):
+    other = msgspec.structs.replace(CELL, nodes=99)
+    decision = decide(rows.many(10), Gate(), planned=Planned([CELL, other], 20))
+    assert decision.verdict is Verdict.UNKNOWN
+    assert f"partition 0 times in {other}" in finding(decision, "coverage of faults").reason
+    assert finding(decision, "runs").reason == "10 of 20 that were planned were made"
+
+
+def test_a_budget_that_ends_a_campaign_early_is_said_and_one_that_still_runs_does_not_pass(rows):
+    early = decide(rows.many(10), Gate(), planned=Planned([CELL], 20))
+    assert early.passed
+    assert early.planned == 20
+    running = decide(rows.many(10), Gate(), planned=Planned([CELL], 20, running=True))
+    assert running.verdict is Verdict.UNKNOWN
+    assert "still running" in finding(running, "runs").reason
 
 
 @pytest.mark.parametrize(

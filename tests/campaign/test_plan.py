@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.campaign.cells import Cell, cell_of_command, faults_asked
+from harness.campaign.cells import Cell, cell_of_command
 from harness.campaign.expand import cells_of, jobs_of, seeds_of, shard_of
+from harness.campaign.gate import faults_asked
 from harness.campaign.load import load, parse_seeds
 from harness.campaign.plan import Plan
 from harness.errors import UsageError
+from harness.nemesis import FAULTS
 from harness.nemesis.specs import parse_nemesis
 from harness.test import Test, node_names
 
@@ -122,7 +124,7 @@ def test_a_cell_is_read_back_from_the_command_that_a_run_names(mutant):
     )  # fmt: skip
     cell, seed = cell_of_command(test.command())
     assert (cell.env, cell.nodes, cell.rate, cell.mutant, seed) == ("sim", 3, 20.0, mutant, 11)
-    assert list(faults_asked(cell.nemesis)) == ["partition", "kill"]
+    assert list(faults_asked(cell)) == ["partition", "kill"]
     assert cell_of_command(" ".join(["splitbrain run", *cell.words(), "--seed 11"])) == (cell, 11)
 
 
@@ -132,7 +134,14 @@ def test_what_names_no_cell_and_seed_is_none(command):
 
 
 def test_no_fault_is_asked_for_by_none():
-    assert list(faults_asked("none")) == list(faults_asked(None)) == []
+    assert list(faults_asked(Cell(env="sim", nemesis="none"))) == list(faults_asked(Cell(env="sim"))) == []
+
+
+def test_all_asks_for_what_the_environment_can_do():
+    everything = set(faults_asked(Cell(env="docker", nemesis="all")))
+    assert everything == set(FAULTS)
+    assert everything - set(faults_asked(Cell(env="sim", nemesis="all"))) == {"memory"}
+    assert list(faults_asked(Cell(env="sim", nemesis="kill:leader,memory"))) == ["kill", "memory"]
 
 
 # -- the order of jobs
