@@ -42,6 +42,19 @@ def test_the_version_is_told(splitbrain):
     assert splitbrain("--version") == (0, f"splitbrain {harness.__version__}\n", "")
 
 
+def test_the_version_of_a_checkout_names_its_commit():
+    root = Path(harness.__file__).parent.parent
+    if not (root / ".git").exists():
+        pytest.skip("not a checkout of git")
+    asked = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=DEADLINE_S, check=True
+    )
+    release, _, build = harness.__version__.partition("+g")
+    assert release
+    assert asked.stdout.startswith(build.removesuffix(".dirty"))
+    assert len(build) >= 7
+
+
 def test_without_a_command_it_says_where_commands_are_listed(splitbrain):
     code, out, err = splitbrain()
     assert (code, out) == (254, "")
