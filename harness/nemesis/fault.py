@@ -215,7 +215,12 @@ def by_node(values: Iterable[tuple[Node, object]]) -> dict[Node, object]:
 def at_each(found: Mapping[str, Mapping[Node, object]], nodes: Iterable[Node]) -> Evidence | None:
     """Evidence of all kinds that there must be, node by node, with the nodes of which some is lacking; None of none."""
     unseen = [node for node in nodes if not all(found_there.get(node) for found_there in found.values())]
-    return {**found, **({_UNSEEN: unseen} if unseen else {})} if any(found.values()) else None
+    return with_unseen(found, unseen) if any(found.values()) else None
+
+
+def with_unseen(found: Evidence, nodes: Sequence[Node]) -> Evidence:
+    """The evidence, with the nodes of which some is lacking."""
+    return {**found, _UNSEEN: nodes} if nodes else found
 
 
 def unseen(evidence: object) -> tuple[Node, ...]:
