@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.environments.faults import ClockSetting
 from harness.environments.realtime import RealTimeEnvironment
 from harness.environments.ssh import SshEnvironment, reclaim
 from harness.environments.ssh_access import SshAccess
+from harness.environments.ssh_connection import SshConnection
 from harness.environments.ssh_hosts import ssh_hosts
 from harness.errors import EnvironmentFailure, UsageError
 from harness.heal import heal
@@ -85,6 +87,28 @@ def test_what_was_removed_is_told_although_another_machine_cannot_be_reached(
         "ssh run store/somewhere, whose harness is gone: n2: removed chain SB",
         "ssh run store/somewhere: not put right: n1: no connection",
     ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "named"),
+    [
+        ("n1=127.0.0.1,n2=127.1", "n1 and n2 are the same machine, 127.0.0.1: "),
+        ("n1=127.0.0.1/10.0.0.1,n2=127.0.2,n3=192.0.2.3/127.0.0.2", "n2 and n3 are the same machine, 127.0.0.2: "),
+        ("n1=127.0.0.1,n2=127.0.1,n3=127.1,n4=10.1", "n1, n2 and n3 are the same machine, 127.0.0.1: "),
+    ],
+)
+def test_one_machine_under_two_names_is_told_before_any_is_reached(
+    hosts: str, named: str, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(connection: SshConnection) -> None:
+        pytest.fail("it was connected to")
+
+    async def test() -> None:
+        pytest.fail("it was set up")
+
+    monkeypatch.setattr(SshConnection, "connect", connect)
+    with pytest.raises(UsageError, match=f"^--hosts: {re.escape(named)}"):
+        session(SshEnvironment(ssh_hosts(hosts), print, RaftRegister()), test)
 
 
 def test_libfaketime_is_used_where_a_machine_has_it_and_told_to_be_missing_where_not(
