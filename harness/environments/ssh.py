@@ -57,6 +57,7 @@ class SshEnvironment(AgentEnvironment):
         self._access = access or SshAccess()
         self._connections = {host.node: SshConnection(host, self._access, say) for host in hosts}
         self._directories: dict[Node, str] = {}
+        self._server_ports: dict[Node, int] = {}
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -94,6 +95,7 @@ class SshEnvironment(AgentEnvironment):
         connection = self._connections[node]
         await connection.connect()
         await connection.gain_root()
+        self._server_ports[node] = await connection.server_port()
         address = await self._resolve(node)
         directory = await ssh_machine.run_directory(connection, self._token_of(node))
         self._directories[node] = directory
@@ -140,7 +142,7 @@ class SshEnvironment(AgentEnvironment):
         return ssh_machine.interpreter(self._directories[node])
 
     def _control_port(self, node: Node) -> int:
-        return self._connections[node].endpoint.port
+        return self._server_ports[node]
 
     async def _open_channel(self, node: Node, command: list[str]) -> Channel:
         connection = self._connections[node]

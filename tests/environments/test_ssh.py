@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,9 +26,11 @@ from harness.environments.ssh_hosts import ssh_hosts
 from harness.errors import EnvironmentFailure, UsageError
 from harness.heal import heal
 from harness.ledger import FileLedger, Run
-from sshd import Machine
+from sshd import DEADLINE_S, Machine
+from waiting import eventually
 
 Ask = Callable[[RealTimeEnvironment, str, str], Awaitable[str]]
+Answer = Callable[[RealTimeEnvironment, str, str, str], Awaitable[None]]
 Session = Callable[[RealTimeEnvironment, Callable[[], Awaitable[None]]], None]
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -109,6 +114,63 @@ def test_one_machine_under_two_names_is_told_before_any_is_reached(
     monkeypatch.setattr(SshConnection, "connect", connect)
     with pytest.raises(UsageError, match=f"^--hosts: {re.escape(named)}"):
         session(SshEnvironment(ssh_hosts(hosts), print, RaftRegister()), test)
+
+
+_FORWARDER = """
+import asyncio, sys
+
+async def copy(reader, writer):
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+    writer.close()
+
+async def forward(reader, writer):
+    there = await asyncio.open_connection(sys.argv[2], 22)
+    await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
+
+async def main():
+    server = await asyncio.start_server(forward, "", int(sys.argv[1]))
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def is_open(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((address, port)) == 0
+
+
+@contextmanager
+def forwarding(gateway: Machine, port: int, machine: Machine) -> Iterator[None]:
+    """Meanwhile that port of the one machine leads to the server of the other."""
+    program = shlex.join(["python3", "-c", _FORWARDER, str(port), machine.address])
+    pid = gateway.execute(f"setsid {program} >/dev/null 2>&1 </dev/null & echo $!")
+    try:
+        eventually("the port is open", lambda: is_open(gateway.address, port), DEADLINE_S)
+        yield
+    finally:
+        gateway.execute(f"kill {pid}")
+
+
+def test_a_cut_from_the_gateway_that_leads_to_a_machine_does_not_cut_us_off(
+    machines: dict[str, Machine], echo: Adapter, answers: Answer, session: Session
+) -> None:
+    first, gateway = machines["n1"], machines["n2"]
+    port = 2201
+    hosts = ssh_hosts(f"n1={first.root}@{gateway.address}:{port}/{first.address},n2={gateway.root}@{gateway.address}")
+    access = SshAccess(first.keys.identity, gateway.keys.known_hosts, accept_unknown_hosts=True)
+    environment = SshEnvironment(hosts, print, echo, access)
+
+    async def test() -> None:
+        await environment.cut({"n1": frozenset({"n2"})})
+        await answers(environment, "n2", f"reach {first.address}", "no")
+        assert await environment.running("n1")
+        await environment.heal()
+        await answers(environment, "n2", f"reach {first.address}", "yes")
+
+    with forwarding(gateway, port, first):
+        session(environment, test)
 
 
 def test_libfaketime_is_used_where_a_machine_has_it_and_told_to_be_missing_where_not(
