@@ -15,6 +15,7 @@ import pytest
 
 from harness.adapters.base import Adapter
 from harness.environments import docker as docker_environment
+from harness.environments import namespace
 from harness.environments.docker import DockerEnvironment
 from harness.environments.faults import ClockSetting
 from harness.environments.owner import RUN, Owner
@@ -203,6 +204,31 @@ async def main():
 
 environment.run(main)
 """
+
+
+_RECLAIM = """
+import asyncio
+from harness.environments.docker import reclaim
+from harness.environments.engine import Engine
+
+print(asyncio.run(reclaim(Engine())))
+"""
+_ELSEWHERE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+
+
+@pytest.mark.docker
+def test_what_has_an_owner_in_another_namespace_of_processes_is_left_alone(
+    engine: DockerClient, request: pytest.FixtureRequest
+) -> None:
+    if (reason := namespace.unavailable()) is not None:
+        pytest.skip(reason)
+    labels = Owner.current().labels() | {RUN: "splitbrain-test-living"}
+    network = engine.networks.create(labels[RUN], internal=True, labels=labels)
+    request.addfinalizer(network.remove)
+    command = [*_ELSEWHERE, sys.executable, "-c", _RECLAIM]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    assert "splitbrain-test-living" not in done.stdout
+    assert list(things(engine, "splitbrain-test-living")) == ["splitbrain-test-living"]
 
 
 @pytest.mark.docker
