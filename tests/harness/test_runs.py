@@ -247,6 +247,27 @@ def test_a_cluster_that_never_forms_is_unknown_and_says_why(run_test):
     assert "did not form within 3 s" in results.checks["recovery"].reason
 
 
+class Deaf(Formless):
+    """Two of its nodes have ended; one of them cannot be looked at."""
+
+    async def setup(self):
+        await super().setup()
+        for node in self.nodes[1:]:
+            await self.kill(node)
+
+    async def last_words(self, node):
+        if node == "n3":
+            raise EnvironmentFailure("n3: no connection")
+        return None if await self.running(node) else "the port is taken"
+
+
+def test_a_cluster_that_never_forms_says_which_nodes_have_ended_and_their_last_words(run_test):
+    results, _ = run_test(definition(1, recovery_limit_s=3.0), Deaf)
+    assert results.verdict == Verdict.UNKNOWN
+    reason = results.checks["recovery"].reason
+    assert "did not form within 3 s: no answer from n2, n3; n2 has ended: the port is taken" in reason
+
+
 class Unhealing(SimEnvironment):
     """A network that loses whatever is sent to its first node, as soon as a cut was healed."""
 
