@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from harness.adapters.base import Adapter, Status
 from harness.environments.base import Environment, Node, Sight
-from harness.errors import EnvironmentFailure
 from harness.nemesis.fault import Observation
 
 _STATUS_TIMEOUT_S = 0.5
@@ -48,7 +47,10 @@ class Cluster:
         return Observation(environment.now_ns(), sights, statuses)
 
     async def wait_healthy(self, limit_s: float) -> str | None:
-        """None as soon as every node answers and agrees on one leader; after `limit_s`, what is missing."""
+        """None as soon as every node answers and agrees on one leader; after `limit_s`, what is missing.
+
+        Raises `EnvironmentFailure` if the machine of a silent node is lost: the cluster cannot be blamed for that.
+        """
         deadline_ns = self.environment.now_ns() + int(limit_s * 1e9)
         while (missing := unhealthy(self.environment.nodes, statuses := await self.statuses())) is not None:
             if self.environment.now_ns() >= deadline_ns:
@@ -57,16 +59,9 @@ class Cluster:
         return None
 
     async def _last_words(self, statuses: Mapping[Node, Status]) -> list[str]:
-        """Which of those that do not answer have ended, and why, as far as that can be found out."""
-
-        async def ask(node: Node) -> str | None:
-            try:
-                return await self.environment.last_words(node)
-            except EnvironmentFailure:  # its machine is lost as well
-                return None
-
+        """Which of those that do not answer have ended, and why, as far as their logs say."""
         silent = [node for node in self.environment.nodes if node not in statuses]
-        words = await self.environment.on_all(silent, ask)
+        words = await self.environment.on_all(silent, self.environment.last_words)
         return [f"{node} has ended: {words[node]}" for node in silent if words[node] is not None]
 
 
