@@ -5,7 +5,7 @@ Lives here: questions put to all nodes. Must not live here: faults, or operation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.adapters.base import Adapter, Status
@@ -47,13 +47,22 @@ class Cluster:
         return Observation(environment.now_ns(), sights, statuses)
 
     async def wait_healthy(self, limit_s: float) -> str | None:
-        """None as soon as every node answers and agrees on one leader; after `limit_s`, what is missing."""
+        """None as soon as every node answers and agrees on one leader; after `limit_s`, what is missing.
+
+        Raises `EnvironmentFailure` if the machine of a silent node is lost: the cluster cannot be blamed for that.
+        """
         deadline_ns = self.environment.now_ns() + int(limit_s * 1e9)
-        while (missing := unhealthy(self.environment.nodes, await self.statuses())) is not None:
+        while (missing := unhealthy(self.environment.nodes, statuses := await self.statuses())) is not None:
             if self.environment.now_ns() >= deadline_ns:
-                return missing
+                return "; ".join([missing, *await self._last_words(statuses)])
             await self.environment.sleep(_POLL_S)
         return None
+
+    async def _last_words(self, statuses: Mapping[Node, Status]) -> list[str]:
+        """Which of those that do not answer have ended, and why, as far as their logs say."""
+        silent = [node for node in self.environment.nodes if node not in statuses]
+        words = await self.environment.on_all(silent, self.environment.last_words)
+        return [f"{node} has ended: {words[node]}" for node in silent if words[node] is not None]
 
 
 def unhealthy(nodes: tuple[Node, ...], statuses: dict[Node, Status]) -> str | None:

@@ -12,21 +12,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 
+import msgspec
+
 from harness.environments import docker, engine, ssh
 from harness.environments.base import NotAllRemoved
 from harness.environments.engine import Engine
 from harness.errors import EnvironmentFailure
-from harness.ledger import Abandoned, abandoned
+from harness.ledger import Abandoned, Run, Unreadable, abandoned
 
 Reclaim = Callable[[Mapping[str, object]], Coroutine[None, None, list[str]]]
 """Removes what is left of one run, given its `Environment.remains`; a line for each. Raises `EnvironmentFailure`."""
 
 
 async def _reclaim_docker(remains: Mapping[str, object]) -> list[str]:
-    if (reason := await asyncio.to_thread(engine.unavailable)) is not None:
-        raise EnvironmentFailure(reason)
-    count = await docker.remove_run(Engine(), str(remains["run"]))
-    return [f"removed {remains['run']} ({count} containers and their network)"] if count else []
+    return await docker.reclaim_run(remains)
 
 
 async def _reclaim_local(remains: Mapping[str, object]) -> list[str]:
@@ -48,18 +47,29 @@ def heal(say: Callable[[str], None]) -> bool:
     complete = True
     with abandoned() as ledgers:
         for ledger in ledgers:
+            if isinstance(ledger, Unreadable):
+                say(f"{ledger.path}: not put right: {ledger.reason}")
+                complete = False
+                continue
             try:
-                done = asyncio.run(RECLAIMS.get(ledger.run.environment, _reclaim_unknown)(ledger.run.machines))
+                for line in _told(ledger, _reclaimed(ledger.run)):
+                    say(line)
+                ledger.remove()
             except EnvironmentFailure as failure:
                 for line in failure.removed if isinstance(failure, NotAllRemoved) else []:
                     say(f"{_head(ledger)} {line}")
                 say(f"{ledger.run.environment} run {ledger.run.directory}: not put right: {failure}")
                 complete = False
-                continue
-            for line in _told(ledger, done):
-                say(line)
-            ledger.remove()
     return complete
+
+
+def _reclaimed(run: Run) -> list[str]:
+    """What was removed of a dead run, a line for each. Raises `EnvironmentFailure`."""
+    try:
+        return asyncio.run(RECLAIMS.get(run.environment, _reclaim_unknown)(run.machines))
+    except msgspec.ValidationError as error:
+        version = "another version of splitbrain wrote its ledger: use the one that made it"
+        raise EnvironmentFailure(f"{version} ({error})") from error
 
 
 def heal_unrecorded(say: Callable[[str], None]) -> None:

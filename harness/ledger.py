@@ -158,41 +158,66 @@ class Abandoned:
     open: tuple[Entry, ...]
 
     def remove(self) -> None:
-        """All that it held has been put right."""
-        self.path.unlink(missing_ok=True)
+        """All that it held has been put right. Raises `EnvironmentFailure`."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise EnvironmentFailure(f"{self.path} cannot be removed: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A ledger, or a directory of them, that says nothing to us; its runs may be gone, or live."""
+
+    path: Path
+    reason: str
+
+    @classmethod
+    def because(cls, path: Path, error: OSError) -> Unreadable:
+        """Most often it is another user's."""
+        return cls(path, f"it cannot be read ({error.strerror}); whose it is can run `splitbrain heal`")
 
 
 @contextmanager
-def abandoned() -> Iterator[list[Abandoned]]:
-    """The ledgers of runs that are gone, which nobody else can put right meanwhile."""
+def abandoned() -> Iterator[list[Abandoned | Unreadable]]:
+    """The ledgers of runs that are gone, which nobody else can put right meanwhile; and what cannot be read."""
     directory = state_directory() / "ledger"
     descriptors: list[int] = []
-    found: list[Abandoned] = []
+    found: list[Abandoned | Unreadable] = []
     try:
-        for path in sorted(directory.glob("*.jsonl")) if directory.is_dir() else []:
+        try:
+            paths = sorted(directory.glob("*.jsonl")) if directory.is_dir() else []
+        except OSError as error:
+            paths, found = [], [Unreadable.because(directory, error)]
+        for path in paths:
             try:
                 descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
                 fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found += _read(path)
             except (FileNotFoundError, BlockingIOError):  # its run has just ended, or lives
                 continue
-            found += _read(path)
+            except OSError as error:
+                found.append(Unreadable.because(path, error))
         yield found
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _read(path: Path) -> list[Abandoned]:
+def _read(path: Path) -> list[Abandoned | Unreadable]:
     """The ledger; nothing if it was never begun, since then nothing was done."""
+    content = path.read_bytes()
+    if b"\n" not in content:
+        path.unlink(missing_ok=True)
+        return []
     lines: list[Line] = []
-    for text in path.read_bytes().splitlines():
+    for text in content.splitlines():
         try:
             lines.append(_decode(text))
         except msgspec.MsgspecError:  # the last line of a writer that was killed: what it announces was not done
             break
     if not lines or not isinstance(lines[0], Run):
-        path.unlink(missing_ok=True)
-        return []
+        return [Unreadable(path, "another version of splitbrain wrote it: use the one that made it")]
     struck = {line.number for line in lines if isinstance(line, Strike)}
     entries = tuple(line for line in lines if isinstance(line, Entry) and line.number not in struck)
     return [Abandoned(path, lines[0], entries)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from .traffic import Traffic
 _DEADLINE_S = 10.0
 _CHUNK_BYTES = 1 << 20
 _SAMPLES = 25
+_LINE_BYTES = 1 << 12
 _COUNTS = "packets.json"
 _OWN_MEMORY = "memory.json"
 
@@ -207,6 +209,10 @@ class Agent:
             "disk_free_bytes": ballast.free_bytes(self._data),
         }
 
+    def last_words(self) -> str | None:
+        """The last line that the node wrote, if it has ended."""
+        return None if self._node.seen() else _last_line(self._directory / "node.log")
+
     def _taken_megabytes(self, pid: int) -> float:
         """What a process beside the node has taken, without what it needs for itself; 0 before it is known."""
         own = _counts(self._directory / _OWN_MEMORY).get("kilobytes")
@@ -232,6 +238,17 @@ def _counts(path: Path) -> dict[str, int]:
     except (OSError, ValueError):
         return {}
     return {name: count for name, count in found.items() if isinstance(count, int)}
+
+
+def _last_line(path: Path) -> str | None:
+    """The last one that is not empty, of a file that may be large; None if there is no such file, or line."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LINE_BYTES))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return None
+    return next((line.strip() for line in reversed(lines) if line.strip()), None)
 
 
 def main() -> None:

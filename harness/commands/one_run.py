@@ -11,10 +11,12 @@ import sys
 import msgspec
 import typer
 
+from checkers.result import Verdict
 from harness.adapters.raft_register import RaftRegister
 from harness.commands.terminal import Terminal
 from harness.environments import choose, namespace
 from harness.environments.local import LocalEnvironment
+from harness.errors import EnvironmentFailure
 from harness.heal import heal
 from harness.judge import Results
 from harness.report.text import render, sentence
@@ -49,10 +51,19 @@ def execute(test: Test, directory: RunDirectory, terminal: Terminal) -> Results:
         raise typer.Abort from interruption  # of the interruption itself typer would say nothing
 
 
+def print_failure(failure: EnvironmentFailure, directory: RunDirectory, terminal: Terminal) -> None:
+    """With `--json`, the object of a run that has no results: they could not be had, or not be kept."""
+    if terminal.json:
+        terminal.document({"run": str(directory.path), "verdict": Verdict.UNKNOWN, "reason": str(failure)})
+
+
 def print_results(results: Results, directory: RunDirectory, terminal: Terminal) -> None:
     """Show the results and keep the same text in the run directory."""
     text = render(results, directory.path)
-    directory.report.write_text(text + "\n")
+    try:
+        directory.report.write_text(text + "\n")
+    except OSError as error:
+        terminal.say(f"{directory.report} cannot be written: {error.strerror}")
     if terminal.json:
         terminal.document({"run": str(directory.path), **msgspec.to_builtins(results)})
     else:

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from harness import defaults
-from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
+from harness.commands.one_run import enter_namespace, execute, heal_before, print_failure, print_results
 from harness.commands.terminal import Terminal
 from harness.environments import choose
 from harness.environments.ssh import SshEnvironment
 from harness.environments.ssh_hosts import EXAMPLE, ssh_hosts
-from harness.errors import UsageError
+from harness.errors import EnvironmentFailure, UsageError
 from harness.nemesis.specs import parse_nemesis
 from harness.store import create, take
 from harness.test import Test, node_names, parse_concurrency, validated
@@ -86,7 +86,11 @@ def run_command(
     heal_before(terminal)
     enter_namespace(environment)
     run_directory = create(store, test.name) if directory is None else take(store, directory)
-    results = execute(test, run_directory, terminal)
+    try:
+        results = execute(test, run_directory, terminal)
+    except EnvironmentFailure as failure:
+        print_failure(failure, run_directory, terminal)
+        raise
     print_results(results, run_directory, terminal)
     raise typer.Exit(results.verdict.exit_code)
 

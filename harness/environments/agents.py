@@ -273,6 +273,10 @@ class AgentEnvironment(RealTimeEnvironment):
 
     # -- files -----------------------------------------------------------------------------------------------------
 
+    async def last_words(self, node: Node) -> str | None:
+        words = await self._ask(node, "last_words")
+        return None if words is None else str(words)
+
     async def fetch(self, directory: Path) -> None:
         for node in self._links:  # without an agent a node was never there
             (directory / node).mkdir(parents=True, exist_ok=True)

@@ -281,6 +281,10 @@ class Environment(ABC):
         """Whether the node's process exists (a paused one does)."""
         return (await self.observe(node)).pid is not None
 
+    async def last_words(self, node: Node) -> str | None:
+        """The last line of the log of a node whose process has ended; None if it lives, or if there is no such line."""
+        return None
+
     @abstractmethod
     async def fetch(self, directory: Path) -> None:
         """Copy each node's log and trace to `directory/<node>/`; what cannot be had is said, not raised."""

@@ -13,9 +13,12 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from ipaddress import IPv4Network
 from typing import ClassVar
+
+import msgspec
 
 from harness.adapters.base import Adapter, Place
 from harness.environments import containers, engine
@@ -122,7 +125,7 @@ class DockerEnvironment(AgentEnvironment):
         return True
 
     def remains(self) -> Mapping[str, object]:
-        return {"run": self._run}
+        return asdict(_Remains(self._run, engine.identity(), os.environ.get("DOCKER_HOST")))
 
     # -- nodes ---------------------------------------------------------------------------------------------------------
 
@@ -138,6 +141,31 @@ class DockerEnvironment(AgentEnvironment):
         quota_us = int(quota_ms * 1000) or -1
         limit = partial(containers.limit_processor, container=self._container(node), quota_us=quota_us)
         await self._engine.call(f"limit the processor of {node}", limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Remains:
+    """What a ledger keeps of a run: its name, and on which engine that is, as far as it could be told."""
+
+    run: str
+    engine: str | None = None
+    host: str | None = None
+    """What DOCKER_HOST was; nothing depends on it, since one engine may be reached in several ways."""
+
+
+async def reclaim_run(remains: Mapping[str, object]) -> list[str]:
+    """Remove what a dead run left, given its `remains`; a line if that was something.
+
+    Raises `EnvironmentFailure` if its engine does not answer, or another one does: there nothing would be found.
+    """
+    left = msgspec.convert(remains, _Remains)
+    if (reason := await asyncio.to_thread(engine.unavailable)) is not None:
+        raise EnvironmentFailure(reason)
+    if left.engine is not None and left.engine != await asyncio.to_thread(engine.identity):
+        where = f"set DOCKER_HOST={left.host}" if left.host else "unset DOCKER_HOST"
+        raise EnvironmentFailure(f"it was made on the engine {left.engine}, and another one answers: {where}")
+    count = await remove_run(Engine(), left.run)
+    return [f"removed {left.run} ({count} containers and their network)"] if count else []
 
 
 async def reclaim(engine: Engine) -> list[str]:

@@ -77,6 +77,24 @@ def unavailable() -> str | None:
     return None
 
 
+def identity() -> str | None:
+    """Which engine answers; None if none does, or if it does not say.
+
+    Where it keeps its things belongs to it: engines of one machine may have the machine's own id in common. An engine
+    that draws a new id each time it is asked (Podman) does not say which one it is.
+    """
+    from docker.errors import DockerException
+
+    from docker import from_env
+
+    try:
+        with closing(from_env(timeout=_PROBE_TIMEOUT_S)) as client:
+            first, second = (client.info() for _ in range(2))
+    except (DockerException, OSError):
+        return None
+    return f"{first['ID']} ({first['DockerRootDir']})" if first["ID"] and first["ID"] == second["ID"] else None
+
+
 def _cause(error: BaseException) -> str:
     """What began it: the SDK wraps a refused connection three times."""
     while (earlier := error.__cause__ or error.__context__) is not None:

@@ -2,15 +2,17 @@
 
 Lives here: the identity of a harness process, written as labels. Must not live here: what is labelled, or its removal.
 
-A process id alone says little: ids are reused, and start again at each boot. The time at which the process started and
-the identity of the boot make it unique on its host.
+A process id alone says little: ids are reused, start again at each boot, and are others in each namespace of
+processes, such as a container's. The time at which the process started, the namespace and the boot make it unique on
+its host. Whoever is in another namespace cannot see it, and must not take it for gone: that its run has ended is then
+known by its ledger alone, which nobody can lock while it lives (`harness.ledger`).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 LABEL = "splitbrain"
@@ -23,6 +25,7 @@ class Owner:
 
     host: str
     boot: str
+    namespace: str
     pid: str
     started: str
 
@@ -30,25 +33,32 @@ class Owner:
     def current(cls) -> Owner:
         """This process."""
         pid = str(os.getpid())
-        return cls(os.uname().nodename, _boot(), pid, _started(pid) or "")
+        return cls(os.uname().nodename, _boot(), _namespace(), pid, _started(pid) or "")
 
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> Owner:
         """The owner that `labels` names; a missing label is an empty one, and matches no host."""
-        return cls(*(labels.get(f"{LABEL}.{name}", "") for name in ("host", "boot", "pid", "started")))
+        return cls(*(labels.get(f"{LABEL}.{field.name}", "") for field in fields(cls)))
 
     def labels(self) -> dict[str, str]:
         return {f"{LABEL}.{name}": value for name, value in asdict(self).items()}
 
     def gone(self) -> bool:
-        """Whether the process certainly exists no more. That cannot be known of one on another host."""
+        """Whether the process certainly exists no more. That cannot be known of one elsewhere, out of our sight."""
         if self.host != os.uname().nodename:
             return False
-        return self.boot != _boot() or _started(self.pid) != self.started
+        if self.boot != _boot():
+            return True
+        return self.namespace == _namespace() and _started(self.pid) != self.started
 
 
 def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _namespace() -> str:
+    """In which process ids mean what they mean here."""
+    return os.readlink("/proc/self/ns/pid")
 
 
 def _started(pid: str) -> str | None:

@@ -29,6 +29,7 @@ class RealTimeEnvironment(Environment):
         self._tasks: set[asyncio.Task[None]] = set()
         self._main: asyncio.Task[Any] | None = None
         self._escaped: BaseException | None = None
+        self._ending = False
         self._over = False
 
     def address(self, node: Node) -> tuple[str, int]:
@@ -41,15 +42,13 @@ class RealTimeEnvironment(Environment):
     async def _supervise(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `main`; a signal, or an exception that escapes a spawned task, cancels it first."""
         loop = asyncio.get_running_loop()
-        self._over = False
+        self._ending = self._over = False
         self._main = task = loop.create_task(main())
         interrupted: list[signal.Signals] = []
 
         def interrupt(number: signal.Signals) -> None:
-            # Only the first signal cancels: a second Ctrl-C must not cut short the teardown that the first one started.
-            if not interrupted:
-                interrupted.append(number)
-                task.cancel()
+            interrupted.append(number)
+            self._end_main()
 
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         for number in before:
@@ -106,7 +105,12 @@ class RealTimeEnvironment(Environment):
         """End `run` with this exception; the first one counts."""
         if self._escaped is None:
             self._escaped = error
-        if self._main is not None:
+        self._end_main()
+
+    def _end_main(self) -> None:
+        """Cancel `main`, once: a second Ctrl-C, or task that breaks, must not cut short the teardown that began."""
+        if self._main is not None and not self._ending:
+            self._ending = True
             self._main.cancel()
 
     def future(self) -> Future[Any]:

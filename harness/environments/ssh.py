@@ -12,6 +12,7 @@ of ours ever matches the port of sshd.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
@@ -56,6 +57,7 @@ class SshEnvironment(AgentEnvironment):
         self._access = access or SshAccess()
         self._connections = {host.node: SshConnection(host, self._access, say) for host in hosts}
         self._directories: dict[Node, str] = {}
+        self._server_ports: dict[Node, int] = {}
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -64,16 +66,37 @@ class SshEnvironment(AgentEnvironment):
     # -- life of the cluster -------------------------------------------------------------------------------------------
 
     async def setup(self) -> None:
+        await self._refuse_twins()
         await all_of(self._prepare_machine(node) for node in self.nodes)
         await self._attach()
         await all_of(self._prepare(node) for node in self.nodes)
+
+    async def _refuse_twins(self) -> None:
+        """See that no machine is named twice, in whatever ways. What cannot be resolved yet is told later."""
+        nodes: dict[str, list[Node]] = {}
+
+        async def resolve(node: Node) -> None:
+            with suppress(UsageError, TimeoutError):
+                nodes.setdefault(await self._resolve(node), []).append(node)
+
+        await all_of(map(resolve, self.nodes))
+        for address, twins in nodes.items():
+            if len(twins) > 1:
+                *first, last = sorted(twins, key=self.nodes.index)
+                named = f"{', '.join(first)} and {last}"
+                raise UsageError(f"--hosts: {named} are the same machine, {address}: name another one for each node")
+
+    async def _resolve(self, node: Node) -> str:
+        """The address under which the other nodes reach it. Raises `UsageError`, TimeoutError."""
+        resolve = partial(node_address, self._hosts[node], self._connections[node].endpoint)
+        return await in_thread("resolve", resolve, _RESOLVE_DEADLINE_S)
 
     async def _prepare_machine(self, node: Node) -> None:
         connection = self._connections[node]
         await connection.connect()
         await connection.gain_root()
-        resolve = partial(node_address, self._hosts[node], connection.endpoint)
-        address = await in_thread("resolve", resolve, _RESOLVE_DEADLINE_S)
+        self._server_ports[node] = await connection.server_port()
+        address = await self._resolve(node)
         directory = await ssh_machine.run_directory(connection, self._token_of(node))
         self._directories[node] = directory
         self._places[node] = Place(address, SERVICE_PORT, ssh_machine.node_directory(directory, node))
@@ -119,7 +142,7 @@ class SshEnvironment(AgentEnvironment):
         return ssh_machine.interpreter(self._directories[node])
 
     def _control_port(self, node: Node) -> int:
-        return self._connections[node].endpoint.port
+        return self._server_ports[node]
 
     async def _open_channel(self, node: Node, command: list[str]) -> Channel:
         connection = self._connections[node]

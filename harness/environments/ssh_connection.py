@@ -249,6 +249,11 @@ class SshConnection:
             )
         self._as_root = ("sudo", "-n")
 
+    async def server_port(self) -> int:
+        """Where our connection arrives at the machine: not where we began it, if somebody forwards that there."""
+        said = (await self.run("sh", "-c", 'echo "$SSH_CONNECTION"')).split()
+        return int(said[3]) if len(said) == 4 else self.endpoint.port
+
     async def run(
         self, *command: str, deadline_s: float = _DEADLINE_S, stdin: bytes = b"", as_root: bool = False
     ) -> str:

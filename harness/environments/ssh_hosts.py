@@ -63,6 +63,8 @@ def ssh_hosts(option: str) -> tuple[SshHost, ...]:
 
 def _entries(option: str) -> Iterable[tuple[str, str]]:
     """What names one host each, with where it stands."""
+    if not option.strip():
+        return []  # which Path would take for the directory we are in
     if "=" in option:
         return [("", entry.strip()) for entry in option.split(",") if entry.strip()]
     try:

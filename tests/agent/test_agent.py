@@ -148,6 +148,16 @@ def test_the_node_outlives_its_agent_and_the_next_agent_finds_it(tmp_path: Path)
         assert line.ask("kill") == {"ok": pid}
 
 
+def test_the_last_words_of_a_node_are_had_once_it_has_ended(tmp_path: Path) -> None:
+    with agent(tmp_path) as line:
+        assert line.ask("last_words") == {"ok": None}
+        line.ask("start", command=["sh", "-c", "echo first; echo 'the port is taken'; exec sleep 60"], variables={})
+        assert line.ask("last_words") == {"ok": None}, "it lives"
+        eventually("it has spoken", lambda: "taken" in (tmp_path / "node.log").read_text(), DEADLINE_S)
+        line.ask("kill")
+        assert line.ask("last_words") == {"ok": "the port is taken"}
+
+
 def test_a_node_is_slow_until_it_is_not_and_stands_still_no_longer(tmp_path: Path) -> None:
     with agent(tmp_path) as line:
         line.ask("start", command=[sys.executable, "-c", "while True: pass"], variables={})

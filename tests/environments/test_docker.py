@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -15,11 +17,12 @@ import pytest
 
 from harness.adapters.base import Adapter
 from harness.environments import docker as docker_environment
-from harness.environments.docker import DockerEnvironment
+from harness.environments import namespace
+from harness.environments.docker import DockerEnvironment, reclaim_run
 from harness.environments.faults import ClockSetting
 from harness.environments.owner import RUN, Owner
 from harness.environments.realtime import RealTimeEnvironment
-from harness.errors import UsageError
+from harness.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -60,6 +63,33 @@ def test_options_are_checked_before_anything_is_made(echo: Adapter) -> None:
         DockerEnvironment(NODES, print, echo, clock="sundial")
     with pytest.raises(UsageError, match=r"^subnet 10\.0\.0\.1/24: "):
         DockerEnvironment(NODES, print, echo, subnet="10.0.0.1/24")
+
+
+@pytest.mark.parametrize(
+    ("host", "advice"), [("unix:///other", "set DOCKER_HOST=unix:///other"), (None, "unset DOCKER_")]
+)
+def test_what_was_made_on_another_engine_is_not_looked_for_here(
+    host: str | None, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def remove_run(engine: object, run: str) -> int:
+        return 0  # as where there is nothing
+
+    monkeypatch.setattr(docker_environment, "remove_run", remove_run)
+    monkeypatch.setattr("harness.environments.engine.unavailable", lambda: None)
+    monkeypatch.setattr("harness.environments.engine.identity", lambda: "THIS")
+    with pytest.raises(EnvironmentFailure, match=f"made on the engine OTHER, and another one answers: {advice}"):
+        asyncio.run(reclaim_run({"run": "splitbrain-1", "engine": "OTHER", "host": host}))
+    for engine in ("THIS", None):  # None: one that could not be told, or of an older ledger
+        assert asyncio.run(reclaim_run({"run": "splitbrain-1", "engine": engine, "host": host})) == []
+
+
+@pytest.mark.docker
+def test_an_engine_is_known_again(echo: Adapter) -> None:
+    remains = [json.loads(json.dumps(DockerEnvironment(NODES, print, echo).remains())) for _ in range(2)]
+    assert remains[0]["run"] != remains[1]["run"]
+    assert remains[0]["engine"] == remains[1]["engine"]
+    assert remains[0]["engine"]
+    assert asyncio.run(reclaim_run(remains[0])) == []
 
 
 @pytest.mark.docker
@@ -203,6 +233,31 @@ async def main():
 
 environment.run(main)
 """
+
+
+_RECLAIM = """
+import asyncio
+from harness.environments.docker import reclaim
+from harness.environments.engine import Engine
+
+print(asyncio.run(reclaim(Engine())))
+"""
+_ELSEWHERE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+
+
+@pytest.mark.docker
+def test_what_has_an_owner_in_another_namespace_of_processes_is_left_alone(
+    engine: DockerClient, request: pytest.FixtureRequest
+) -> None:
+    if (reason := namespace.unavailable()) is not None:
+        pytest.skip(reason)
+    labels = Owner.current().labels() | {RUN: "splitbrain-test-living"}
+    network = engine.networks.create(labels[RUN], internal=True, labels=labels)
+    request.addfinalizer(network.remove)
+    command = [*_ELSEWHERE, sys.executable, "-c", _RECLAIM]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    assert "splitbrain-test-living" not in done.stdout
+    assert list(things(engine, "splitbrain-test-living")) == ["splitbrain-test-living"]
 
 
 @pytest.mark.docker

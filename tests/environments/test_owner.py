@@ -11,7 +11,7 @@ from harness.environments.owner import LABEL, Owner
 
 def test_labels_name_the_owner_and_give_it_back() -> None:
     labels = Owner.current().labels()
-    assert set(labels) == {f"{LABEL}.{name}" for name in ("host", "boot", "pid", "started")}
+    assert set(labels) == {f"{LABEL}.{name}" for name in ("host", "boot", "namespace", "pid", "started")}
     assert Owner.of(labels | {"other": "label"}) == Owner.current()
 
 
@@ -31,6 +31,13 @@ def test_a_reused_process_id_does_not_count_as_the_owner() -> None:
 
 def test_what_an_earlier_boot_started_is_gone() -> None:
     assert dataclasses.replace(Owner.current(), boot="another").gone()
+
+
+def test_nothing_is_known_of_a_process_of_another_namespace() -> None:
+    """Its number means another process here, or none."""
+    elsewhere = dataclasses.replace(Owner.current(), namespace="pid:[1]", pid="1", started="1")
+    assert not elsewhere.gone()
+    assert dataclasses.replace(elsewhere, boot="another").gone()
 
 
 def test_nothing_is_known_of_another_host() -> None:

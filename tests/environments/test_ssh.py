@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shlex
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,13 +21,16 @@ from harness.environments.faults import ClockSetting
 from harness.environments.realtime import RealTimeEnvironment
 from harness.environments.ssh import SshEnvironment, reclaim
 from harness.environments.ssh_access import SshAccess
+from harness.environments.ssh_connection import SshConnection
 from harness.environments.ssh_hosts import ssh_hosts
 from harness.errors import EnvironmentFailure, UsageError
 from harness.heal import heal
 from harness.ledger import FileLedger, Run
-from sshd import Machine
+from sshd import DEADLINE_S, Machine
+from waiting import eventually
 
 Ask = Callable[[RealTimeEnvironment, str, str], Awaitable[str]]
+Answer = Callable[[RealTimeEnvironment, str, str, str], Awaitable[None]]
 Session = Callable[[RealTimeEnvironment, Callable[[], Awaitable[None]]], None]
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -85,6 +92,85 @@ def test_what_was_removed_is_told_although_another_machine_cannot_be_reached(
         "ssh run store/somewhere, whose harness is gone: n2: removed chain SB",
         "ssh run store/somewhere: not put right: n1: no connection",
     ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "named"),
+    [
+        ("n1=127.0.0.1,n2=127.1", "n1 and n2 are the same machine, 127.0.0.1: "),
+        ("n1=127.0.0.1/10.0.0.1,n2=127.0.2,n3=192.0.2.3/127.0.0.2", "n2 and n3 are the same machine, 127.0.0.2: "),
+        ("n1=127.0.0.1,n2=127.0.1,n3=127.1,n4=10.1", "n1, n2 and n3 are the same machine, 127.0.0.1: "),
+    ],
+)
+def test_one_machine_under_two_names_is_told_before_any_is_reached(
+    hosts: str, named: str, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(connection: SshConnection) -> None:
+        pytest.fail("it was connected to")
+
+    async def test() -> None:
+        pytest.fail("it was set up")
+
+    monkeypatch.setattr(SshConnection, "connect", connect)
+    with pytest.raises(UsageError, match=f"^--hosts: {re.escape(named)}"):
+        session(SshEnvironment(ssh_hosts(hosts), print, RaftRegister()), test)
+
+
+_FORWARDER = """
+import asyncio, sys
+
+async def copy(reader, writer):
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+    writer.close()
+
+async def forward(reader, writer):
+    there = await asyncio.open_connection(sys.argv[2], 22)
+    await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
+
+async def main():
+    server = await asyncio.start_server(forward, "", int(sys.argv[1]))
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def is_open(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((address, port)) == 0
+
+
+@contextmanager
+def forwarding(gateway: Machine, port: int, machine: Machine) -> Iterator[None]:
+    """Meanwhile that port of the one machine leads to the server of the other."""
+    program = shlex.join(["python3", "-c", _FORWARDER, str(port), machine.address])
+    pid = gateway.execute(f"setsid {program} >/dev/null 2>&1 </dev/null & echo $!")
+    try:
+        eventually("the port is open", lambda: is_open(gateway.address, port), DEADLINE_S)
+        yield
+    finally:
+        gateway.execute(f"kill {pid}")
+
+
+def test_a_cut_from_the_gateway_that_leads_to_a_machine_does_not_cut_us_off(
+    machines: dict[str, Machine], echo: Adapter, answers: Answer, session: Session
+) -> None:
+    first, gateway = machines["n1"], machines["n2"]
+    port = 2201
+    hosts = ssh_hosts(f"n1={first.root}@{gateway.address}:{port}/{first.address},n2={gateway.root}@{gateway.address}")
+    access = SshAccess(first.keys.identity, gateway.keys.known_hosts, accept_unknown_hosts=True)
+    environment = SshEnvironment(hosts, print, echo, access)
+
+    async def test() -> None:
+        await environment.cut({"n1": frozenset({"n2"})})
+        await answers(environment, "n2", f"reach {first.address}", "no")
+        assert await environment.running("n1")
+        await environment.heal()
+        await answers(environment, "n2", f"reach {first.address}", "yes")
+
+    with forwarding(gateway, port, first):
+        session(environment, test)
 
 
 def test_libfaketime_is_used_where_a_machine_has_it_and_told_to_be_missing_where_not(

@@ -104,6 +104,12 @@ def test_a_file_that_is_not_there_or_names_nobody_is_told(tmp_path: Path) -> Non
         ssh_hosts(str(tmp_path / "hosts"))
 
 
+@pytest.mark.parametrize("option", ["", "  "])
+def test_no_name_at_all_is_no_name_of_a_file(option: str) -> None:
+    with pytest.raises(UsageError, match=r"^--hosts: no host is named; such as n1=admin@10\.0\.0\.1:22 would be"):
+        ssh_hosts(option)
+
+
 # -- what follows from the configuration of ssh ------------------------------------------------------------------------
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -224,6 +226,82 @@ def test_a_ledger_that_was_never_begun_is_of_a_run_that_did_nothing(state, recla
     assert healed() == (True, [])
     assert reclaimed[0] == []
     assert list(state.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"line":"run","environment":"docker","where":"/store/other"}', "another version of splitbrain"),
+        ('{"line":"beginning"}', "another version of splitbrain"),
+        ('{"line":"run","environment":"docker","directory":"/store/other","machines":{}}', "`run`"),
+        ('{"line":"run","environment":"ssh","directory":"/store/other","machines":{"hosts":1}}', "hosts|access"),
+        ('{"line":"run","environment":"moon","directory":"/store/other","machines":{}}', "no such environment"),
+    ],
+)
+def test_a_ledger_of_another_version_stays_and_keeps_nobody_else(state, reclaimed, text, reason):
+    FileLedger(RUN).close(clean=False)
+    other = state / "other.jsonl"
+    other.write_text(f"{text}\n")
+    complete, said = healed()
+    assert not complete
+    assert [line for line in said if re.search(f"other: not put right: .*({reason})|other.jsonl: .*({reason})", line)]
+    assert [line for line in said if line.endswith("removed two things")]
+    assert list(state.iterdir()) == [other]
+
+
+@contextmanager
+def not_ours(path, monkeypatch):
+    """As a file of another user is; also for root, to whom everything is open."""
+    opened = os.open
+
+    def refuse(name, *arguments, **options):
+        if Path(name) == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(name))
+        return opened(name, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.ledger.os, "open", refuse)
+        yield
+
+
+def test_a_ledger_of_another_user_is_told_and_keeps_nobody_else(state, reclaimed, monkeypatch):
+    theirs, ours = FileLedger(RUN), FileLedger(RUN)
+    theirs.close(clean=False)
+    ours.close(clean=False)
+    with not_ours(theirs.path, monkeypatch):
+        complete, said = healed()
+    assert not complete
+    assert sorted(line.split(": ", 1)[1] for line in said) == [
+        "not put right: it cannot be read (Permission denied); whose it is can run `splitbrain heal`",
+        "removed two things",
+    ]
+    assert list(state.iterdir()) == [theirs.path]
+
+
+def test_a_place_for_ledgers_that_is_not_ours_keeps_no_run_from_starting(state, monkeypatch):
+    def refuse(path, pattern):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    state.mkdir(parents=True)
+    monkeypatch.setattr(Path, "glob", refuse)
+    complete, (line,) = healed()
+    assert not complete
+    assert line.startswith(f"{state}: not put right: it cannot be read (Permission denied)")
+
+
+def test_a_ledger_that_cannot_be_removed_is_told(state, reclaimed, monkeypatch):
+    def refuse(path, missing_ok):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    ledger = FileLedger(RUN)
+    ledger.close(clean=False)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    complete, said = healed()
+    assert not complete
+    assert [line.split(": ", 1)[1] for line in said] == [
+        "removed two things",
+        f"not put right: {ledger.path} cannot be removed: Permission denied",
+    ]
 
 
 def test_without_a_place_for_a_ledger_no_fault_may_be_applied(tmp_path, monkeypatch):

@@ -59,6 +59,49 @@ def test_an_exception_of_a_task_ends_the_run_after_main_has_tidied_up(environmen
     assert tidied == ["main"]
 
 
+def test_tasks_that_break_one_after_the_other_do_not_cut_short_the_tidying_up(environment):
+    """On a full disk each of several workers fails to record its operation."""
+    tidied = []
+
+    async def broken(seconds):
+        await environment.sleep(seconds)
+        raise LookupError(f"after {seconds} s")
+
+    async def main():
+        for seconds in (0, 0.01, 0.02):
+            environment.spawn(broken(seconds))
+        try:
+            await environment.sleep(FOR_EVER_S)
+        finally:
+            await environment.sleep(0.05)
+            tidied.append("main")
+
+    with pytest.raises(LookupError, match="after 0 s"):
+        environment.run(main)
+    assert tidied == ["main"]
+
+
+def test_what_breaks_after_a_signal_does_not_cut_short_the_tidying_up(environment):
+    tidied = []
+
+    async def broken():
+        await environment.sleep(0.01)
+        raise LookupError("late")
+
+    async def main():
+        environment.spawn(broken())
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await environment.sleep(FOR_EVER_S)
+        finally:
+            await environment.sleep(0.05)
+            tidied.append("main")
+
+    with pytest.raises(LookupError, match="late"):
+        environment.run(main)
+    assert tidied == ["main"]
+
+
 def test_an_exception_of_a_timer_ends_the_run(environment):
     async def main():
         environment.call_at(environment.now_ns(), lambda: {}["missing"])

@@ -247,12 +247,48 @@ def test_a_cluster_that_never_forms_is_unknown_and_says_why(run_test):
     assert "did not form within 3 s" in results.checks["recovery"].reason
 
 
+class Deaf(Formless):
+    """One of its nodes has ended."""
+
+    async def setup(self):
+        await super().setup()
+        await self.kill("n2")
+
+    async def last_words(self, node):
+        return None if await self.running(node) else "the port is taken"
+
+
+def test_a_cluster_that_never_forms_says_which_nodes_have_ended_and_their_last_words(run_test):
+    results, _ = run_test(definition(1, recovery_limit_s=3.0), Deaf)
+    assert results.verdict == Verdict.UNKNOWN
+    reason = results.checks["recovery"].reason
+    assert "did not form within 3 s: no answer from n2; n2 has ended: the port is taken" in reason
+
+
 class Unhealing(SimEnvironment):
     """A network that loses whatever is sent to its first node, as soon as a cut was healed."""
 
     async def heal(self):
         await super().heal()
         self.network.shape(self.nodes[0], self.nodes[1:], Traffic(loss=1))
+
+
+class Dying(SimEnvironment):
+    """An engine that restarts in the middle: nodes are gone, and nobody can look at them."""
+
+    async def connect(self, node, timeout_s):
+        if self.now_ns() > 3_000_000_000:
+            raise ConnectFailed(f"{node}: no route")
+        return await super().connect(node, timeout_s)
+
+    async def last_words(self, node):
+        raise EnvironmentFailure(f"{node}: its agent cannot be reached")
+
+
+def test_a_cluster_is_not_blamed_for_machines_that_are_lost(run_test):
+    results, _ = run_test(definition(2, nemesis="none", time_limit_s=5.0, recovery_limit_s=3.0), Dying)
+    assert results.verdict == Verdict.UNKNOWN
+    assert results.checks["recovery"].reason == "the run broke off: n1: its agent cannot be reached"
 
 
 def test_a_cluster_that_does_not_recover_is_invalid(run_test):
