@@ -10,9 +10,20 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PositiveInt,
+    model_validator,
+)
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from harness import defaults
 from harness.campaign.thresholds import parse_threshold
@@ -27,13 +38,23 @@ SOUND = "none"
 """The value of the axis `mutant` that builds no bug in."""
 
 
-def _one_of(what: str, allowed: tuple[str, ...]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(f"{value} is no {what}; choose from {', '.join(allowed)}")
-        return value
+class _OneOf:
+    """One of these words; a validator, and what the JSON schema says of it."""
 
-    return AfterValidator(check)
+    def __init__(self, what: str, allowed: tuple[str, ...]) -> None:
+        self._what = what
+        self._allowed = allowed
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "enum": list(self._allowed)}
+
+    def _checked(self, value: str) -> str:
+        if value not in self._allowed:
+            raise ValueError(f"{value} is no {self._what}; choose from {', '.join(self._allowed)}")
+        return value
 
 
 def _nemesis(value: str) -> str:
@@ -61,6 +82,14 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+class _AloneToo:
+    """Says in the JSON schema of a list that one item may stand without it, and none twice."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        array = handler(core)
+        return {"anyOf": [array["items"], {**array, "uniqueItems": True}]}
+
+
 def _no_twins(values: list[object]) -> list[object]:
     twins = [value for value in dict.fromkeys(values) if values.count(value) > 1]
     if twins:
@@ -70,13 +99,16 @@ def _no_twins(values: list[object]) -> list[object]:
 
 Positive = Annotated[float, Field(gt=0, lt=math.inf)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Text = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
-Env = Annotated[str, _one_of("environment", ("auto", *ENVIRONMENTS))]
-Workload = Annotated[str, _one_of("workload", tuple(WORKLOADS))]
-Mutant = Annotated[str, _one_of("mutant", (SOUND, *mutant_ids()))]
+Text = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value, json_schema_input_type=str | int),
+]
+Env = Annotated[str, _OneOf("environment", ("auto", *ENVIRONMENTS))]
+Workload = Annotated[str, _OneOf("workload", tuple(WORKLOADS))]
+Mutant = Annotated[str, _OneOf("mutant", (SOUND, *mutant_ids()))]
 Nemesis = Annotated[str, AfterValidator(_nemesis)]
 Concurrency = Annotated[Text, AfterValidator(_concurrency)]
-_AXIS = (BeforeValidator(_listed), AfterValidator(_no_twins), Field(min_length=1))
+_AXIS = (BeforeValidator(_listed), AfterValidator(_no_twins), Field(min_length=1), _AloneToo())
 
 
 class _Strict(BaseModel):
@@ -96,8 +128,18 @@ class Axes(_Strict):
     mutant: Annotated[list[Mutant], *_AXIS] = [SOUND]
 
 
+_SEEDS = {"count": "integer", "range": "string", "fresh": "integer"}
+"""The settings of `seeds`, of which there is one, and what that is in JSON."""
+
+
 class Seeds(_Strict):
     """The seeds that every cell gets: exactly one of these."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in _SEEDS.items()]
+        }
+    )
 
     count: PositiveInt | None = None
     """1, 2, 3 and so on."""
@@ -108,9 +150,9 @@ class Seeds(_Strict):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Seeds:
-        given = [name for name in ("count", "range", "fresh") if getattr(self, name) is not None]
+        given = [name for name in _SEEDS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of count, range, fresh, not {' and '.join(given) or 'none'}")
+            raise ValueError(f"give exactly one of {', '.join(_SEEDS)}, not {' and '.join(given) or 'none'}")
         if self.range is not None:
             self.bounds()
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from random import Random
 
@@ -9,6 +10,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from harness.campaign.cells import Cell, cell_of_command
 from harness.campaign.expand import cells_of, jobs_of, seeds_of, shard_of
@@ -110,6 +112,54 @@ def test_the_schema_accepts_what_the_plan_accepts_and_nothing_else():
             jsonschema.validate(wrong, schema)
 
 
+DOCUMENTS = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+PLANS = {
+    **{path.name: path.read_text() for path in sorted((Path(__file__).parents[2] / "ready").glob("*.toml"))},
+    **{
+        f"{path.name} {number}": block.split("```")[0]
+        for path in DOCUMENTS
+        for number, block in enumerate(path.read_text().split("```toml\n")[1:], 1)
+    },
+}
+"""The plans that we hand out, in files and in documents."""
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_that_is_handed_out_is_one_and_the_schema_accepts_it_as_it_is_written(name):
+    written = tomllib.loads(PLANS[name])
+    assert Plan.model_validate(written)
+    jsonschema.validate(written, Plan.model_json_schema(), jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seeds": {}},
+        {"seeds": {"count": 1, "fresh": 1}},
+        {"seeds": {"count": None}},
+        *(
+            {"seeds": {"count": 1}, "axes": axes}
+            for axes in ({"env": "cloud"}, {"env": ["sim", "cloud"]}, {"env": []}, {"env": ["sim", "sim"]})
+        ),
+        {"seeds": {"count": 1}, "axes": {"workload": "bank"}},
+        {"seeds": {"count": 1}, "axes": {"mutant": "Z9"}},
+        {"seeds": {"count": 1}, "axes": {"nodes": 0}},
+    ],
+    ids=str,
+)
+def test_the_schema_refuses_what_the_plan_refuses(wrong):
+    with pytest.raises(ValidationError):
+        Plan.model_validate(wrong)
+    assert not jsonschema.Draft202012Validator(Plan.model_json_schema()).is_valid(wrong)
+
+
+@pytest.mark.parametrize("concurrency", [10, "10", "2n", ["2n", 7]])
+def test_the_schema_accepts_workers_as_a_number_and_as_text(concurrency):
+    wanted = {"seeds": {"count": 1}, "axes": {"concurrency": concurrency}}
+    assert Plan.model_validate(wanted)
+    assert jsonschema.Draft202012Validator(Plan.model_json_schema()).is_valid(wanted)
+
+
 def test_every_combination_is_a_cell_once():
     cells = cells_of(plan(axes={"env": ["sim", "local"], "nodes": [3, 5, 7], "mutant": ["none", "Q1"]}))
     assert len(cells) == len(set(cells)) == 12
@@ -188,9 +238,3 @@ def test_each_shard_has_a_part_of_every_cell(cells, count):
     jobs = jobs_of(cells, range(count), ())
     for index in range(1, count + 1):
         assert {job.cell for job in shard_of(jobs, index, count)} == set(cells)
-
-
-def test_a_plan_that_is_in_the_documents_is_a_plan():
-    for document in sorted((Path(__file__).parents[2] / "docs").glob("*.md")):
-        for block in document.read_text().split("```toml\n")[1:]:
-            assert Plan.model_validate(__import__("tomllib").loads(block.split("```")[0]))
