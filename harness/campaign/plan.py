@@ -31,11 +31,14 @@ from harness.environments.choose import ENVIRONMENTS
 from harness.environments.sim.mutants import mutant_ids
 from harness.errors import UsageError
 from harness.nemesis.specs import parse_nemesis
-from harness.test import parse_concurrency
+from harness.test import LAST_SEED, parse_concurrency
 from harness.workloads import WORKLOADS
 
 SOUND = "none"
 """The value of the axis `mutant` that builds no bug in."""
+
+MOST_RUNS = 1_000_000
+"""Of one campaign, which keeps jobs and rows in memory: a million jobs take 180 MB, as many rows 2 GB (measured)."""
 
 
 class _OneOf:
@@ -61,7 +64,7 @@ def _nemesis(value: str) -> str:
     try:
         parse_nemesis(value, 1.0)
     except UsageError as error:
-        raise ValueError(str(error).removeprefix("--nemesis ")) from error
+        raise ValueError(str(error).replace("--nemesis ", "")) from error
     return value
 
 
@@ -76,6 +79,12 @@ def _concurrency(value: str) -> str:
 def _threshold(value: str) -> str:
     parse_threshold(value)
     return value
+
+
+def _kept(value: object) -> object:
+    if value in ("all", "failures") or (isinstance(value, int) and value >= 0):
+        return value
+    raise ValueError(f"must be all, failures, or of how many runs everything, not {value!r}")
 
 
 def _listed(value: object) -> object:
@@ -162,7 +171,15 @@ class Seeds(_Strict):
         match = re.fullmatch(r"(\d+)\.\.(\d+)", self.range or "")
         if match is None or int(match[1]) > int(match[2]):
             raise ValueError(f"range {self.range}: give FIRST..LAST, such as 1..100, with at least one seed in it")
+        if int(match[2]) > LAST_SEED:
+            raise ValueError(f"range {self.range}: the last seed that there can be is {LAST_SEED}")
         return int(match[1]), int(match[2])
+
+    @property
+    def number(self) -> int:
+        """How many seeds that is."""
+        first, last = self.bounds() if self.range is not None else (1, self.count or self.fresh or 0)
+        return last - first + 1
 
 
 class Budget(_Strict):
@@ -182,7 +199,7 @@ class Limits(_Strict):
 class Keep(_Strict):
     """What stays on disk of valid runs: `all`, `failures` (nothing but their results), or of how many everything."""
 
-    valid: Literal["all", "failures"] | Annotated[int, Field(ge=0)] = "failures"
+    valid: Annotated[Literal["all", "failures"] | Annotated[int, Field(ge=0)], BeforeValidator(_kept)] = "failures"
     disk_mb: Positive | None = None
     """The oldest valid runs are pruned as soon as the campaign takes more."""
 
@@ -222,6 +239,15 @@ class Plan(_Strict):
     jobs: PositiveInt = 1
     keep: Keep = Keep()
     gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Plan:
+        cells = math.prod(len(values) for _, values in self.axes)
+        if cells * self.seeds.number > MOST_RUNS:
+            many = f"{cells} cells under {self.seeds.number} seeds are more than {MOST_RUNS} runs"
+            fewer = f"give at most {max(MOST_RUNS // cells, 1)} seeds, or begin several campaigns"
+            raise ValueError(f"seeds: {many}, the most that a campaign can have; {fewer}")
+        return self
 
     @property
     def run_wall_s(self) -> float:

@@ -69,12 +69,30 @@ def test_three_mistakes_are_all_named_with_their_paths_and_what_is_allowed(tmp_p
         ("seeds.count = 1\ngate.thresholds = ['p99<5%']", ["p99 is in us or ms or s or min"]),
         ("seeds.count = 1\ngate.max_rate = 2", ["gate.max_rate", "less than 1"]),
         ("seeds = 1", ["seeds"]),
+        ("seeds.count = 99999999999999999999999", ["seeds", "1000000 runs"]),
+        ("seeds.fresh = 99999999999999999999999", ["seeds", "1000000 runs"]),
+        ("seeds.range = '1..100000000'", ["seeds", "1000000 runs"]),
+        ("seeds.range = '9223372036854775808..9223372036854775809'", ["seeds", "is 9223372036854775807"]),
+        ("seeds.count = 500001\naxes.nodes = [3, 5]", ["2 cells", "at most 500000 seeds"]),
         ("seeds.count =", ["not TOML"]),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_would_be_right(tmp_path, text, words):
     message = mistakes(text, tmp_path)
     assert all(word in message for word in words), message
+
+
+def test_one_mistake_is_named_once_and_in_the_words_of_a_plan(tmp_path):
+    assert mistakes("seeds.count = 1\nkeep.valid = 'some'", tmp_path).count("keep.valid") == 1
+    text = "seeds.count = 1\naxes.nemesis = 'gremlins,kill:later,pause:x=1'"
+    message = mistakes(text, tmp_path)
+    assert "--nemesis" not in message
+    assert all(word in message for word in ("gremlins", "kill:later: later", "pause:x=1: x"))
+
+
+def test_the_most_runs_that_there_can_be(tmp_path):
+    assert seeds_of(load(None, {"seeds": {"range": "9223372036854775807..9223372036854775807"}}), Random(0))
+    assert load(None, {"seeds": {"count": 500_000}, "axes": {"nodes": [3, 5]}})
 
 
 def test_a_plan_that_is_not_there(tmp_path):
