@@ -26,7 +26,7 @@ REPORTS = ("junit", "json", "markdown")
 
 
 def gate_command(
-    campaign: Annotated[str, typer.Argument(help="A campaign: its directory, its name, or its plan's name.")],
+    campaign: Annotated[str, typer.Argument(help="A campaign: its directory, its name, or its plan, by name or file.")],
     baseline: Annotated[Path | None, typer.Option(help="Failures that are accepted.")] = None,
     write_baseline: Annotated[Path | None, typer.Option(help="Accept the campaign's failures, in that file.")] = None,
     max_rate: Annotated[float | None, typer.Option(help="The failure rate to be excluded; 0.01 is 1 %.")] = None,
@@ -82,7 +82,7 @@ def gate_command(
     if json:
         terminal.document({"campaign": str(found.path), **msgspec.to_builtins(decision)})
     else:
-        *lines, last = text.render(decision)
+        *lines, last = text.render(found.name, decision)
         terminal.lines(lines)
         terminal.verdict(decision.verdict, last)
     raise typer.Exit(decision.verdict.exit_code)

@@ -62,7 +62,9 @@ def runs_command(
 
 
 def show_command(
-    run: Annotated[str, typer.Argument(help="A run's directory, or its path in the store; or a campaign.")],
+    run: Annotated[
+        str, typer.Argument(help="A run's directory, or its path in the store; or a campaign, as for gate.")
+    ],
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
@@ -112,14 +114,15 @@ def _print(rows: list[Row], counts: dict[str, int], terminal: Terminal) -> None:
 def _show_campaign(text: str, path: Path | None, store: Path, terminal: Terminal) -> None:
     from harness.campaign.directory import campaigns, find
 
-    if (path is None or not (path / "campaign.json").exists()) and not campaigns(store, text):
+    named = (path is not None and (path / "campaign.json").exists()) or Path(text).is_file()
+    if not named and not campaigns(store, text):
         raise UsageError(f"{text}: no run and no campaign is kept there; splitbrain runs lists them")
     found = find(store, text)
-    if terminal.json:
-        print(found.summary.read_text().strip() if found.summary.exists() else "{}")
-        return
     if not found.report.exists():
         raise UsageError(
             f"{found.path}: it has not ended yet; splitbrain campaign {found.path} --resume goes on with it"
         )
-    terminal.lines(found.report.read_text().splitlines())
+    if terminal.json:
+        print(found.summary.read_text().strip())
+    else:
+        terminal.lines(found.report.read_text().splitlines())

@@ -160,6 +160,31 @@ def test_a_plan_in_a_file_is_what_its_options_would_be(splitbrain, tmp_path):
     assert Path(summary(out)["campaign"]).name.startswith("night-")
 
 
+def test_the_last_campaign_of_a_plan_is_found_by_the_plan_s_file_whatever_it_is_called(splitbrain, tmp_path):
+    (tmp_path / "My Night.toml").write_text(
+        'time_limit_s = 1\n[axes]\nenv = "sim"\nnodes = 3\nnemesis = "none"\nrate = 50\n[seeds]\ncount = 1\n'
+    )
+    (tmp_path / "named.toml").write_text('name = "else"\n' + (tmp_path / "My Night.toml").read_text())
+    for plan in ("My Night.toml", "named.toml"):
+        first, second = (summary(splitbrain("campaign", plan, "--json")[1]) for _ in range(2))
+        code, out, _ = splitbrain("gate", plan)
+        assert code == 0
+        assert out.splitlines()[-1].startswith(f"gate passed: {Path(second['campaign']).name}: ")
+        assert json.loads(splitbrain("show", plan, "--json")[1]) == second
+        assert splitbrain("compare", first["campaign"], plan)[0] == 0
+
+
+def test_what_has_not_ended_is_not_shown(splitbrain, tmp_path):
+    splitbrain("campaign", *SHORT, "--seeds", "1")
+    campaign = the_campaign(tmp_path / "store")
+    for name in ("summary.json", "report.md"):
+        (campaign / name).unlink()
+    for words in ([], ["--json"]):
+        code, out, err = splitbrain("show", campaign, *words)
+        assert (code, out, err.count("\n")) == (254, "", 1)
+        assert "has not ended yet" in err
+
+
 # -- killed, stopped, resumed
 
 
