@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from checkers.result import Verdict
+from harness.campaign.baseline import Baseline, Known, read
 from harness.campaign.compare import compare
 from harness.campaign.gate import Decision, decide
 from harness.campaign.plan import Gate
@@ -207,6 +208,15 @@ def test_a_baseline_is_written_accepted_and_said(splitbrain, broken):
     assert "2 known failures (1 in the baseline)" in out
     assert code == 0
     assert out.splitlines()[-1].startswith(f"gate passed: {Path(broken).name}: nothing is known of the failure rate")
+
+
+def test_a_baseline_that_is_written_anew_keeps_what_was_known_with_its_notes(splitbrain, broken, tmp_path):
+    old = [Known(STALE, "issue 7"), Known(Signature("recovery", "liveness"), "issue 8")]
+    (tmp_path / "known.json").write_bytes(msgspec.json.encode(Baseline(1, old)))
+    code, _, err = splitbrain("gate", broken, "--baseline", "known.json", "--write-baseline", "new.json")
+    assert code == 0
+    assert "accepted from now on: 2" in err
+    assert read(tmp_path / "new.json").failures == old
 
 
 def test_a_baseline_that_cannot_be_written_is_one_line(splitbrain, broken):
