@@ -137,5 +137,8 @@ def _tell_github(name: str, decision: Decision) -> None:
         return
     for line in github.error_commands(decision):
         print(line, file=sys.stderr)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(github.step_summary(text.decision_report(name, decision)))
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(github.step_summary(text.decision_report(name, decision)))
+    except OSError as error:  # the decision stands all the same
+        print(f"splitbrain: GITHUB_STEP_SUMMARY {path} cannot be written: {error.strerror}", file=sys.stderr)

@@ -273,6 +273,17 @@ def test_on_github_it_annotates_and_fills_the_summary(splitbrain, broken, monkey
     assert "gate not passed" in (tmp_path / "summary.md").read_text()
 
 
+def test_a_summary_that_cannot_be_written_is_said_and_changes_no_decision(splitbrain, monkeypatch):
+    splitbrain("campaign", *SHORT, "--seeds", "1")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/proc/nowhere/summary.md")
+    code, out, err = splitbrain("gate", "campaign", "--json")
+    assert (code, summary(out)["verdict"]) == (0, "valid")
+    assert (
+        err == "splitbrain: GITHUB_STEP_SUMMARY /proc/nowhere/summary.md cannot be written: No such file or directory\n"
+    )
+
+
 def test_two_campaigns_are_compared(splitbrain, broken):
     sound = summary(splitbrain("campaign", *BROKEN[:-1], "none", "--seeds", "4..5", "--json")[1])["campaign"]
     code, out, _ = splitbrain("compare", sound, broken)
