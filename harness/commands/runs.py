@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,12 +41,15 @@ def runs_command(
 ) -> None:
     """List runs, the newest first."""
     from harness.campaign.catalogue import Filter, opened
+    from harness.campaign.row import CRASHES, Outcome
+    from harness.environments.choose import ENVIRONMENTS
 
     terminal = Terminal(json)
+    kinds = dict.fromkeys([*map(str, Outcome), *CRASHES])
     wanted = Filter(
-        verdict=None if verdict is None else [one.strip() for one in verdict.split(",")],
+        verdict=None if verdict is None else _of("--verdict", verdict.split(","), kinds),
         campaign=campaign,
-        env=env,
+        env=None if env is None else _of("--env", [env], ENVIRONMENTS)[0],
         cell=cell or (),
         signature=signature,
         version=version,
@@ -82,6 +86,14 @@ def show_command(
             terminal.lines(screen(path.parent.parent, row, read_results(path)))
         return
     _show_campaign(run, path, store, terminal)
+
+
+def _of(option: str, given: Iterable[str], allowed: Collection[str]) -> list[str]:
+    """The words, of which each must be allowed. Raises `UsageError`."""
+    words = [word.strip() for word in given]
+    if unknown := [word for word in words if word not in allowed]:
+        raise UsageError(f"{option} {', '.join(unknown)}: there is no such thing; choose from {', '.join(allowed)}")
+    return words
 
 
 def parse_time(option: str, text: str, now: float) -> float:
