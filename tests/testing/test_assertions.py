@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import find as find_example
@@ -132,6 +134,24 @@ def test_arbitrary_histories_are_of_both_kinds_and_shrink_to_a_few_operations(ve
         settings=settings(derandomize=True, database=None),
     )
     assert len(found) <= 3
+
+
+def test_what_a_failure_shows_is_what_a_user_would_have_written():
+    def shown(strategy):
+        @settings(database=None, derandomize=True, phases=[Phase.generate, Phase.shrink])
+        @given(strategy)
+        def it_is_empty(drawn):
+            assert not drawn
+
+        with pytest.raises(AssertionError) as failure:
+            it_is_empty()
+        (note,) = failure.value.__notes__
+        return note.split("drawn=")[1].rpartition(",")[0]
+
+    for strategy in (histories(), linearizable_histories()):
+        assert re.fullmatch(r"\[Operation\(f='\w+',( \w+=[\w']+,?)*\)\]", shown(strategy)), shown(strategy)
+        assert "_rank" not in shown(strategy)
+    assert re.match(r"\(\s*FaultWindow\(fault='partition', begin_ns=0, ", shown(schedules(["partition"], seconds=4)))
 
 
 # -- schedules
