@@ -77,7 +77,7 @@ def campaign_command(
     terminal = Terminal(json)
     part = parse_shard(shard)
     if resume:
-        campaign, definition, wanted = _resumed(store, plan, options, seeds, part)
+        campaign, definition, wanted = _resumed(store, plan, options, seeds, part, terminal)
         maker = _engine(engine, scheduler, wanted)
     else:
         from harness.campaign.load import load
@@ -118,11 +118,16 @@ def _begun(store: Path, plan: Plan, part: tuple[int, int]) -> tuple[CampaignDire
 
 
 def _resumed(
-    store: Path, path: Path | None, options: dict[str, Any], seeds: str | None, part: tuple[int, int]
+    store: Path,
+    path: Path | None,
+    options: dict[str, Any],
+    seeds: str | None,
+    part: tuple[int, int],
+    terminal: Terminal,
 ) -> tuple[CampaignDirectory, Definition, Plan]:
-    """The campaign to go on with: the one named, the last of the plan given, or the last of all."""
+    """The campaign to go on with: the one named, the last of the plan or the name given, or the last of all."""
     from harness.campaign.begin import require_same
-    from harness.campaign.directory import campaigns, find
+    from harness.campaign.directory import find
     from harness.campaign.load import laid_over, load
 
     options = options | _seeds(seeds)
@@ -133,7 +138,7 @@ def _resumed(
     else:
         recorded = path is None and "seeds" not in options
         given = None if recorded else load(path, options)
-        known = [(one, one.definition()) for one in campaigns(store, given.name if given else None)]
+        known = _readable(store, given.name if given else options.get("name"), terminal)
         known = [(one, definition) for one, definition in known if recorded or definition.shard == part]
         if not known:
             raise UsageError(
@@ -143,6 +148,19 @@ def _resumed(
         plan = given or load(None, laid_over(definition.plan, options))
     require_same(definition, plan)
     return campaign, definition, plan
+
+
+def _readable(store: Path, plan: str | None, terminal: Terminal) -> list[tuple[CampaignDirectory, Definition]]:
+    """The campaigns of that plan, or of all, that can be read, the oldest first. It says which cannot."""
+    from harness.campaign.directory import campaigns
+
+    readable = []
+    for campaign in campaigns(store, plan):
+        try:
+            readable.append((campaign, campaign.definition()))
+        except UsageError as error:
+            terminal.say(f"passed over: {error}")
+    return readable
 
 
 def _engine(name: str, scheduler: str | None, plan: Plan) -> Engine:

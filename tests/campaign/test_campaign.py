@@ -272,6 +272,21 @@ def test_resuming_what_has_ended_runs_nothing(splitbrain):
     assert "1 runs, of which 1 have been made" in err
 
 
+def test_the_last_campaign_of_the_name_is_resumed_and_one_that_cannot_be_read_is_passed_over(splitbrain, tmp_path):
+    _, one, _ = splitbrain("campaign", *SHORT, "--seeds", "1..2", "--runs", "1", "--name", "one", "--json")
+    splitbrain("campaign", *SHORT, "--seeds", "1", "--name", "two")
+    broken = tmp_path / "store" / "one-99990101T000000.000Z"
+    broken.mkdir()
+    (broken / "campaign.json").write_text('{"campaign": ')
+    code, out, err = splitbrain("campaign", "--resume", "--name", "one", "--runs", "2", "--json")
+    assert code == 0
+    assert summary(out)["campaign"] == summary(one)["campaign"]
+    assert len(summary(out)["runs"]) == 2
+    assert f"passed over: {broken}: no campaign is kept there" in err
+    code, out, _ = splitbrain("campaign", "--resume", "--json")
+    assert (code, "/two-" in summary(out)["campaign"]) == (0, True)
+
+
 def test_a_resumed_campaign_whose_plan_changed_is_refused(splitbrain):
     splitbrain("campaign", *SHORT, "--seeds", "1..2", "--runs", "1")
     code, out, err = splitbrain("campaign", *SHORT, "--seeds", "1..3", "--rate", "60", "--resume")
