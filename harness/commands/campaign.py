@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from harness.commands.terminal import Terminal
-from harness.errors import UsageError
+from harness.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.conduct import Engine
@@ -200,7 +200,7 @@ def _conduct(
         try:
             summary = Conductor(campaign, plan, engine, watch, Hook(campaign.store, on_failure)).conduct()
             write_morning_report(campaign)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EnvironmentFailure):
             watch.say(f"to go on: splitbrain campaign {campaign.path} --resume")
             raise
     if terminal.json:
