@@ -29,11 +29,14 @@ from harness import defaults
 from harness.campaign.thresholds import parse_threshold
 from harness.environments.choose import ENVIRONMENTS
 from harness.environments.sim.mutants import mutant_ids
+from harness.environments.ssh import SshEnvironment
+from harness.environments.ssh_hosts import EXAMPLE
 from harness.errors import UsageError
 from harness.nemesis.specs import parse_nemesis
 from harness.test import LAST_SEED, parse_concurrency
 from harness.workloads import WORKLOADS
 
+SSH = SshEnvironment.name
 SOUND = "none"
 """The value of the axis `mutant` that builds no bug in."""
 
@@ -233,12 +236,21 @@ class Plan(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")] = "campaign"
     axes: Axes = Axes()
     seeds: Seeds
+    hosts: str | None = None
+    """The machines of `ssh`, as for `splitbrain run`: a file, or a list."""
     time_limit_s: Positive = defaults.TIME_LIMIT_S
     budget: Budget = Budget()
     limits: Limits = Limits()
     jobs: PositiveInt = 1
     keep: Keep = Keep()
     gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _machines_for_ssh(self) -> Plan:
+        if (SSH in self.axes.env) != (self.hosts is not None):
+            wrong = "only ssh has machines; leave it out" if self.hosts else f"missing; for example hosts = {EXAMPLE!r}"
+            raise ValueError(f"hosts: {wrong}, or choose other environments")
+        return self
 
     @model_validator(mode="after")
     def _not_too_many(self) -> Plan:
@@ -248,6 +260,11 @@ class Plan(_Strict):
             fewer = f"give at most {max(MOST_RUNS // cells, 1)} seeds, or begin several campaigns"
             raise ValueError(f"seeds: {many}, the most that a campaign can have; {fewer}")
         return self
+
+    @property
+    def at_a_time(self) -> int:
+        """How many runs are under way at once. Machines are not shared: with ssh it is one, whatever `jobs` says."""
+        return 1 if SSH in self.axes.env else self.jobs
 
     @property
     def run_wall_s(self) -> float:

@@ -33,6 +33,7 @@ def campaign_command(
     rate: Annotated[str | None, typer.Option(help="Operations a second; several with commas.")] = None,
     interval: Annotated[str | None, typer.Option(help="Seconds between faults; several with commas.")] = None,
     mutant: Annotated[str | None, typer.Option(help="Known bugs; none is the sound one; several with commas.")] = None,
+    hosts: Annotated[str | None, typer.Option(help="FILE, or n1=user@host:port,... (ssh only).")] = None,
     seeds: Annotated[str | None, typer.Option(help="For every cell: 100, 1..100, or fresh:20.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds of operations and faults in each run.")] = None,
     jobs: Annotated[int | None, typer.Option(help="How many runs at a time.")] = None,
@@ -68,6 +69,7 @@ def campaign_command(
         axes={name: text.split(",") for name, text in axes.items() if text is not None}
         | ({"nemesis": nemesis} if nemesis else {}),
         name=name,
+        hosts=hosts,
         time_limit_s=time_limit,
         jobs=jobs,
         budget=_options(wall_s=wall, runs=runs),
@@ -167,9 +169,11 @@ def _engine(name: str, scheduler: str | None, plan: Plan) -> Engine:
     if name == "pool":
         from harness.campaign.pool import completed
 
-        return lambda tasks: completed(tasks, plan.jobs)
+        return lambda tasks: completed(tasks, plan.at_a_time)
     if name != "dask":
         raise UsageError(f"--engine {name}: there is no such engine; choose from pool, dask")
+    if plan.hosts is not None:
+        raise UsageError("--engine dask: it would make several runs at once on the same --hosts; leave --engine out")
     if scheduler is None:
         raise UsageError("--engine dask: give the address of its scheduler, such as --scheduler tcp://10.0.0.1:8786")
     try:

@@ -69,6 +69,8 @@ def test_three_mistakes_are_all_named_with_their_paths_and_what_is_allowed(tmp_p
         ("seeds.count = 1\ngate.thresholds = ['p99<5%']", ["p99 is in us or ms or s or min"]),
         ("seeds.count = 1\ngate.max_rate = 2", ["gate.max_rate", "less than 1"]),
         ("seeds = 1", ["seeds"]),
+        ("seeds.count = 1\naxes.env = 'ssh'", ["hosts: missing", "n1=admin@10.0.0.1:22"]),
+        ("seeds.count = 1\nhosts = 'n1=a@b'", ["hosts: only ssh has machines"]),
         ("seeds.count = 99999999999999999999999", ["seeds", "1000000 runs"]),
         ("seeds.fresh = 99999999999999999999999", ["seeds", "1000000 runs"]),
         ("seeds.range = '1..100000000'", ["seeds", "1000000 runs"]),
@@ -182,6 +184,17 @@ def test_every_combination_is_a_cell_once():
     cells = cells_of(plan(axes={"env": ["sim", "local"], "nodes": [3, 5, 7], "mutant": ["none", "Q1"]}))
     assert len(cells) == len(set(cells)) == 12
     assert {cell.mutant for cell in cells} == {None, "Q1"}
+
+
+def test_machines_are_handed_to_each_run_and_have_one_run_at_a_time():
+    hosts = "n1=a@10.0.0.1,n2=a@10.0.0.2"
+    found = plan(axes={"env": ["sim", "ssh"], "nodes": [3, 5]}, hosts=hosts, jobs=4)
+    *simulated, machines = cells_of(found)
+    assert [cell.hosts for cell in simulated] == [None, None]
+    assert " ".join(machines.words()).startswith("--env ssh --workload register ")
+    assert machines.words()[-2:] == ["--hosts", hosts]
+    assert (found.at_a_time, plan(jobs=4).at_a_time) == (1, 4)
+    assert cell_of_command(" ".join(["splitbrain run", *machines.words(), "--seed 11"])) == (machines, 11)
 
 
 @pytest.mark.parametrize("mutant", [None, "Q1"])
