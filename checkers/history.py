@@ -50,7 +50,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     actual: Any = UNSET
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_defaults=True):
     """An invocation and what became of it.
 
     `value` is the argument, `result` what came back. `status` says how it ended: "ok"; "fail", it certainly did not

@@ -21,6 +21,9 @@ from checkers.result import Result, Verdict, merge
 
 SECONDS_TO_BLAME = 10
 
+NOTHING_COMPLETED = "no operation completed"
+"""Why a history proves nothing that speaks against nothing."""
+
 
 def check(
     history: History | Iterable[Operation],
@@ -53,7 +56,7 @@ def check(
 def _check(history: History, model: Model, engine: str, all_keys: bool, meter: Meter) -> Result:
     """The result of a check whose arguments are in order."""
     if not _anything_completed(history, model):
-        return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
+        return Result(verdict=Verdict.UNKNOWN, reason=NOTHING_COMPLETED, engine="none", operations=len(history))
     results: list[Result] = []
     before = 0
     for part, decision in Judgement(history, model, engine, meter):

@@ -18,6 +18,7 @@ from checkers.history import NEMESIS, Event, History
 from checkers.result import Result, Verdict, merge
 from harness.nemesis.fault import unseen
 from harness.nemesis.windows import FaultRow, fault_rows, troubles_at_the_end
+from harness.shortage import OUT_OF_MEMORY, is_shortage
 from harness.store import HISTORY
 from harness.test import Test
 from harness.workloads import WORKLOADS
@@ -109,7 +110,9 @@ def _linearizable(test: Test, events: Sequence[Event]) -> Check:
         history = History.of_events(events, HISTORY)
         result: Result = WORKLOADS[test.workload].check(history, Budget(seconds=test.check_limit_s))
     except Exception as error:  # noqa: BLE001 - whatever it is, a check that crashed proves nothing
-        return Check(Verdict.UNKNOWN, f"the checker crashed: {error!r}", traceback.format_exc())
+        trace = traceback.format_exc()
+        how = OUT_OF_MEMORY if is_shortage(trace) else "the checker crashed"
+        return Check(Verdict.UNKNOWN, f"{how}: {error!r}", trace)
     return Check(result.verdict, result.reason, result.violation.render() if result.violation else "")
 
 

@@ -69,6 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER_HELP)
     if (text := config.getoption("--splitbrain-seeds")) is not None:
         _seeds(text)
+    if (env := config.getoption("--splitbrain-env")) is not None:
+        _require_environment(env)
     config.stash[_spent_s] = 0.0
     # A worker of pytest-xdist has the seed of the session that started it: they must all collect the same tests.
     shared = getattr(config, "workerinput", {}).get(_WORKER_INPUT)
@@ -97,6 +99,17 @@ def _seeds(text: str) -> Iterable[int]:
     return [int(word) for word in text.split(",")]
 
 
+def _require_environment(name: str) -> None:
+    """One that does not exist is a mistake; one that this machine does not have is for each test to skip."""
+    from harness.environments.choose import require_known
+    from harness.errors import UsageError
+
+    try:
+        require_known(name)
+    except UsageError as error:
+        raise pytest.UsageError(str(error).replace("--env", "--splitbrain-env", 1)) from None
+
+
 # -- the marker --------------------------------------------------------------------------------------------------------
 
 
@@ -117,6 +130,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _definitions(config: pytest.Config, name: str, marks: Iterable[pytest.Mark]) -> list[Test]:
     """The definitions of a test, one a seed. Marks of a class or a module hold unless the test's say else."""
+    from harness.environments.choose import require_known
     from harness.errors import UsageError
     from harness.testing import define
 
@@ -132,6 +146,7 @@ def _definitions(config: pytest.Config, name: str, marks: Iterable[pytest.Mark])
         options["env"] = env
     chosen = [config.stash[_drawn_seed]] if seeds is None else _listed(name, seeds)
     try:
+        require_known(str(options.get("env", "auto")))
         return [define(seed=seed, **options) for seed in chosen]  # type: ignore[arg-type]  # checked when it is called
     except (UsageError, TypeError) as error:
         pytest.fail(f"{name}: {error}", pytrace=False)
@@ -180,11 +195,12 @@ def _possible(config: pytest.Config, test: Test) -> Test:
         pytest.skip(f"the budget of {budget_s:g} s is spent")
     try:
         environment, _ = choose(test.environment)
+        return replace(test, environment=environment)
     except UsageError as error:
-        if test.environment == "docker" and config.getoption("--require-docker"):
-            pytest.fail(f"--require-docker: {error}", pytrace=False)
-        pytest.skip(str(error))
-    return replace(test, environment=environment)
+        reason = str(error)
+    if test.environment == "docker" and config.getoption("--require-docker"):
+        pytest.fail(f"--require-docker: {reason}", pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True)

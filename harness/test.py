@@ -18,6 +18,9 @@ from harness.nemesis.script import Schedule, problems
 from harness.nemesis.specs import NemesisSpec, format_nemesis
 from harness.workloads import WORKLOADS
 
+LAST_SEED = (1 << 63) - 1
+"""The catalogue of runs has 64 bits for it."""
+
 _DISK_MEGABYTES = 64
 _OPERATION_BYTES = 64
 """What an operation may take on a node's disk; measured are 14, reads and all."""
@@ -131,6 +134,8 @@ def validated(test: Test) -> Test:
         for option, value in limits.items()
         if not 0 < value < math.inf
     ]
+    if abs(test.seed) > LAST_SEED:
+        found.append(f"--seed {test.seed}: the last seed that there can be is {LAST_SEED}")
     if test.workload not in WORKLOADS:
         found.append(f"--workload {test.workload}: there is no such workload; choose from {', '.join(WORKLOADS)}")
     if test.environment == "sim" and test.clock != "node":

@@ -52,10 +52,15 @@ def read(path: Path) -> Baseline:
     return baseline
 
 
-def write(path: Path, rows: Iterable[Row]) -> Baseline:
-    """Accept the failures of these rows from now on. Raises `UsageError` if the file cannot be written."""
-    signatures = sorted({row.signature for row in rows if row.signature is not None})
-    baseline = Baseline(SCHEMA, [Known(signature) for signature in signatures])
+def write(path: Path, rows: Iterable[Row], before: Baseline | None = None) -> Baseline:
+    """Accept the failures of these rows from now on, and what was accepted `before`, with its notes.
+
+    Raises `UsageError` if the file cannot be written.
+    """
+    known = {one.signature: one for one in before.failures} if before is not None else {}
+    new = {row.signature for row in rows if row.signature is not None} - known.keys()
+    failures = sorted([*known.values(), *map(Known, new)], key=lambda one: one.signature)
+    baseline = Baseline(SCHEMA, failures)
     try:
         save(path, baseline)
     except EnvironmentFailure as failure:

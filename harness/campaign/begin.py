@@ -20,6 +20,7 @@ from harness.campaign.directory import CampaignDirectory, Definition
 from harness.campaign.expand import cells_of, jobs_of, seeds_of, shard_of
 from harness.campaign.plan import Plan
 from harness.environments.choose import choose
+from harness.environments.ssh_hosts import ssh_hosts
 from harness.errors import UsageError
 
 _FAILED_LIMIT = 1000
@@ -36,6 +37,8 @@ def begin(store: Path, plan: Plan, shard: tuple[int, int] = (1, 1)) -> CampaignD
     """
     if shard[1] > 1 and plan.seeds.fresh is not None:
         raise UsageError("--shard: fresh seeds would differ from shard to shard; give --seeds FIRST..LAST")
+    if plan.hosts is not None:
+        ssh_hosts(plan.hosts)  # what is wrong with them is told before anything is made
     environments = {name: choose(name)[0] for name in plan.axes.env}
     placed = (msgspec.structs.replace(cell, env=environments[cell.env]) for cell in cells_of(plan))
     cells = list(dict.fromkeys(placed))

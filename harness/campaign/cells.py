@@ -21,6 +21,7 @@ _WORDS = {
     "interval": "--interval",
     "time_limit": "--time-limit",
     "mutant": "--mutant",
+    "hosts": "--hosts",
 }
 """The fields of a cell, and the option of `splitbrain run` that each becomes."""
 
@@ -37,6 +38,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, order=True):
     interval: float | None = None
     time_limit: float | None = None
     mutant: str | None = None
+    hosts: str | None = None
 
     def words(self) -> list[str]:
         """The options of `splitbrain run` that make runs of this cell."""

@@ -28,6 +28,7 @@ import msgspec
 import harness
 from harness.campaign.cells import Cell, Job
 from harness.campaign.facts import read_json
+from harness.campaign.load import load
 from harness.campaign.row import COUNTED, Row
 from harness.errors import UsageError
 from harness.store import save
@@ -161,11 +162,14 @@ def require_writable(store: Path) -> None:
 
 
 def find(store: Path, text: str) -> CampaignDirectory:
-    """The campaign of that path, of that name in the store, or the newest of that plan. Raises `UsageError`."""
+    """The campaign of that path, of that name in the store, or the newest of that plan: by its name, or by its file.
+
+    Raises `UsageError`.
+    """
     for path in (Path(text), store / text):
         if (path / "campaign.json").exists():
             return CampaignDirectory(path.resolve().parent, path.resolve())
-    of_plan = campaigns(store, text)
+    of_plan = campaigns(store, load(Path(text), {}).name if Path(text).is_file() else text)
     if of_plan:
         return of_plan[-1]
     known = [campaign.name for campaign in campaigns(store)]

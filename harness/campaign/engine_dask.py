@@ -10,12 +10,16 @@ as many again, so that no worker waits; not more, since each holds memory of the
 
 from __future__ import annotations
 
+import logging
 import zlib
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 import msgspec
 from distributed import Client, Future, as_completed, get_worker
+from distributed.client import ClosedClientError
 
 import harness
 from harness.campaign.directory import Assignment
@@ -25,7 +29,7 @@ from harness.campaign.pool import Task, carry_out
 from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_exit
 from harness.environments.scratch import Scratch, remove_abandoned
-from harness.errors import UsageError
+from harness.errors import EnvironmentFailure, UsageError
 from harness.store import save
 
 _PREFIX = "splitbrain-worker-"
@@ -45,6 +49,8 @@ def connected(address: str, whole: bool) -> Callable[[Iterable[Task]], Generator
 
     Raises `UsageError` if nothing answers there, or if the workers have another version of splitbrain.
     """
+    # What it has to say of a lost scheduler, in many lines, we say in one.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=_CONNECT_S)
         versions = client.run(_version)
@@ -58,29 +64,52 @@ def connected(address: str, whole: bool) -> Callable[[Iterable[Task]], Generator
 
 
 def completed(tasks: Iterable[Task], client: Client, whole: bool) -> Generator[Row, None, None]:
-    """The rows of the tasks as they end. A task is taken when there is room for it. Closes the client."""
+    """The rows of the tasks as they end. A task is taken when there is room for it. Closes the client.
+
+    Raises `EnvironmentFailure` if the scheduler is lost: what was under way then has no row, and is made again.
+    """
     source = iter(tasks)
     flying: dict[str, Task] = {}
     futures = as_completed()
 
+    def room() -> int:
+        with _reaching(client):
+            return int(_FLYING_A_THREAD * max(sum(client.nthreads().values()), 1)) - len(flying)
+
     def launch() -> None:
-        while len(flying) < _FLYING_A_THREAD * max(sum(client.nthreads().values()), 1):
-            task = next(source, None)
-            if task is None:
-                return
+        while room() > 0 and (task := next(source, None)) is not None:
             key = f"{task.assignment.campaign}/{task.run.name}"
             flying[key] = task
-            futures.add(client.submit(make, task.assignment, task.limits, whole, key=key, retries=0))
+            with _reaching(client):
+                futures.add(client.submit(make, task.assignment, task.limits, whole, key=key, retries=0))
 
     launch()
     try:
         for future in futures:
-            yield _landed(flying.pop(future.key), future)
+            yield _landed(flying.pop(future.key), future, client)
             future.release()
             launch()
     finally:
-        client.cancel(list(futures.futures))
+        with suppress(*_GONE):
+            client.cancel(list(futures.futures))
         client.close()
+
+
+_GONE = (OSError, CancelledError, ClosedClientError)
+"""What a client raises that has lost its scheduler."""
+
+
+@contextmanager
+def _reaching(client: Client) -> Iterator[None]:
+    """The body talks to the scheduler, and to nobody else: what breaks in it is the connection."""
+    try:
+        yield
+    except _GONE:
+        raise _lost(client) from None
+
+
+def _lost(client: Client) -> EnvironmentFailure:
+    return EnvironmentFailure(f"the scheduler at {client.scheduler.address} is gone")
 
 
 def make(assignment: Assignment, limits: Limits, whole: bool) -> bytes:
@@ -118,12 +147,17 @@ def unpack(packed: bytes) -> Returned:
     return msgspec.msgpack.decode(zlib.decompress(packed), type=Returned)
 
 
-def _landed(task: Task, future: Future) -> Row:
+def _landed(task: Task, future: Future, client: Client) -> Row:
     """The row of a task that has ended, with its files in its directory; the row is written last."""
-    if future.status != "finished":
-        reason = str(future.exception()) if future.status == "error" else f"the task was {future.status}"
-        return row_of_exit(task.store, task.run, task.assignment, Exit("crash", 0.0, f"no worker made it: {reason}"))
-    returned = unpack(future.result())
+    with _reaching(client):
+        broken = future.exception() if future.status == "error" else None
+        packed = future.result() if future.status == "finished" else None
+    if broken is not None:
+        end = Exit("crash", 0.0, f"no worker made it: {broken}")
+        return row_of_exit(task.store, task.run, task.assignment, end)
+    if packed is None:  # a client that has lost its scheduler calls its tasks cancelled
+        raise _lost(client)
+    returned = unpack(packed)
     for name, content in returned.files.items():
         if name not in ("row.json", "job.json"):
             _write(task.run, name, content)

@@ -58,8 +58,8 @@ def estimate(plan: Plan, store: Path, part: tuple[int, int]) -> Estimate:
     counts = Counter(job.number for job in jobs)
     known = _known(store, cells)
     estimates = [_estimate(cell, counts[number], known.get(cell, [])) for number, cell in enumerate(cells)]
-    seconds = sum(one.runs * one.seconds_each for one in estimates) / plan.jobs
-    return Estimate(len(jobs), plan.jobs, min(seconds, plan.budget.wall_s or seconds), estimates)
+    seconds = sum(one.runs * one.seconds_each for one in estimates) / plan.at_a_time
+    return Estimate(len(jobs), plan.at_a_time, min(seconds, plan.budget.wall_s or seconds), estimates)
 
 
 def _known(store: Path, cells: Sequence[Cell]) -> dict[Cell, list[float]]:

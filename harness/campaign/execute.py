@@ -26,6 +26,7 @@ import msgspec
 
 from harness import exit_codes
 from harness.errors import UsageError
+from harness.shortage import OUT_OF_MEMORY, is_shortage
 from harness.store import RESULTS
 
 OUTPUT = "output.txt"
@@ -33,7 +34,6 @@ _GRACE_S = 30.0
 """How long a run may take to tear down before it is killed: containers are slow to go."""
 _LOOK_S = 1.0
 """How soon a run notices that everything is being stopped."""
-_MEMORY = ("MemoryError", "Cannot allocate memory", "bad_alloc", "failed to map segment", "LLVM ERROR: out of memory")
 _INTERRUPTED = (exit_codes.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)
 _TAIL_BYTES = 64 << 10
 
@@ -166,8 +166,8 @@ def _without_results(code: int, tail: str) -> str:
     if code == exit_codes.BAD_INPUT:
         return "refused"
     # Nobody but the kernel kills a run that is in time, and it does so when memory is short.
-    if code == -signal.SIGKILL or any(word in tail for word in _MEMORY):
-        return "out of memory"
+    if code == -signal.SIGKILL or is_shortage(tail):
+        return OUT_OF_MEMORY
     # Whoever stops a whole service, as systemd does, sends the signal to us and to our runs at once.
     return "interrupted" if code in _INTERRUPTED else "crash"
 

@@ -10,21 +10,21 @@ from itertools import product
 from random import Random
 
 from harness.campaign.cells import Cell, Job
-from harness.campaign.plan import SOUND, Plan
+from harness.campaign.plan import SOUND, SSH, Plan
 
 _SEED_BITS = 31
 
 
 def cells_of(plan: Plan) -> list[Cell]:
-    """Every combination of the axes, in their order."""
+    """Every combination of the axes, in their order. Machines have their number: over `nodes` they are one cell."""
     axes = plan.axes
     combinations = product(
         *(axes.env, axes.nodes, axes.workload, axes.nemesis, axes.concurrency, axes.rate, axes.interval, axes.mutant)
     )
-    return [
+    cells = [
         Cell(
             env=env,
-            nodes=nodes,
+            nodes=None if env == SSH else nodes,
             workload=workload,
             nemesis=nemesis,
             concurrency=concurrency,
@@ -32,9 +32,11 @@ def cells_of(plan: Plan) -> list[Cell]:
             interval=interval,
             time_limit=plan.time_limit_s,
             mutant=None if mutant == SOUND else mutant,
+            hosts=plan.hosts if env == SSH else None,
         )
         for env, nodes, workload, nemesis, concurrency, rate, interval, mutant in combinations
     ]
+    return list(dict.fromkeys(cells))
 
 
 def seeds_of(plan: Plan, random: Random) -> list[int]:

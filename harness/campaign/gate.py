@@ -234,10 +234,13 @@ def _by_cell(rows: Iterable[Row], cells: Iterable[Cell]) -> dict[Cell, list[Row]
 
 
 def _threshold(threshold: Threshold, rows: Sequence[Row]) -> Finding:
-    """Every conclusive run must keep it; the worst one is named."""
+    """Every conclusive run that it asks must keep it; the worst one is named."""
+    rows = [row for row in rows if threshold.asks(row)]
     measured = [row for row in rows if threshold.kept(row) is not None]
-    if len(measured) < len(rows) or not measured:
-        without = next((row.run for row in rows if threshold.kept(row) is None), "no run was conclusive")
+    if not rows:
+        return Finding(threshold.text, Verdict.UNKNOWN, "no conclusive run can have such a figure")
+    if len(measured) < len(rows):
+        without = next(row.run for row in rows if threshold.kept(row) is None)
         reason = f"{len(rows) - len(measured)} of {len(rows)} runs have no such figure: {without}"
         return Finding(threshold.text, Verdict.UNKNOWN, reason)
     worst = threshold.worst(measured)

@@ -61,18 +61,14 @@ def _read(path: Path) -> Table:
 
 def _mistake(location: Sequence[int | str], kind: str, message: str, given: object) -> str:
     """One mistake: where, what, and what would be right."""
-    # Of a union pydantic names the branch that it tried; a plan has no such setting.
-    parts = [
-        part for part in location if not (isinstance(part, str) and ("[" in part or part in ("constrained-int", "int")))
-    ]
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".") or "the plan"
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     if kind == "extra_forbidden":
-        return f"{where}: there is no such setting; choose from {', '.join(_settings(parts[:-1]))}"
+        return f"{where}: there is no such setting; choose from {', '.join(_settings(location[:-1]))}"
     if kind == "missing":
         return f"{where}: missing; for example {where}.count = 20"
     text = message.removeprefix("Value error, ").replace("Input should be", "must be")
     shown = "" if kind == "value_error" or isinstance(given, Mapping) else f", not {given!r}"
-    return f"{where}: {text}{shown}"
+    return f"{where}: {text}{shown}" if where else f"{text}{shown}"
 
 
 def _settings(parts: Sequence[int | str]) -> list[str]:

@@ -10,37 +10,64 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PositiveInt,
+    model_validator,
+)
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from harness import defaults
 from harness.campaign.thresholds import parse_threshold
 from harness.environments.choose import ENVIRONMENTS
 from harness.environments.sim.mutants import mutant_ids
+from harness.environments.ssh import SshEnvironment
+from harness.environments.ssh_hosts import EXAMPLE
 from harness.errors import UsageError
 from harness.nemesis.specs import parse_nemesis
-from harness.test import parse_concurrency
+from harness.test import LAST_SEED, parse_concurrency
 from harness.workloads import WORKLOADS
 
+SSH = SshEnvironment.name
 SOUND = "none"
 """The value of the axis `mutant` that builds no bug in."""
 
+MOST_RUNS = 1_000_000
+"""Of one campaign, which keeps jobs and rows in memory: a million jobs take 180 MB, as many rows 2 GB (measured)."""
 
-def _one_of(what: str, allowed: tuple[str, ...]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(f"{value} is no {what}; choose from {', '.join(allowed)}")
+
+class _OneOf:
+    """One of these words; a validator, and what the JSON schema says of it."""
+
+    def __init__(self, what: str, allowed: tuple[str, ...]) -> None:
+        self._what = what
+        self._allowed = allowed
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "enum": list(self._allowed)}
+
+    def _checked(self, value: str) -> str:
+        if value not in self._allowed:
+            raise ValueError(f"{value} is no {self._what}; choose from {', '.join(self._allowed)}")
         return value
-
-    return AfterValidator(check)
 
 
 def _nemesis(value: str) -> str:
     try:
         parse_nemesis(value, 1.0)
     except UsageError as error:
-        raise ValueError(str(error).removeprefix("--nemesis ")) from error
+        raise ValueError(str(error).replace("--nemesis ", "")) from error
     return value
 
 
@@ -57,8 +84,22 @@ def _threshold(value: str) -> str:
     return value
 
 
+def _kept(value: object) -> object:
+    if value in ("all", "failures") or (isinstance(value, int) and value >= 0):
+        return value
+    raise ValueError(f"must be all, failures, or of how many runs everything, not {value!r}")
+
+
 def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
+
+
+class _AloneToo:
+    """Says in the JSON schema of a list that one item may stand without it, and none twice."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        array = handler(core)
+        return {"anyOf": [array["items"], {**array, "uniqueItems": True}]}
 
 
 def _no_twins(values: list[object]) -> list[object]:
@@ -70,13 +111,16 @@ def _no_twins(values: list[object]) -> list[object]:
 
 Positive = Annotated[float, Field(gt=0, lt=math.inf)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Text = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
-Env = Annotated[str, _one_of("environment", ("auto", *ENVIRONMENTS))]
-Workload = Annotated[str, _one_of("workload", tuple(WORKLOADS))]
-Mutant = Annotated[str, _one_of("mutant", (SOUND, *mutant_ids()))]
+Text = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value, json_schema_input_type=str | int),
+]
+Env = Annotated[str, _OneOf("environment", ("auto", *ENVIRONMENTS))]
+Workload = Annotated[str, _OneOf("workload", tuple(WORKLOADS))]
+Mutant = Annotated[str, _OneOf("mutant", (SOUND, *mutant_ids()))]
 Nemesis = Annotated[str, AfterValidator(_nemesis)]
 Concurrency = Annotated[Text, AfterValidator(_concurrency)]
-_AXIS = (BeforeValidator(_listed), AfterValidator(_no_twins), Field(min_length=1))
+_AXIS = (BeforeValidator(_listed), AfterValidator(_no_twins), Field(min_length=1), _AloneToo())
 
 
 class _Strict(BaseModel):
@@ -96,8 +140,18 @@ class Axes(_Strict):
     mutant: Annotated[list[Mutant], *_AXIS] = [SOUND]
 
 
+_SEEDS = {"count": "integer", "range": "string", "fresh": "integer"}
+"""The settings of `seeds`, of which there is one, and what that is in JSON."""
+
+
 class Seeds(_Strict):
     """The seeds that every cell gets: exactly one of these."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in _SEEDS.items()]
+        }
+    )
 
     count: PositiveInt | None = None
     """1, 2, 3 and so on."""
@@ -108,9 +162,9 @@ class Seeds(_Strict):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Seeds:
-        given = [name for name in ("count", "range", "fresh") if getattr(self, name) is not None]
+        given = [name for name in _SEEDS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of count, range, fresh, not {' and '.join(given) or 'none'}")
+            raise ValueError(f"give exactly one of {', '.join(_SEEDS)}, not {' and '.join(given) or 'none'}")
         if self.range is not None:
             self.bounds()
         return self
@@ -120,7 +174,15 @@ class Seeds(_Strict):
         match = re.fullmatch(r"(\d+)\.\.(\d+)", self.range or "")
         if match is None or int(match[1]) > int(match[2]):
             raise ValueError(f"range {self.range}: give FIRST..LAST, such as 1..100, with at least one seed in it")
+        if int(match[2]) > LAST_SEED:
+            raise ValueError(f"range {self.range}: the last seed that there can be is {LAST_SEED}")
         return int(match[1]), int(match[2])
+
+    @property
+    def number(self) -> int:
+        """How many seeds that is."""
+        first, last = self.bounds() if self.range is not None else (1, self.count or self.fresh or 0)
+        return last - first + 1
 
 
 class Budget(_Strict):
@@ -140,7 +202,7 @@ class Limits(_Strict):
 class Keep(_Strict):
     """What stays on disk of valid runs: `all`, `failures` (nothing but their results), or of how many everything."""
 
-    valid: Literal["all", "failures"] | Annotated[int, Field(ge=0)] = "failures"
+    valid: Annotated[Literal["all", "failures"] | Annotated[int, Field(ge=0)], BeforeValidator(_kept)] = "failures"
     disk_mb: Positive | None = None
     """The oldest valid runs are pruned as soon as the campaign takes more."""
 
@@ -174,12 +236,35 @@ class Plan(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")] = "campaign"
     axes: Axes = Axes()
     seeds: Seeds
+    hosts: str | None = None
+    """The machines of `ssh`, as for `splitbrain run`: a file, or a list."""
     time_limit_s: Positive = defaults.TIME_LIMIT_S
     budget: Budget = Budget()
     limits: Limits = Limits()
     jobs: PositiveInt = 1
     keep: Keep = Keep()
     gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _machines_for_ssh(self) -> Plan:
+        if (SSH in self.axes.env) != (self.hosts is not None):
+            wrong = "only ssh has machines; leave it out" if self.hosts else f"missing; for example hosts = {EXAMPLE!r}"
+            raise ValueError(f"hosts: {wrong}, or choose other environments")
+        return self
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Plan:
+        cells = math.prod(len(values) for _, values in self.axes)
+        if cells * self.seeds.number > MOST_RUNS:
+            many = f"{cells} cells under {self.seeds.number} seeds are more than {MOST_RUNS} runs"
+            fewer = f"give at most {max(MOST_RUNS // cells, 1)} seeds, or begin several campaigns"
+            raise ValueError(f"seeds: {many}, the most that a campaign can have; {fewer}")
+        return self
+
+    @property
+    def at_a_time(self) -> int:
+        """How many runs are under way at once. Machines are not shared: with ssh it is one, whatever `jobs` says."""
+        return 1 if SSH in self.axes.env else self.jobs
 
     @property
     def run_wall_s(self) -> float:

@@ -45,6 +45,9 @@ class Outcome(StrEnum):
 COUNTED = (Outcome.VALID, Outcome.INVALID, Outcome.UNKNOWN, Outcome.INCONCLUSIVE, Outcome.CRASH)
 """The outcomes of runs that ended, as a campaign counts them."""
 
+CRASHES = ("crash", "out of time", "out of memory", "refused")
+"""How a run can have ended whose outcome is a crash."""
+
 SEVERITY = (Outcome.INVALID, Outcome.CRASH, Outcome.UNKNOWN, Outcome.INCONCLUSIVE, Outcome.VALID)
 """Worst first."""
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import msgspec
 
+from checkers.result import Verdict
 from harness.campaign.cells import Cell, cell_of_command
 from harness.campaign.directory import Assignment, read_assignment, read_row
 from harness.campaign.execute import Exit
 from harness.campaign.facts import Facts, read_facts, read_test
 from harness.campaign.row import Outcome, Row
+from harness.shortage import OUT_OF_MEMORY
 from harness.store import DEFINITION, RESULTS, save
 
 
@@ -71,13 +73,16 @@ def row_of_directory(store: Path, run: Path) -> Row | None:
 
 def _row(store: Path, run: Path, assignment: Assignment, facts: Facts, seconds: float) -> Row:
     results = facts.results
+    # It has results, in which the check that there was no memory for says so; nothing else may have been bad.
+    short = results.verdict is Verdict.UNKNOWN and results.reason.startswith(OUT_OF_MEMORY)
     return Row(
         run=str(run.relative_to(store)),
         campaign=assignment.campaign,
         job=assignment.job,
         cell=assignment.cell,
         seed=assignment.seed,
-        verdict=results.outcome,
+        verdict=Outcome.CRASH if short else results.outcome,
+        ended=OUT_OF_MEMORY if short else "ended",
         reason=results.reason,
         signature=results.signature,
         began=assignment.began,

@@ -42,6 +42,10 @@ class Threshold:
     inclusive: bool
     bound: float
 
+    def asks(self, row: Row) -> bool:
+        """Whether the run can have that figure at all: without a fault there is nothing to recover from."""
+        return self.metric != "recovery" or bool(row.faults)
+
     def kept(self, row: Row) -> bool | None:
         """Whether the run keeps it; None if it does not have that figure."""
         figure = self.figure(row)

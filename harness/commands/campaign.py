@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from harness.commands.terminal import Terminal
-from harness.errors import UsageError
+from harness.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.conduct import Engine
@@ -33,6 +33,7 @@ def campaign_command(
     rate: Annotated[str | None, typer.Option(help="Operations a second; several with commas.")] = None,
     interval: Annotated[str | None, typer.Option(help="Seconds between faults; several with commas.")] = None,
     mutant: Annotated[str | None, typer.Option(help="Known bugs; none is the sound one; several with commas.")] = None,
+    hosts: Annotated[str | None, typer.Option(help="FILE, or n1=user@host:port,... (ssh only).")] = None,
     seeds: Annotated[str | None, typer.Option(help="For every cell: 100, 1..100, or fresh:20.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds of operations and faults in each run.")] = None,
     jobs: Annotated[int | None, typer.Option(help="How many runs at a time.")] = None,
@@ -68,6 +69,7 @@ def campaign_command(
         axes={name: text.split(",") for name, text in axes.items() if text is not None}
         | ({"nemesis": nemesis} if nemesis else {}),
         name=name,
+        hosts=hosts,
         time_limit_s=time_limit,
         jobs=jobs,
         budget=_options(wall_s=wall, runs=runs),
@@ -77,7 +79,7 @@ def campaign_command(
     terminal = Terminal(json)
     part = parse_shard(shard)
     if resume:
-        campaign, definition, wanted = _resumed(store, plan, options, seeds, part)
+        campaign, definition, wanted = _resumed(store, plan, options, seeds, part, terminal)
         maker = _engine(engine, scheduler, wanted)
     else:
         from harness.campaign.load import load
@@ -118,11 +120,16 @@ def _begun(store: Path, plan: Plan, part: tuple[int, int]) -> tuple[CampaignDire
 
 
 def _resumed(
-    store: Path, path: Path | None, options: dict[str, Any], seeds: str | None, part: tuple[int, int]
+    store: Path,
+    path: Path | None,
+    options: dict[str, Any],
+    seeds: str | None,
+    part: tuple[int, int],
+    terminal: Terminal,
 ) -> tuple[CampaignDirectory, Definition, Plan]:
-    """The campaign to go on with: the one named, the last of the plan given, or the last of all."""
+    """The campaign to go on with: the one named, the last of the plan or the name given, or the last of all."""
     from harness.campaign.begin import require_same
-    from harness.campaign.directory import campaigns, find
+    from harness.campaign.directory import find
     from harness.campaign.load import laid_over, load
 
     options = options | _seeds(seeds)
@@ -133,7 +140,7 @@ def _resumed(
     else:
         recorded = path is None and "seeds" not in options
         given = None if recorded else load(path, options)
-        known = [(one, one.definition()) for one in campaigns(store, given.name if given else None)]
+        known = _readable(store, given.name if given else options.get("name"), terminal)
         known = [(one, definition) for one, definition in known if recorded or definition.shard == part]
         if not known:
             raise UsageError(
@@ -145,13 +152,28 @@ def _resumed(
     return campaign, definition, plan
 
 
+def _readable(store: Path, plan: str | None, terminal: Terminal) -> list[tuple[CampaignDirectory, Definition]]:
+    """The campaigns of that plan, or of all, that can be read, the oldest first. It says which cannot."""
+    from harness.campaign.directory import campaigns
+
+    readable = []
+    for campaign in campaigns(store, plan):
+        try:
+            readable.append((campaign, campaign.definition()))
+        except UsageError as error:
+            terminal.say(f"passed over: {error}")
+    return readable
+
+
 def _engine(name: str, scheduler: str | None, plan: Plan) -> Engine:
     if name == "pool":
         from harness.campaign.pool import completed
 
-        return lambda tasks: completed(tasks, plan.jobs)
+        return lambda tasks: completed(tasks, plan.at_a_time)
     if name != "dask":
         raise UsageError(f"--engine {name}: there is no such engine; choose from pool, dask")
+    if plan.hosts is not None:
+        raise UsageError("--engine dask: it would make several runs at once on the same --hosts; leave --engine out")
     if scheduler is None:
         raise UsageError("--engine dask: give the address of its scheduler, such as --scheduler tcp://10.0.0.1:8786")
     try:
@@ -182,7 +204,7 @@ def _conduct(
         try:
             summary = Conductor(campaign, plan, engine, watch, Hook(campaign.store, on_failure)).conduct()
             write_morning_report(campaign)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EnvironmentFailure):
             watch.say(f"to go on: splitbrain campaign {campaign.path} --resume")
             raise
     if terminal.json:

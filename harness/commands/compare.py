@@ -13,7 +13,7 @@ from harness.commands.terminal import Terminal
 
 
 def compare_command(
-    before: Annotated[str, typer.Argument(help="A campaign: its directory, its name, or its plan's name.")],
+    before: Annotated[str, typer.Argument(help="A campaign: its directory, its name, or its plan, by name or file.")],
     after: Annotated[str, typer.Argument(help="The campaign to be compared with it.")],
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
     json: Annotated[

@@ -26,9 +26,11 @@ REPORTS = ("junit", "json", "markdown")
 
 
 def gate_command(
-    campaign: Annotated[str, typer.Argument(help="A campaign: its directory, its name, or its plan's name.")],
+    campaign: Annotated[str, typer.Argument(help="A campaign: its directory, its name, or its plan, by name or file.")],
     baseline: Annotated[Path | None, typer.Option(help="Failures that are accepted.")] = None,
-    write_baseline: Annotated[Path | None, typer.Option(help="Accept the campaign's failures, in that file.")] = None,
+    write_baseline: Annotated[
+        Path | None, typer.Option(help="Accept its failures, and the baseline's, in that file.")
+    ] = None,
     max_rate: Annotated[float | None, typer.Option(help="The failure rate to be excluded; 0.01 is 1 %.")] = None,
     confidence: Annotated[float | None, typer.Option(help="With which confidence; 0.95 is 95 %.")] = None,
     max_unknown: Annotated[float | None, typer.Option(help="The share of runs that may be unknown or crash.")] = None,
@@ -69,12 +71,12 @@ def gate_command(
     definition = found.definition()
     plan = load(None, laid_over(definition.plan, {"gate": options}))
     planned = gate.Planned(definition.cells, len(jobs_in(definition)), found.running())
-    known = baselines.read(baseline).signatures() if baseline is not None else frozenset()
+    known = baselines.read(baseline) if baseline is not None else None
     rows = found.rows()
-    decision = gate.decide(rows, plan.gate, known, planned)
+    decision = gate.decide(rows, plan.gate, known.signatures() if known is not None else frozenset(), planned)
     terminal = Terminal(json)
     if write_baseline is not None:
-        accepted = baselines.write(write_baseline, rows)
+        accepted = baselines.write(write_baseline, rows, known)
         terminal.say(f"{write_baseline}: kinds of failure that are accepted from now on: {len(accepted.failures)}")
     for path in _write(kinds, to or found.path, found.name, rows, decision):
         terminal.say(f"wrote {path}")
@@ -82,7 +84,7 @@ def gate_command(
     if json:
         terminal.document({"campaign": str(found.path), **msgspec.to_builtins(decision)})
     else:
-        *lines, last = text.render(decision)
+        *lines, last = text.render(found.name, decision)
         terminal.lines(lines)
         terminal.verdict(decision.verdict, last)
     raise typer.Exit(decision.verdict.exit_code)
@@ -135,5 +137,8 @@ def _tell_github(name: str, decision: Decision) -> None:
         return
     for line in github.error_commands(decision):
         print(line, file=sys.stderr)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(github.step_summary(text.decision_report(name, decision)))
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(github.step_summary(text.decision_report(name, decision)))
+    except OSError as error:  # the decision stands all the same
+        print(f"splitbrain: GITHUB_STEP_SUMMARY {path} cannot be written: {error.strerror}", file=sys.stderr)

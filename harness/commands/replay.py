@@ -16,14 +16,17 @@ import typer
 
 import harness
 from checkers.result import Verdict, merge
+from harness import exit_codes
 from harness.artefact import Artefact, OtherVersion, failure_of, read_artefact
 from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments import choose
-from harness.errors import UsageError
+from harness.errors import EnvironmentFailure, UsageError
 from harness.judge import Results
 from harness.replay import (
+    BAD,
     CANNOT_TELL,
+    GOOD,
     Difference,
     bisect_code,
     definition_of,
@@ -55,7 +58,8 @@ def replay_command(
 
     In the simulator it is the same run, and its digest must come out equal. On real nodes, and wherever it was not
     recorded, the recorded faults are issued again at their times, on their nodes, and failures are counted.
-    Exits with the verdict of what came out: 0 valid, 1 invalid, 2 unknown, or not the same run.
+    Exits with the verdict of what came out: 0 valid, 1 invalid, 2 unknown, or not the same run. With --bisect also a
+    version or a machine that cannot make the run exits with 125; only a file that is no artefact still with 254.
     """
     terminal = Terminal(json)
     try:
@@ -65,13 +69,11 @@ def replay_command(
             raise
         terminal.say(str(error))
         raise typer.Exit(CANNOT_TELL) from error
-    environment, _ = choose.choose(env or artefact.definition.environment)
-    heal_before(terminal)
-    enter_namespace(environment)
     recorded = path if path.is_dir() else path.parent
-    replay = Replay(artefact, recorded, environment, aim_anew, store, terminal)
+    replay = Replay(artefact, recorded, env or artefact.definition.environment, aim_anew, store, terminal)
     if bisect:
         raise typer.Exit(_bisected(replay, times))
+    replay.prepare()
     replay.run(times)
     replay.report()
     raise typer.Exit(replay.verdict.exit_code)
@@ -79,7 +81,7 @@ def replay_command(
 
 @dataclass
 class Replay:
-    """Replays of one artefact, one after the other, and what came of them."""
+    """Replays of one artefact, one after the other, and what came of them. `environment` may be `auto` at first."""
 
     artefact: Artefact
     recorded: Path
@@ -88,6 +90,12 @@ class Replay:
     store: Path
     terminal: Terminal
     runs: list[tuple[RunDirectory, Results]] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Get ready for runs there, if need be in another process, with whose exit code this one then exits."""
+        self.environment, _ = choose.choose(self.environment)
+        heal_before(self.terminal)
+        enter_namespace(self.environment)
 
     def run(self, times: int) -> None:
         """Have it again so often."""
@@ -186,11 +194,16 @@ class Replay:
 
 
 def _bisected(replay: Replay, times: int) -> int:
-    """The answer for `git bisect run`. A version that cannot run it, or crashes, cannot tell."""
+    """The answer for `git bisect run`. A version or a machine that cannot run it, or crashes, cannot tell."""
     try:
+        replay.prepare()
         replay.run(times)
-    except UsageError as error:
-        replay.terminal.say(f"this version cannot run it: {error}")
+    except typer.Exit as other:  # of the process that made the runs; an interruption is to end the bisection
+        return other.exit_code if other.exit_code in (GOOD, BAD, exit_codes.INTERRUPTED) else CANNOT_TELL
+    except typer.Abort:
+        raise
+    except (UsageError, EnvironmentFailure) as error:
+        replay.terminal.say(f"this version cannot run it here: {error}")
         return CANNOT_TELL
     except Exception:  # noqa: BLE001 - whatever it is, it is no verdict; git would take 255 for a reason to stop
         traceback.print_exc(file=sys.stderr)

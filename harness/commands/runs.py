@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,12 +41,15 @@ def runs_command(
 ) -> None:
     """List runs, the newest first."""
     from harness.campaign.catalogue import Filter, opened
+    from harness.campaign.row import CRASHES, Outcome
+    from harness.environments.choose import ENVIRONMENTS
 
     terminal = Terminal(json)
+    kinds = dict.fromkeys([*map(str, Outcome), *CRASHES])
     wanted = Filter(
-        verdict=None if verdict is None else [one.strip() for one in verdict.split(",")],
+        verdict=None if verdict is None else _of("--verdict", verdict.split(","), kinds),
         campaign=campaign,
-        env=env,
+        env=None if env is None else _of("--env", [env], ENVIRONMENTS)[0],
         cell=cell or (),
         signature=signature,
         version=version,
@@ -62,7 +66,9 @@ def runs_command(
 
 
 def show_command(
-    run: Annotated[str, typer.Argument(help="A run's directory, or its path in the store; or a campaign.")],
+    run: Annotated[
+        str, typer.Argument(help="A run's directory, or its path in the store; or a campaign, as for gate.")
+    ],
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
 ) -> None:
@@ -80,6 +86,14 @@ def show_command(
             terminal.lines(screen(path.parent.parent, row, read_results(path)))
         return
     _show_campaign(run, path, store, terminal)
+
+
+def _of(option: str, given: Iterable[str], allowed: Collection[str]) -> list[str]:
+    """The words, of which each must be allowed. Raises `UsageError`."""
+    words = [word.strip() for word in given]
+    if unknown := [word for word in words if word not in allowed]:
+        raise UsageError(f"{option} {', '.join(unknown)}: there is no such thing; choose from {', '.join(allowed)}")
+    return words
 
 
 def parse_time(option: str, text: str, now: float) -> float:
@@ -112,14 +126,15 @@ def _print(rows: list[Row], counts: dict[str, int], terminal: Terminal) -> None:
 def _show_campaign(text: str, path: Path | None, store: Path, terminal: Terminal) -> None:
     from harness.campaign.directory import campaigns, find
 
-    if (path is None or not (path / "campaign.json").exists()) and not campaigns(store, text):
+    named = (path is not None and (path / "campaign.json").exists()) or Path(text).is_file()
+    if not named and not campaigns(store, text):
         raise UsageError(f"{text}: no run and no campaign is kept there; splitbrain runs lists them")
     found = find(store, text)
-    if terminal.json:
-        print(found.summary.read_text().strip() if found.summary.exists() else "{}")
-        return
     if not found.report.exists():
         raise UsageError(
             f"{found.path}: it has not ended yet; splitbrain campaign {found.path} --resume goes on with it"
         )
-    terminal.lines(found.report.read_text().splitlines())
+    if terminal.json:
+        print(found.summary.read_text().strip())
+    else:
+        terminal.lines(found.report.read_text().splitlines())

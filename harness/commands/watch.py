@@ -34,6 +34,7 @@ class Watch:
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[failed]}", style="red", markup=False),
         )
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         self._task: TaskID | None = None
@@ -51,7 +52,7 @@ class Watch:
         """`rows` are those of runs that had been made before."""
         self._planned, self._before, self._counts = planned, len(rows), counts_of(rows)
         self._began = self._spoke = self._clock()
-        self._task = self._bar.add_task(self._title, total=planned, completed=len(rows), state="")
+        self._task = self._bar.add_task(self._title, total=planned, completed=len(rows), state="", failed="")
         done = f", of which {len(rows)} have been made" if rows else ""
         self.say(f"{self._title}: {planned} runs{done}")
 
@@ -63,6 +64,8 @@ class Watch:
             self._console.print(
                 f"{said}: {row.run}: {row.reason}", style=_COLOURS.get(row.verdict, "yellow"), markup=False
             )
+            if self._task is not None and row.verdict in _COLOURS:
+                self._bar.update(self._task, failed=f"last failure: {row.run.rpartition('/')[2]}, {said}")
         if self._task is not None:
             self._bar.update(self._task, completed=sum(self._counts.values()), state=self.state())
         if not self._console.is_terminal and self._clock() - self._spoke >= _LINE_EVERY_S:

@@ -27,10 +27,15 @@ ENVIRONMENTS: dict[str, type[Environment]] = {environment.name: environment for 
 """By name."""
 
 
-def choose(name: str) -> tuple[str, str]:
-    """The environment to use and, for `auto`, why it was chosen. Raises `UsageError` if the one named cannot."""
+def require_known(name: str) -> None:
+    """Raises `UsageError` for what is the name of no environment, whatever this machine can do."""
     if name != "auto" and name not in ENVIRONMENTS:
         raise UsageError(f"--env {name}: there is no such environment; choose from auto, {', '.join(ENVIRONMENTS)}")
+
+
+def choose(name: str) -> tuple[str, str]:
+    """The environment to use and, for `auto`, why it was chosen. Raises `UsageError` if the one named cannot."""
+    require_known(name)
     if name != "auto":
         reason = ENVIRONMENTS[name].unavailable()
         if reason is not None:

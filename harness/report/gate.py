@@ -9,8 +9,8 @@ from harness.campaign.gate import Decision
 from harness.report.markdown import escape, failure_table, table
 
 
-def render(decision: Decision) -> list[str]:
-    """Failures, what was asked, and the answer in one sentence, last."""
+def render(name: str, decision: Decision) -> list[str]:
+    """Failures, what was asked, and the answer in one sentence, last, which says whose it is."""
     failures = [
         f"{failure.count} x {failure.title}{' (known)' if failure.known else ''}\n"
         f"    first {failure.example.run}, again: {failure.example.command}"
@@ -21,7 +21,7 @@ def render(decision: Decision) -> list[str]:
     word = "passed" if decision.passed else f"not passed ({decision.verdict})"
     known = sum(failure.count for failure in decision.failures if failure.known)
     beside = f", beside {known} known failures" if known else ""
-    return [*failures, *findings, f"gate {word}: {decision.statement}{beside}"]
+    return [*failures, *findings, f"gate {word}: {name}: {decision.statement}{beside}"]
 
 
 def decision_report(name: str, decision: Decision) -> str:

@@ -55,13 +55,26 @@ def schedules(
     begins = st.integers(0, max(limit_ms - _LEAST_MS, 0))
     lengths = st.integers(_LEAST_MS, max(limit_ms, _LEAST_MS))
     # One choice for all that is asked for: hypothesis deletes up to five choices at once, and a window must be fewer.
-    windows = st.builds(window_from_ms, st.sampled_from(whats), begins, lengths)
-    return st.lists(windows, max_size=most).map(one_at_a_time)
+    return _schedule(st.lists(_window(st.sampled_from(whats), begins, lengths), max_size=most))
 
 
-def window_from_ms(what: tuple[str, Mapping[str, object]], begin_ms: int, length_ms: int) -> FaultWindow:
+# Composites, where `map` and `builds` would do: of those hypothesis prints the calls, and not what came of them.
+
+
+@st.composite
+def _schedule(draw: st.DrawFn, windows: st.SearchStrategy[list[FaultWindow]]) -> tuple[FaultWindow, ...]:
+    return one_at_a_time(draw(windows))
+
+
+@st.composite
+def _window(
+    draw: st.DrawFn,
+    whats: st.SearchStrategy[tuple[str, Mapping[str, object]]],
+    begins_ms: st.SearchStrategy[int],
+    lengths_ms: st.SearchStrategy[int],
+) -> FaultWindow:
     """A fault that begins so long after the run and is in force for so long."""
-    fault, asked = what
+    (fault, asked), begin_ms, length_ms = draw(whats), draw(begins_ms), draw(lengths_ms)
     return FaultWindow(fault, begin_ms * _MS_NS, (begin_ms + length_ms) * _MS_NS, asked)
 
 
@@ -99,14 +112,20 @@ def linearizable_histories(
 
     Some operations never return, having taken place or not. Models: `cas-register`; `register` without `cas`.
     """
-    return _steps(processes, most, values, cas).map(lambda steps: _Making(processes, lies=False).all(steps))
+    return _made(processes, _steps(processes, most, values, cas), lies=False)
 
 
 def histories(
     *, processes: int = 3, most: int = 20, values: int = 4, cas: bool = True
 ) -> st.SearchStrategy[list[Operation]]:
     """The same, but reads return whatever they like and each cas ends as it likes: linearizable or not."""
-    return _steps(processes, most, values, cas).map(lambda steps: _Making(processes, lies=True).all(steps))
+    return _made(processes, _steps(processes, most, values, cas), lies=True)
+
+
+@st.composite
+def _made(draw: st.DrawFn, processes: int, steps: st.SearchStrategy[list[_Step]], lies: bool) -> list[Operation]:
+    """Every operation that came of the steps."""
+    return _Making(processes, lies).all(draw(steps))
 
 
 @dataclass(frozen=True)

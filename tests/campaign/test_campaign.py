@@ -160,6 +160,31 @@ def test_a_plan_in_a_file_is_what_its_options_would_be(splitbrain, tmp_path):
     assert Path(summary(out)["campaign"]).name.startswith("night-")
 
 
+def test_the_last_campaign_of_a_plan_is_found_by_the_plan_s_file_whatever_it_is_called(splitbrain, tmp_path):
+    (tmp_path / "My Night.toml").write_text(
+        'time_limit_s = 1\n[axes]\nenv = "sim"\nnodes = 3\nnemesis = "none"\nrate = 50\n[seeds]\ncount = 1\n'
+    )
+    (tmp_path / "named.toml").write_text('name = "else"\n' + (tmp_path / "My Night.toml").read_text())
+    for plan in ("My Night.toml", "named.toml"):
+        first, second = (summary(splitbrain("campaign", plan, "--json")[1]) for _ in range(2))
+        code, out, _ = splitbrain("gate", plan)
+        assert code == 0
+        assert out.splitlines()[-1].startswith(f"gate passed: {Path(second['campaign']).name}: ")
+        assert json.loads(splitbrain("show", plan, "--json")[1]) == second
+        assert splitbrain("compare", first["campaign"], plan)[0] == 0
+
+
+def test_what_has_not_ended_is_not_shown(splitbrain, tmp_path):
+    splitbrain("campaign", *SHORT, "--seeds", "1")
+    campaign = the_campaign(tmp_path / "store")
+    for name in ("summary.json", "report.md"):
+        (campaign / name).unlink()
+    for words in ([], ["--json"]):
+        code, out, err = splitbrain("show", campaign, *words)
+        assert (code, out, err.count("\n")) == (254, "", 1)
+        assert "has not ended yet" in err
+
+
 # -- killed, stopped, resumed
 
 
@@ -247,6 +272,21 @@ def test_resuming_what_has_ended_runs_nothing(splitbrain):
     assert "1 runs, of which 1 have been made" in err
 
 
+def test_the_last_campaign_of_the_name_is_resumed_and_one_that_cannot_be_read_is_passed_over(splitbrain, tmp_path):
+    _, one, _ = splitbrain("campaign", *SHORT, "--seeds", "1..2", "--runs", "1", "--name", "one", "--json")
+    splitbrain("campaign", *SHORT, "--seeds", "1", "--name", "two")
+    broken = tmp_path / "store" / "one-99990101T000000.000Z"
+    broken.mkdir()
+    (broken / "campaign.json").write_text('{"campaign": ')
+    code, out, err = splitbrain("campaign", "--resume", "--name", "one", "--runs", "2", "--json")
+    assert code == 0
+    assert summary(out)["campaign"] == summary(one)["campaign"]
+    assert len(summary(out)["runs"]) == 2
+    assert f"passed over: {broken}: no campaign is kept there" in err
+    code, out, _ = splitbrain("campaign", "--resume", "--json")
+    assert (code, "/two-" in summary(out)["campaign"]) == (0, True)
+
+
 def test_a_resumed_campaign_whose_plan_changed_is_refused(splitbrain):
     splitbrain("campaign", *SHORT, "--seeds", "1..2", "--runs", "1")
     code, out, err = splitbrain("campaign", *SHORT, "--seeds", "1..3", "--rate", "60", "--resume")
@@ -308,6 +348,9 @@ def test_what_does_not_belong_together_is_not_merged(splitbrain):
         (["--seeds", "1", "--engine", "ray"], ["ray", "pool, dask"]),
         (["--seeds", "1", "--engine", "dask"], ["--scheduler"]),
         (["--seeds", "1", "--store", "/proc/nowhere"], ["/proc/nowhere"]),
+        (["--seeds", "1", "--env", "ssh"], ["hosts: missing"]),
+        (["--seeds", "1", "--env", "ssh", "--hosts", "none.txt"], ["--hosts none.txt"]),
+        (["--seeds", "1", "--env", "ssh", "--hosts", "n1=a@b", "--engine", "dask"], ["--engine dask", "--hosts"]),
         (["--resume"], ["no campaign in store"]),
         (["--resume", "--dry-run"], ["leave --resume out"]),
         (["none.toml"], ["none.toml"]),

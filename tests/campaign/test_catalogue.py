@@ -181,11 +181,27 @@ def test_a_store_that_is_not_there(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("options", [("--since", "yesterday"), ("--until", "2026-13-01"), ("--limit", "0")])
-def test_a_bad_filter_is_one_line(splitbrain, tmp_path, options):
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--since", "yesterday"), "12h or 3d"),
+        (("--until", "2026-13-01"), "12h or 3d"),
+        (("--limit", "0"), "--limit"),
+        (
+            ("--verdict", "valid,invaild"),
+            "--verdict invaild: there is no such thing; choose from valid, invalid, unknown",
+        ),
+        (("--verdict", "late"), "out of time, out of memory"),
+        (("--env", "moon"), "--env moon: there is no such thing; choose from docker, local, sim, ssh"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_bad_filter_is_one_line(splitbrain, tmp_path, options, said):
     (tmp_path / "store").mkdir()
     code, out, err = splitbrain("runs", *options)
     assert (code, out, err.count("\n")) == (254, "", 1)
+    assert said in err
+    assert splitbrain("runs", "--verdict", "valid, out of time", "--env", "sim")[0] == 0
 
 
 def test_signatures_survive_the_catalogue(tmp_path, rows):

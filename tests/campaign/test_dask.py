@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.campaign.directory import read_row
-from night import BROKEN, SEEN_BROKEN, SHORT, started, summary
+from night import BROKEN, SEEN_BROKEN, SHORT, started, summary, the_campaign
 from waiting import eventually
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install 'splitbrain[scale]'")
@@ -29,7 +29,7 @@ def daemon(log: Path, *words: object) -> subprocess.Popen[bytes]:
 
 @pytest.fixture
 def cluster(tmp_path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """The address of a scheduler, and its two workers."""
+    """The address of a scheduler, and the processes of it and its two workers."""
     log, described = tmp_path / "dask.log", tmp_path / "scheduler.json"
     processes = [
         daemon(log, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", described)
@@ -41,7 +41,7 @@ def cluster(tmp_path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
             words = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name, "--local-directory", tmp_path)
             processes.append(daemon(log, "worker", address, *words))
         eventually(f"two workers, see {log}", lambda: log.read_text().count("Registered to") >= 2, DEADLINE_S)
-        yield address, processes[1:]
+        yield address, processes
     finally:
         for process in processes:
             process.kill()
@@ -55,7 +55,7 @@ def places(found):
 
 
 def test_a_worker_that_is_killed_changes_no_verdict(cluster, tmp_path):
-    address, workers = cluster
+    address, (_, *workers) = cluster
     words = ["campaign", *SHORT, "--seeds", "1..10", "--json", "--store"]
     process = started(*words, tmp_path / "dask", "--engine", "dask", "--scheduler", address)
     eventually("two runs have ended", lambda: len(list(tmp_path.glob("dask/*/*/row.json"))) >= 2, DEADLINE_S, process)
@@ -64,6 +64,23 @@ def test_a_worker_that_is_killed_changes_no_verdict(cluster, tmp_path):
     assert process.returncode == 0, err
     alone = started(*words, tmp_path / "alone")
     assert places(summary(out)) == places(summary(alone.communicate(timeout=DEADLINE_S)[0]))
+
+
+def test_a_scheduler_that_dies_ends_the_campaign_in_one_line_and_it_can_be_resumed(cluster, tmp_path):
+    address, (scheduler, *_) = cluster
+    words = ["campaign", *SHORT, "--seeds", "1..10", "--json", "--store", tmp_path / "dask"]
+    process = started(*words, "--engine", "dask", "--scheduler", address)
+    eventually("two runs have ended", lambda: len(list(tmp_path.glob("dask/*/*/row.json"))) >= 2, DEADLINE_S, process)
+    scheduler.kill()
+    out, err = process.communicate(timeout=DEADLINE_S)
+    campaign = the_campaign(tmp_path / "dask")
+    assert (process.returncode, out) == (2, ""), err
+    assert "Traceback" not in err, err
+    assert f"to go on: splitbrain campaign {campaign} --resume" in err
+    assert err.splitlines()[-1] == f"splitbrain: the scheduler at {address} is gone; nothing is proven"
+    rest = started(*words, "--resume")
+    found = summary(rest.communicate(timeout=DEADLINE_S)[0])
+    assert found["counts"]["valid"] == len(places(found)) == 10
 
 
 def test_a_failure_comes_home_whole(cluster, splitbrain):

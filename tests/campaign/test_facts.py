@@ -8,6 +8,7 @@ import pytest
 
 from checkers.history import NEMESIS, Event
 from harness.campaign.facts import read_facts, side_of
+from harness.campaign.settle import row_of_directory
 from harness.recorder import Recorder
 
 CHECKS = {"linearizable": {"verdict": "valid", "reason": "it is", "detail": ""}}
@@ -88,6 +89,14 @@ def test_faults_as_windows_with_their_evidence(run):
 )
 def test_a_run_is_inconclusive_if_only_its_faults_stand_in_the_way(run, results, outcome):
     assert read_facts(run([], **results)).results.outcome == outcome
+
+
+def test_a_run_whose_check_had_no_memory_is_a_row_that_says_so(run, tmp_path):
+    reason = "out of memory: MemoryError()"
+    checks = {"linearizable": {"verdict": "unknown", "reason": reason}, "recovery": {"verdict": "valid"}}
+    path = run([], verdict="unknown", reason=reason, checks=checks)
+    row = row_of_directory(tmp_path.parent, path)
+    assert (row.verdict, row.ended, row.reason) == ("crash", "out of memory", reason)
 
 
 def test_the_signature_is_that_of_the_first_check_that_failed(run):

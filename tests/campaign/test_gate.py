@@ -162,6 +162,16 @@ def test_a_figure_that_is_not_there_is_not_passed(rows):
     assert decide([rows(statistics=None)], Gate(thresholds=["p99<1s"])).verdict is Verdict.UNKNOWN
 
 
+def test_recovery_is_asked_only_of_runs_with_a_fault_to_recover_from(rows):
+    calm = rows.many(
+        3, cell=msgspec.structs.replace(CELL, nemesis="none"), faults={}, statistics=figures(recovery_s=None)
+    )
+    limit = Gate(thresholds=["recovery<10s"])
+    assert decide([*calm, rows()], limit).passed
+    assert decide([*calm, rows(), rows(statistics=figures(recovery_s=None))], limit).verdict is Verdict.UNKNOWN
+    assert decide(calm, limit).verdict is Verdict.UNKNOWN, "of no run it is known"
+
+
 @pytest.mark.parametrize("text", ["p99", "p99<", "p9<5ms", "p99<5%", "availability>5ms", "p99<ms", "p99=5ms"])
 def test_what_is_no_threshold_says_what_would_be(text):
     with pytest.raises(ValueError, match=r"metrics:|is in"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from random import Random
 
@@ -9,6 +10,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from harness.campaign.cells import Cell, cell_of_command
 from harness.campaign.expand import cells_of, jobs_of, seeds_of, shard_of
@@ -67,12 +69,32 @@ def test_three_mistakes_are_all_named_with_their_paths_and_what_is_allowed(tmp_p
         ("seeds.count = 1\ngate.thresholds = ['p99<5%']", ["p99 is in us or ms or s or min"]),
         ("seeds.count = 1\ngate.max_rate = 2", ["gate.max_rate", "less than 1"]),
         ("seeds = 1", ["seeds"]),
+        ("seeds.count = 1\naxes.env = 'ssh'", ["hosts: missing", "n1=admin@10.0.0.1:22"]),
+        ("seeds.count = 1\nhosts = 'n1=a@b'", ["hosts: only ssh has machines"]),
+        ("seeds.count = 99999999999999999999999", ["seeds", "1000000 runs"]),
+        ("seeds.fresh = 99999999999999999999999", ["seeds", "1000000 runs"]),
+        ("seeds.range = '1..100000000'", ["seeds", "1000000 runs"]),
+        ("seeds.range = '9223372036854775808..9223372036854775809'", ["seeds", "is 9223372036854775807"]),
+        ("seeds.count = 500001\naxes.nodes = [3, 5]", ["2 cells", "at most 500000 seeds"]),
         ("seeds.count =", ["not TOML"]),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_would_be_right(tmp_path, text, words):
     message = mistakes(text, tmp_path)
     assert all(word in message for word in words), message
+
+
+def test_one_mistake_is_named_once_and_in_the_words_of_a_plan(tmp_path):
+    assert mistakes("seeds.count = 1\nkeep.valid = 'some'", tmp_path).count("keep.valid") == 1
+    text = "seeds.count = 1\naxes.nemesis = 'gremlins,kill:later,pause:x=1'"
+    message = mistakes(text, tmp_path)
+    assert "--nemesis" not in message
+    assert all(word in message for word in ("gremlins", "kill:later: later", "pause:x=1: x"))
+
+
+def test_the_most_runs_that_there_can_be(tmp_path):
+    assert seeds_of(load(None, {"seeds": {"range": "9223372036854775807..9223372036854775807"}}), Random(0))
+    assert load(None, {"seeds": {"count": 500_000}, "axes": {"nodes": [3, 5]}})
 
 
 def test_a_plan_that_is_not_there(tmp_path):
@@ -110,10 +132,69 @@ def test_the_schema_accepts_what_the_plan_accepts_and_nothing_else():
             jsonschema.validate(wrong, schema)
 
 
+DOCUMENTS = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+PLANS = {
+    **{path.name: path.read_text() for path in sorted((Path(__file__).parents[2] / "ready").glob("*.toml"))},
+    **{
+        f"{path.name} {number}": block.split("```")[0]
+        for path in DOCUMENTS
+        for number, block in enumerate(path.read_text().split("```toml\n")[1:], 1)
+    },
+}
+"""The plans that we hand out, in files and in documents."""
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_that_is_handed_out_is_one_and_the_schema_accepts_it_as_it_is_written(name):
+    written = tomllib.loads(PLANS[name])
+    assert Plan.model_validate(written)
+    jsonschema.validate(written, Plan.model_json_schema(), jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seeds": {}},
+        {"seeds": {"count": 1, "fresh": 1}},
+        {"seeds": {"count": None}},
+        *(
+            {"seeds": {"count": 1}, "axes": axes}
+            for axes in ({"env": "cloud"}, {"env": ["sim", "cloud"]}, {"env": []}, {"env": ["sim", "sim"]})
+        ),
+        {"seeds": {"count": 1}, "axes": {"workload": "bank"}},
+        {"seeds": {"count": 1}, "axes": {"mutant": "Z9"}},
+        {"seeds": {"count": 1}, "axes": {"nodes": 0}},
+    ],
+    ids=str,
+)
+def test_the_schema_refuses_what_the_plan_refuses(wrong):
+    with pytest.raises(ValidationError):
+        Plan.model_validate(wrong)
+    assert not jsonschema.Draft202012Validator(Plan.model_json_schema()).is_valid(wrong)
+
+
+@pytest.mark.parametrize("concurrency", [10, "10", "2n", ["2n", 7]])
+def test_the_schema_accepts_workers_as_a_number_and_as_text(concurrency):
+    wanted = {"seeds": {"count": 1}, "axes": {"concurrency": concurrency}}
+    assert Plan.model_validate(wanted)
+    assert jsonschema.Draft202012Validator(Plan.model_json_schema()).is_valid(wanted)
+
+
 def test_every_combination_is_a_cell_once():
     cells = cells_of(plan(axes={"env": ["sim", "local"], "nodes": [3, 5, 7], "mutant": ["none", "Q1"]}))
     assert len(cells) == len(set(cells)) == 12
     assert {cell.mutant for cell in cells} == {None, "Q1"}
+
+
+def test_machines_are_handed_to_each_run_and_have_one_run_at_a_time():
+    hosts = "n1=a@10.0.0.1,n2=a@10.0.0.2"
+    found = plan(axes={"env": ["sim", "ssh"], "nodes": [3, 5]}, hosts=hosts, jobs=4)
+    *simulated, machines = cells_of(found)
+    assert [cell.hosts for cell in simulated] == [None, None]
+    assert " ".join(machines.words()).startswith("--env ssh --workload register ")
+    assert machines.words()[-2:] == ["--hosts", hosts]
+    assert (found.at_a_time, plan(jobs=4).at_a_time) == (1, 4)
+    assert cell_of_command(" ".join(["splitbrain run", *machines.words(), "--seed 11"])) == (machines, 11)
 
 
 @pytest.mark.parametrize("mutant", [None, "Q1"])
@@ -188,9 +269,3 @@ def test_each_shard_has_a_part_of_every_cell(cells, count):
     jobs = jobs_of(cells, range(count), ())
     for index in range(1, count + 1):
         assert {job.cell for job in shard_of(jobs, index, count)} == set(cells)
-
-
-def test_a_plan_that_is_in_the_documents_is_a_plan():
-    for document in sorted((Path(__file__).parents[2] / "docs").glob("*.md")):
-        for block in document.read_text().split("```toml\n")[1:]:
-            assert Plan.model_validate(__import__("tomllib").loads(block.split("```")[0]))

@@ -127,7 +127,7 @@ def commands():
         ],
         "gitlab, merge request": gitlab["splitbrain"]["script"],
         "gitlab, night": gitlab["splitbrain-night"]["script"],
-        "systemd": re.findall(r"^ExecStart=(.*)$", SERVICE.read_text(), re.MULTILINE),
+        "systemd": [line.replace("$$", "$") for line in re.findall(r"^ExecStart=(.*)$", SERVICE.read_text(), re.M)],
         "cron": [CRON.read_text().splitlines()[-1].split(None, 6)[6]],
     }
     return {name: [line for line in lines if "splitbrain " in line] for name, lines in scripts.items()}
@@ -175,3 +175,42 @@ def test_a_gate_that_does_not_pass_fails_the_step(tmp_path):
         for line in commands()["action.yml, pull request"]
     ]
     assert codes == [0, 1]
+
+
+@pytest.mark.parametrize("script", commands())
+def test_a_campaign_that_cannot_begin_ends_the_script_with_its_reason_and_no_other_is_judged(script, tmp_path):
+    """Else the gate would find the campaign of the night before, and pass it."""
+    (tmp_path / "ready").mkdir()
+    environment = {**os.environ, "PATH": f"{SCRIPTS}:{os.environ['PATH']}", "STORE": "store"}
+    environment |= {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+
+    def carried_out():
+        codes, said = [], ""
+        for line in commands()[script]:
+            done = subprocess.run(
+                ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", here(line, tmp_path)],
+                cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+            )  # fmt: skip
+            codes, said = [*codes, done.returncode], said + done.stdout + done.stderr
+            if done.returncode:
+                break
+        return codes, said
+
+    for plan in PLANS:
+        (tmp_path / "ready" / plan.name).write_text(QUICK)
+    codes, said = carried_out()
+    assert set(codes) == {0}
+    assert "gate passed: " in said
+    for plan in PLANS:
+        (tmp_path / "ready" / plan.name).write_text(QUICK.replace("sim", "docker"))
+    codes, said = carried_out()
+    assert len(codes) == 1
+    assert codes != [0]
+    assert "--env docker: no Docker Engine answers" in said
+    assert "gate" not in said
+
+
+def test_a_gate_that_does_not_pass_fails_the_unit():
+    assert "SuccessExitStatus" not in SERVICE.read_text()
+    *_, gate = [line for line in SERVICE.read_text().splitlines() if line.startswith("ExecStart=")]
+    assert gate.startswith("ExecStart=/opt/splitbrain/bin/splitbrain gate ")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from checkers.result import Verdict
+from harness.campaign.baseline import Baseline, Known, read
 from harness.campaign.compare import compare
 from harness.campaign.gate import Decision, decide
 from harness.campaign.plan import Gate
@@ -206,7 +207,16 @@ def test_a_baseline_is_written_accepted_and_said(splitbrain, broken):
     code, out, _ = splitbrain("gate", broken, "--baseline", "known.json")
     assert "2 known failures (1 in the baseline)" in out
     assert code == 0
-    assert out.splitlines()[-1].startswith("gate passed: nothing is known of the failure rate")
+    assert out.splitlines()[-1].startswith(f"gate passed: {Path(broken).name}: nothing is known of the failure rate")
+
+
+def test_a_baseline_that_is_written_anew_keeps_what_was_known_with_its_notes(splitbrain, broken, tmp_path):
+    old = [Known(STALE, "issue 7"), Known(Signature("recovery", "liveness"), "issue 8")]
+    (tmp_path / "known.json").write_bytes(msgspec.json.encode(Baseline(1, old)))
+    code, _, err = splitbrain("gate", broken, "--baseline", "known.json", "--write-baseline", "new.json")
+    assert code == 0
+    assert "accepted from now on: 2" in err
+    assert read(tmp_path / "new.json").failures == old
 
 
 def test_a_baseline_that_cannot_be_written_is_one_line(splitbrain, broken):
@@ -261,6 +271,17 @@ def test_on_github_it_annotates_and_fills_the_summary(splitbrain, broken, monkey
     assert summary(out)["verdict"] == "invalid"
     assert err.startswith("::error title=2 x linearizable%3A")
     assert "gate not passed" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_summary_that_cannot_be_written_is_said_and_changes_no_decision(splitbrain, monkeypatch):
+    splitbrain("campaign", *SHORT, "--seeds", "1")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/proc/nowhere/summary.md")
+    code, out, err = splitbrain("gate", "campaign", "--json")
+    assert (code, summary(out)["verdict"]) == (0, "valid")
+    assert (
+        err == "splitbrain: GITHUB_STEP_SUMMARY /proc/nowhere/summary.md cannot be written: No such file or directory\n"
+    )
 
 
 def test_two_campaigns_are_compared(splitbrain, broken):

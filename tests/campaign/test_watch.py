@@ -54,6 +54,7 @@ def test_on_a_terminal_there_is_a_bar_with_counts_rate_and_time_left(watched, ro
     shown = watched([*rows.many(3), rows("invalid")], 3.0, terminal=True)
     assert "4/100" in shown
     assert "3 valid, 1 invalid; 20 a minute; 5 min left" in shown
+    assert "last failure: 004, invalid" in shown
     assert "\x1b" in shown
 
 

@@ -76,6 +76,7 @@ def test_without_a_command_it_says_where_commands_are_listed(splitbrain):
         (("--nodes", "many"), ["--nodes", "integer"]),
         (("--env", "cloud"), ["cloud", "docker", "local", "sim"]),
         (("--workload", "bank"), ["bank", "register"]),
+        (("--seed", "99999999999999999999999"), ["--seed", "9223372036854775807"]),
         (("--rate", "0"), ["--rate", "greater than 0"]),
         (("--rate", "inf"), ["--rate inf"]),
         (("--time-limit", "-5"), ["--time-limit", "greater than 0"]),

@@ -212,6 +212,32 @@ def test_a_checker_that_crashes_proves_nothing_and_the_results_say_so(monkeypatc
     assert "the checker crashed: RecursionError" in results.reason
 
 
+def library_that_does_not_fit():
+    error = OSError("Could not find/load shared object file 'libllvmlite.so'")
+    error.add_note("libllvmlite.so: failed to map segment from shared object")
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(12, "Cannot allocate memory"),
+        OSError("libllvmlite.so: cannot allocate"),
+        library_that_does_not_fit(),
+    ],
+    ids=repr,
+)
+def test_a_checker_without_memory_is_told_from_one_that_is_broken(monkeypatch, error):
+    def crash(workload, history, budget):
+        raise error
+
+    monkeypatch.setattr("harness.workloads.register.Register.check", crash)
+    results = judge(a_test(), SERVED, events(*WRITE), 1)
+    assert results.verdict == Verdict.UNKNOWN
+    assert results.reason.startswith("out of memory: ")
+
+
 def test_a_cluster_that_was_never_healed_is_not_blamed_for_not_recovering():
     stop = [(NEMESIS, "info", "stop-kill", None, None), (NEMESIS, "info", "stop-kill", None, None)]
     recorded = events(*WRITE, *KILL, *stop)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import typer
 
 import harness
 from checkers.result import Verdict
@@ -355,6 +356,38 @@ def test_a_version_that_cannot_run_it_or_crashes_cannot_tell(replay, failed, mon
     code, _, err = replay(failed, "--bisect")
     assert code == 125
     assert "a bug" in err
+
+
+@pytest.mark.parametrize("environment", ["moon", "docker"])
+def test_an_environment_that_is_unknown_or_not_to_be_had_cannot_tell(replay, failed, monkeypatch, environment):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    definition = json.loads((failed / "test.json").read_text())
+    change(failed / "artefact.json", digest=None, definition={**definition, "environment": environment})
+    code, _, err = replay(failed, "--bisect")
+    assert code == 125
+    assert environment in err
+    assert replay(failed)[0] == 254
+
+
+@pytest.mark.parametrize(
+    ("inner", "code"), [(0, 0), (1, 1), (125, 125), (254, 125), (255, 125), (137, 125), (130, 130)]
+)
+def test_what_a_process_inside_of_a_namespace_says_is_passed_on_if_it_is_an_answer(
+    replay, failed, monkeypatch, inner, code
+):
+    def elsewhere(environment):
+        raise typer.Exit(inner)
+
+    monkeypatch.setattr("harness.commands.replay.enter_namespace", elsewhere)
+    assert replay(failed, "--bisect")[0] == code
+
+
+def test_an_interruption_ends_a_bisection(replay, failed, monkeypatch):
+    def interrupted(*arguments):
+        raise typer.Abort
+
+    monkeypatch.setattr("harness.commands.replay.execute", interrupted)
+    assert replay(failed, "--bisect")[0] == 130
 
 
 def test_what_the_user_got_wrong_ends_a_bisection(replay, tmp_path):

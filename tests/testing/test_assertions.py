@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import find as find_example
 
 from checkers import History, HistoryError, Operation, Verdict, check, models
+from checkers.result import Result
 from harness.errors import UsageError
 from harness.nemesis import FAULTS
 from harness.nemesis.script import problems
@@ -38,9 +41,21 @@ def test_the_message_has_the_window_and_the_reason():
     assert "the only possible state when it returned was 2" in lines[5]
 
 
-def test_what_is_not_decided_is_not_asserted():
-    with pytest.raises(AssertionError, match="not known to be linearizable as a register: no operation completed"):
-        assert_linearizable([], "register")
+def test_what_is_not_decided_is_not_asserted(monkeypatch):
+    undecided = Result(verdict=Verdict.UNKNOWN, reason="the time budget is spent", engine="search", operations=3)
+    monkeypatch.setattr("harness.testing.linearizable.check", lambda *history, budget: undecided)
+    with pytest.raises(AssertionError, match="not known to be linearizable as a register: the time budget is spent"):
+        assert_linearizable(STALE, "register", seconds=1)
+
+
+def test_nothing_speaks_against_a_history_in_which_nothing_completed():
+    assert_linearizable([], "register")
+    assert_linearizable([Operation(process=0, f="write", value=1, call_time=0, status="info")], "register")
+
+
+@given(linearizable_histories())
+def test_what_is_drawn_as_linearizable_can_be_asserted(operations):
+    assert_linearizable(operations, "cas-register")
 
 
 def test_what_cannot_be_judged_is_no_failed_assertion():
@@ -119,6 +134,24 @@ def test_arbitrary_histories_are_of_both_kinds_and_shrink_to_a_few_operations(ve
         settings=settings(derandomize=True, database=None),
     )
     assert len(found) <= 3
+
+
+def test_what_a_failure_shows_is_what_a_user_would_have_written():
+    def shown(strategy):
+        @settings(database=None, derandomize=True, phases=[Phase.generate, Phase.shrink])
+        @given(strategy)
+        def it_is_empty(drawn):
+            assert not drawn
+
+        with pytest.raises(AssertionError) as failure:
+            it_is_empty()
+        (note,) = failure.value.__notes__
+        return note.split("drawn=")[1].rpartition(",")[0]
+
+    for strategy in (histories(), linearizable_histories()):
+        assert re.fullmatch(r"\[Operation\(f='\w+',( \w+=[\w']+,?)*\)\]", shown(strategy)), shown(strategy)
+        assert "_rank" not in shown(strategy)
+    assert re.match(r"\(\s*FaultWindow\(fault='partition', begin_ns=0, ", shown(schedules(["partition"], seconds=4)))
 
 
 # -- schedules

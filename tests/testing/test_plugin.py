@@ -71,6 +71,7 @@ def test_where_docker_is_required_that_is_an_error(tried):
     result = tried(one('env="docker", seeds=[1]'), "--require-docker")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*--require-docker: --env docker: no Docker Engine answers*"])
+    assert "During handling" not in result.stdout.str()
 
 
 def test_a_test_gets_the_history_and_the_faults(tried):
@@ -144,6 +145,10 @@ def test_workers_of_xdist_share_the_work_and_the_seed(tried):
         (one('seeds=["tuesday"]'), "give at least one number"),
         (one('nemesis="gremlins", seeds=[1]'), "there is no such fault; choose from partition"),
         (one("nodes=0, rate=-1, seeds=[1]"), "--nodes 0*--rate -1"),
+        (
+            one('env="moon", seeds=[1]'),
+            "--env moon: there is no such environment; choose from auto, docker, local, sim, ssh",
+        ),
         (one("gremlins=3, seeds=[1]"), "gremlins"),
         (one('"sim"'), "takes named options only"),
         (one('seeds=[1], schedule=[{"fault": "kill"}]'), "schedule: *begin_ns"),
@@ -155,6 +160,7 @@ def test_workers_of_xdist_share_the_work_and_the_seed(tried):
         "bad seeds",
         "a fault",
         "two numbers",
+        "an environment",
         "an option",
         "positional",
         "schedule",
@@ -172,6 +178,12 @@ def test_bad_seeds_are_a_usage_error(tried):
     result = tried(one(f"{QUICK}, seeds=[1]"), "--splitbrain-seeds", "many")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--splitbrain-seeds many: give seeds such as 7, 1,5 or 1..100"])
+
+
+def test_an_environment_that_there_is_not_is_a_usage_error(tried):
+    result = tried(one(f"{QUICK}, seeds=[1]"), "--splitbrain-env", "moon")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--splitbrain-env*moon: there is no such environment; choose from auto, docker*"])
 
 
 def test_what_does_not_use_it_does_not_load_it(tried):
