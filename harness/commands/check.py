@@ -31,7 +31,7 @@ class Request:
 
     path: Path
     model: str
-    initial: models.State
+    initial: object
     form: formats.Format
     failed_cas: formats.FailedCas
     nil_read: formats.NilRead
@@ -191,10 +191,10 @@ def _one_of(option: str, given: str, *choices: Choice) -> Choice:
     raise UsageError(f"{option} {given}: it is one of {', '.join(choices)}")
 
 
-def _initial(text: str) -> models.State:
+def _initial(text: str) -> object:
     try:
-        value: models.State = checkers.history.freeze(msgspec.json.decode(text))
-    except (msgspec.DecodeError, TypeError) as error:
+        value: object = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
         raise UsageError(f"--init {text}: {error}; a JSON value is expected") from None
     return value
 

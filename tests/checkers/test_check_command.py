@@ -109,12 +109,12 @@ MISTAKES = {
     "a model that raises": (
         INVOKE % ("add", '"x"') + OK % ("add", '"x"'),
         ("--model", "counter"),
-        "bad:1: model counter raised TypeError on [0: add 'x' -> ok]: ",
+        "bad:1: model counter stopped on [0: add 'x' -> ok]: it adds whole numbers, not 'x'",
     ),
     "a value of another shape": (
         INVOKE % ("read", "null") + OK % ("read", "7"),
         ("--model", "multi-register"),
-        "bad:1: model multi-register raised ModelError on [0: read -> 7]: multi-register takes [[name, value], ...]",
+        "bad:1: model multi-register stopped on [0: read -> 7]: it takes [[name, value], ...], not 7",
     ),
     "an f that the model lacks": (INVOKE % ("pop", "1"), ("--model", "set"), "bad:1: model set has no operation 'pop'"),
     "a cas without its pair": (INVOKE % ("cas", "1"), (), "bad:1: cas takes [old, new], not 1"),
