@@ -5,9 +5,13 @@ says that 1 == 1.0 == True, and that NaN equals nothing; a register must not rea
 be compared with NaN.
 """
 
+from collections.abc import Collection
+from itertools import chain
 from types import NoneType
 
 import msgspec
+
+from checkers.texts import Unseen
 
 
 class Boolean(msgspec.Struct, frozen=True):
@@ -23,7 +27,8 @@ class Boolean(msgspec.Struct, frozen=True):
 
 
 TRUE, FALSE = Boolean(True), Boolean(False)
-PLAIN = frozenset({int, str, NoneType, Boolean})  # types whose values equal nothing of another
+TUPLES = {tuple}
+PLAIN = frozenset({int, str, NoneType, Boolean, Unseen})  # types whose values equal nothing of another
 
 
 class NotAValueError(TypeError):
@@ -59,8 +64,16 @@ def told_apart(value: object) -> object:
     if kind in PLAIN:
         return value
     if isinstance(value, tuple):
-        parts = value if PLAIN.issuperset(map(type, value)) else tuple([told_apart(item) for item in value])
+        parts = value if _are_plain(value) else tuple([told_apart(item) for item in value])
         return parts if kind is tuple else (kind, parts)
-    if kind is frozenset:
-        return frozenset([told_apart(item) for item in value])  # type: ignore[attr-defined]
+    if isinstance(value, frozenset):
+        return value if _are_plain(value) else frozenset([told_apart(item) for item in value])
     return (kind, repr(value) if kind is float else value)  # 0.0 equals -0.0
+
+
+def _are_plain(items: Collection[object]) -> bool:
+    """Whether all items are plain, or tuples of what is: then equality tells all apart, and few steps are needed."""
+    kinds = set(map(type, items))
+    if kinds == TUPLES:
+        kinds = set(map(type, chain.from_iterable(items)))  # type: ignore[arg-type]
+    return kinds <= PLAIN

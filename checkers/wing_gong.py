@@ -67,9 +67,9 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Decis
             if merged is not None and not isinstance(state, Illegal):
                 state = merged(state)
             linearized = frame.linearized | 1 << node
-            if isinstance(state, Illegal) or (linearized, told_apart(state)) in seen:
+            if isinstance(state, Illegal) or (configuration := (linearized, told_apart(state))) in seen:
                 continue
-            seen.add((linearized, told_apart(state)))
+            seen.add(configuration)
             meter.spend(0, bits)
             frame.taken = node
             freed = [after for after in graph.successors(node) if _is_free(graph, after, linearized)]
