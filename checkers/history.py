@@ -331,7 +331,7 @@ def _operation(source: str, opened: _Open, line: int, completion: Event | None) 
     """The operation of an invocation and its completion, or of one that never completed."""
     call = opened.event
     value = _frozen("value", call.value, source, opened.line)
-    key = _frozen("key", call.key, source, opened.line)
+    key = call.key if type(call.key) in PLAIN else _frozen("key", call.key, source, opened.line)
     if completion is None or completion.type == "info":
         error = completion.error if completion is not None and completion.error is not UNSET else None
         return_index = completion.index if completion is not None else -1
@@ -353,6 +353,8 @@ def _operation(source: str, opened: _Open, line: int, completion: Event | None) 
 
 
 def _frozen(name: str, value: Any, source: str, line: int) -> Any:  # noqa: ANN401  (any value there is)
+    if type(value) in PLAIN:
+        return value
     try:
         return freeze(value)
     except NotAValueError as error:
@@ -361,23 +363,25 @@ def _frozen(name: str, value: Any, source: str, line: int) -> Any:  # noqa: ANN4
 
 def _checked(operation: Operation, source: str, number: int) -> Operation:
     """The operation with hashable values and its number as its index; raises where it makes no sense."""
-    where = f"{source}: operation {number} ({operation})"
-    if operation.status not in STATUSES:
-        raise HistoryError(f"{where} has status {operation.status!r}; it is one of {', '.join(STATUSES)}")
-    end = operation.call_time if operation.return_time is None else operation.return_time
-    if not end >= operation.call_time:  # NaN is no time either
-        raise HistoryError(f"{where} returns at {operation.return_time}, before its call at {operation.call_time}")
-    found = {}
-    for name in ("value", "result", "actual", "key"):
-        value = getattr(operation, name)
-        try:
-            found[name] = freeze(value)
-        except NotAValueError as error:
-            raise HistoryError(f"{where}: {name} {value!r} {error}") from None
-    if operation.status == "ok" and operation.return_time is None:  # what it is said to have answered, nobody got
+    one, return_time = operation, operation.return_time
+    found: dict[str, Any] = {}
+    try:
+        for name, value in (("value", one.value), ("result", one.result), ("actual", one.actual), ("key", one.key)):
+            if type(value) not in PLAIN:
+                found[name] = freeze(value)
+    except NotAValueError as error:
+        raise HistoryError(f"{source}: operation {number} ({one}): {name} {value!r} {error}") from None
+    if one.status not in STATUSES:
+        raise HistoryError(
+            f"{source}: operation {number} ({one}) has status {one.status!r}; it is one of {', '.join(STATUSES)}"
+        )
+    if not (one.call_time if return_time is None else return_time) >= one.call_time:  # NaN is no time either
+        called = f"before its call at {one.call_time}"
+        raise HistoryError(f"{source}: operation {number} ({one}) returns at {return_time}, {called}")
+    if one.status == "ok" and return_time is None:  # what it is said to have answered, nobody got
         found |= {"status": "info", "result": None, "version": None, "actual": UNSET}
-    return_time = None if operation.status == "info" else operation.return_time
-    return msgspec.structs.replace(operation, **found, return_time=return_time, call_index=number)
+    found["return_time"] = None if one.status == "info" else return_time
+    return msgspec.structs.replace(operation, call_index=number, **found)
 
 
 def _rank(operations: list[Operation]) -> "tuple[list[Operation], array[int]]":

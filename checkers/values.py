@@ -28,7 +28,9 @@ class Boolean(msgspec.Struct, frozen=True):
 
 TRUE, FALSE = Boolean(True), Boolean(False)
 TUPLES = {tuple}
-PLAIN = frozenset({int, str, NoneType, Boolean, Unseen})  # types whose values equal nothing of another
+PLAIN = frozenset(
+    {int, str, NoneType, Boolean, Unseen, msgspec.UnsetType}
+)  # types whose values equal nothing of another
 
 
 class NotAValueError(TypeError):
