@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from checkers import ILLEGAL, Event, History, Model, ModelError, Operation, Verdict, check, models, unfinished
+from checkers.explain import _first_refuted
 from checkers.models import Illegal
 
 ENGINES = ("auto", "search", "reference")
@@ -152,3 +153,9 @@ def test_the_architecture_keeps_the_guard_in_one_place() -> None:
     """No engine has a handler of its own for what a model raises."""
     folder = Path(check.__code__.co_filename).parent
     assert [path.name for path in sorted(folder.glob("*.py")) if "except Exception" in path.read_text()] == ["guard.py"]
+
+
+def test_engines_that_contradict_each_other_end_in_no_crash() -> None:
+    """As where the effort does not last, or a model breaks its word: what one engine refuted, no other does."""
+    history = History.of_operations([op("a", 0, 1), op("b", 2, 3)])
+    assert [_first_refuted(history, place, lambda _: False) for place in (0, 1)] == [1, 1]
