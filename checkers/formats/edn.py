@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from checkers.history import HistoryError, freeze
+from checkers.history import HistoryError
+from checkers.values import freeze
 
 DELIMITERS = r'\s,;"\[\](){}'
 TOKEN = re.compile(

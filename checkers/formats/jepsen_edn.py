@@ -10,7 +10,8 @@ from msgspec import UNSET
 
 from checkers.formats import edn
 from checkers.formats.edn import Word
-from checkers.history import Event, EventType, HistoryError, freeze
+from checkers.history import Event, EventType, HistoryError
+from checkers.values import freeze
 
 TYPES = get_args(EventType)
 TYPE, F, PROCESS, TIME, INDEX = Word(":type"), Word(":f"), Word(":process"), Word(":time"), Word(":index")

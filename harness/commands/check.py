@@ -57,20 +57,11 @@ class Initial:
     text: str
     value: Any
 
-    def of(self, model: str, form: str) -> models.State:
-        """The state that it is for that model and histories of that format; raises UsageError if it is none."""
-        value = self.value
-        if isinstance(value, dict):
-            if model != TAKES_A_MAP:
-                raise UsageError(f"--init {self.text}: only the model {TAKES_A_MAP} takes a map, not {model}")
-            value = [list(pair) for pair in value.items()]
-        elif model == TAKES_A_MAP and value is not None:
-            raise UsageError(f'--init {self.text}: {model} takes a map of names to values, such as {{"x": 1}}')
-        try:
-            state: models.State = checkers.history.freeze(value if form == "jsonl" else _as_edn(value))
-        except (TypeError, RecursionError):
-            raise UsageError(f"--init {self.text}: a map or too many lists inside of another; flatten it") from None
-        return frozenset(state) if model == TAKES_A_MAP and isinstance(state, tuple) else state
+    def of(self, model: str, form: str) -> object:
+        """The same for that model and histories of that format; raises UsageError for a map that is none of them."""
+        if isinstance(self.value, dict) and model != TAKES_A_MAP:
+            raise UsageError(f"--init {self.text}: only the model {TAKES_A_MAP} takes a map, not {model}")
+        return self.value if form == "jsonl" else _as_edn(self.value)
 
 
 @dataclass(frozen=True)
@@ -307,6 +298,8 @@ def _as_edn(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """The value with numbers as EDN has them: 1.0 is not 1 there."""
     if isinstance(value, list):
         return [_as_edn(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _as_edn(item) for name, item in value.items()}
     return Float(value) if isinstance(value, float) else value
 
 

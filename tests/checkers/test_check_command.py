@@ -78,6 +78,34 @@ def test_json_is_all_there_is_on_stdout(good: Path, bad: Path) -> None:
     assert all(set(row) == {"path", "verdict", "engine", "seconds", "operations", "reason"} for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("model", "f", "said", "init", "code"),
+    [
+        ("mutex", "acquire", None, "false", 0),
+        ("mutex", "acquire", None, "true", 1),
+        ("register", "read", True, "true", 0),
+        ("register", "read", True, "1", 1),
+        ("register", "read", [1, 2], "[1, 2]", 0),
+        ("multi-register", "read", [["x", 1]], '{"x": 1}', 0),
+        ("multi-register", "read", [["x", 2]], '[["x", 1]]', 1),
+        ("multi-register", "read", [["x", 1]], "1", 254),
+        ("counter", "read", 1, "0.5", 254),
+        ("register", "read", 1, '{"x": 1}', 254),
+    ],
+)
+def test_the_initial_value_is_what_its_json_says(
+    tmp_path: Path, model: str, f: str, said: object, init: str, code: int
+) -> None:
+    path = tmp_path / "history.jsonl"
+    events = [("invoke", None), ("ok", said)]
+    jsonl.write(
+        path, [Event(index=n, time=n, type=kind, process=0, f=f, value=value) for n, (kind, value) in enumerate(events)]
+    )  # type: ignore[arg-type]
+    ended = run(path, "--model", model, "--init", init)
+    assert ended.exit_code == code
+    assert ended.stderr.count("\n") == (code == 254)
+
+
 def test_the_initial_value_is_an_option(tmp_path: Path) -> None:
     path = tmp_path / "read.jsonl"
     events = [
@@ -113,12 +141,12 @@ MISTAKES = {
     "a model that raises": (
         INVOKE % ("add", '"x"') + OK % ("add", '"x"'),
         ("--model", "counter"),
-        "bad:1: model counter raised TypeError on [0: add 'x' -> ok]: ",
+        "bad:1: model counter stopped on [0: add 'x' -> ok]: it adds whole numbers, not 'x'",
     ),
     "a value of another shape": (
         INVOKE % ("read", "null") + OK % ("read", "7"),
         ("--model", "multi-register"),
-        "bad:1: model multi-register raised ModelError on [0: read -> 7]: multi-register takes [[name, value], ...]",
+        "bad:1: model multi-register stopped on [0: read -> 7]: it takes [[name, value], ...], not 7",
     ),
     "an f with a line end": (
         (INVOKE % ("re\\nad", 1)),
