@@ -20,6 +20,7 @@ from checkers.models import ILLEGAL, Model, ModelError
 from checkers.result import Result, Verdict, Violation, merge
 
 if TYPE_CHECKING:
+    from checkers.hindsight import unfinished
     from checkers.linearizable import check
 
 __all__ = [
@@ -38,13 +39,18 @@ __all__ = [
     "history",
     "merge",
     "models",
+    "unfinished",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """`check`, whose engines are imported only once somebody asks for it."""
+    """`check` and `unfinished`, whose engines are imported only once somebody asks for them."""
     if name == "check":
         from checkers.linearizable import check
 
         return check
+    if name == "unfinished":
+        from checkers.hindsight import unfinished
+
+        return unfinished
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

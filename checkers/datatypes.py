@@ -5,18 +5,19 @@ agree with, so each step says what it would have done. An initial value of None 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from operator import attrgetter
+from typing import TypeGuard
 
 from checkers.history import Operation
-from checkers.models import ILLEGAL, Illegal, Model, ModelError, State
+from checkers.model import ILLEGAL, Illegal, Model, ModelError, State, frozen_initial
 from checkers.texts import UNSEEN
 
 
-def kv(initial: State = None) -> Model:
+def kv(initial: object = None) -> Model:
     """Keys with text: `get`, `put`, `append`; each key starts as "", and is a copy of its own."""
-    start = "" if initial is None else initial
+    start = _text_at_first("kv", initial)
     return Model(
         "kv",
         start,
@@ -29,12 +30,17 @@ def kv(initial: State = None) -> Model:
     )
 
 
-def kv_unsplit(initial: State = None) -> Model:
+def kv_unsplit(initial: object = None) -> Model:
     """The same with all keys in one state, for those who want to see what the split by key saves."""
+    start = _text_at_first("kv-unsplit", initial)
+
+    def step(state: State, operation: Operation) -> State | Illegal:
+        return _kv_unsplit_step(start, state, operation)
+
     return Model(
         "kv-unsplit",
         frozenset(),
-        _kv_unsplit_step,
+        step,
         frozenset({"get", "put", "append"}),
         frozenset({"get"}),
         per_key=False,
@@ -43,17 +49,22 @@ def kv_unsplit(initial: State = None) -> Model:
     )
 
 
+def _text_at_first(name: str, initial: object) -> State:
+    return "" if initial is None else frozen_initial(name, initial)
+
+
 def _unseen_as_one(operations: Iterable[Operation]) -> Callable[[State], State]:
     """Merges all texts that begin no text that was got: whatever is appended to them, nobody sees it before a put."""
     seen = {one.result for one in operations if one.f == "get" and one.status == "ok"}
     got = sorted(text for text in seen if isinstance(text, str))
 
     @cache
-    def merged(text: State) -> State:
-        if not isinstance(text, str):
-            return text
+    def begins(text: str) -> bool:
         place = bisect_left(got, text)
-        return text if place < len(got) and got[place].startswith(text) else UNSEEN
+        return place < len(got) and got[place].startswith(text)
+
+    def merged(text: State) -> State:
+        return UNSEEN if isinstance(text, str) and not begins(text) else text
 
     return merged
 
@@ -78,27 +89,35 @@ def _kv_step(text: State, operation: Operation) -> State | Illegal:
     if operation.f == "put":
         value: State = operation.value
         return value
-    return f"{text}{operation.value}"
+    return UNSEEN if text is UNSEEN else f"{text}{operation.value}"
 
 
-def _kv_unsplit_step(state: State, operation: Operation) -> State | Illegal:
+def _kv_unsplit_step(start: State, state: State, operation: Operation) -> State | Illegal:
     assert isinstance(state, frozenset)
     texts = dict(state)
-    before = texts.get(operation.key, "")
+    before = texts.get(operation.key, start)
     after = _kv_step(before, operation)
-    if isinstance(after, Illegal) or after == before:
+    if isinstance(after, Illegal) or after is before:
         return ILLEGAL if isinstance(after, Illegal) else state
     return frozenset({**texts, operation.key: after}.items())
 
 
-def multi_register(initial: State = None) -> Model:
+def multi_register(initial: object = None) -> Model:
     """Several registers, read and written in one step: `read` of [[name, value], ...] and `write` of the same.
 
-    A read names the registers that it looked at; one that was never written holds null.
+    A read names the registers that it looked at; one that was never written holds null, or what `initial` says: a map
+    of names to values, or [[name, value], ...] as well.
     """
-    return Model(
-        "multi-register", initial or frozenset(), _multi_step, frozenset({"read", "write"}), frozenset({"read"})
-    )
+    pairs = [*initial.items()] if isinstance(initial, Mapping) else [] if initial is None else initial
+    found = frozen_initial("multi-register", pairs)
+    if not _are_pairs(found):
+        raise ModelError(f"model multi-register: the initial value is a map of names to values, not {initial!r}")
+    start = frozenset(dict(found).items())
+    return Model("multi-register", start, _multi_step, frozenset({"read", "write"}), frozenset({"read"}))
+
+
+def _are_pairs(value: State) -> TypeGuard[tuple[tuple[State, State], ...]]:
+    return isinstance(value, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value)
 
 
 def _multi_step(state: State, operation: Operation) -> State | Illegal:
@@ -107,74 +126,87 @@ def _multi_step(state: State, operation: Operation) -> State | Illegal:
     pairs = operation.result if operation.f == "read" else operation.value
     if operation.f == "read" and operation.status != "ok":
         return state
-    if not isinstance(pairs, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
-        raise ModelError(f"multi-register takes [[name, value], ...], not {pairs!r}")
+    if not _are_pairs(pairs):
+        raise ModelError(f"it takes [[name, value], ...], not {pairs!r}")
     if operation.f == "write":
         return frozenset({**registers, **dict(pairs)}.items())
     return state if all(registers.get(name) == value for name, value in pairs) else ILLEGAL
 
 
-def set_model(initial: State = None) -> Model:
-    """A set: `add`, `remove` an element, `read` of all elements as a list in any order."""
-    names = frozenset({"add", "remove", "read"})
-    return Model("set", frozenset(_items(initial)), _set_step, names, frozenset({"read"}))
+def set_model(initial: object = None) -> Model:
+    """A set: `add`, `remove` an element, `read` of all elements as a set, or as a list in any order."""
+    names, start = frozenset({"add", "remove", "read"}), _elements(frozen_initial("set", initial))
+    return Model("set", start, _set_step, names, frozenset({"read"}))
 
 
 def _set_step(elements: State, operation: Operation) -> State | Illegal:
     assert isinstance(elements, frozenset)
     if operation.f == "read":
-        agrees = operation.status != "ok" or frozenset(_items(operation.result)) == elements
+        agrees = operation.status != "ok" or _elements(operation.result) == elements
         return elements if agrees else ILLEGAL
     return elements | {operation.value} if operation.f == "add" else elements - {operation.value}
 
 
-def queue(initial: State = None) -> Model:
+def _elements(value: State) -> frozenset[State]:
+    return value if isinstance(value, frozenset) else frozenset(_items(value))
+
+
+def queue(initial: object = None) -> Model:
     """A first-in first-out queue: `enqueue` a value, `dequeue` whose result is the oldest, null if it was empty."""
-    return Model("queue", _items(initial), _queue_step, frozenset({"enqueue", "dequeue"}))
+    start = _items(frozen_initial("queue", initial))
+    return Model("queue", start, _queue_step, frozenset({"enqueue", "dequeue"}))
 
 
 def _queue_step(values: State, operation: Operation) -> State | Illegal:
     assert isinstance(values, tuple)
     if operation.f == "enqueue":
         return (*values, operation.value)
-    return _taken(operation, values[0] if values else None, values[1:], values)
+    return _taken(operation, values[:1], values[1:])
 
 
-def stack(initial: State = None) -> Model:
+def stack(initial: object = None) -> Model:
     """A last-in first-out stack: `push` a value, `pop` whose result is the newest, null if it was empty."""
-    return Model("stack", _items(initial), _stack_step, frozenset({"push", "pop"}))
+    start = _items(frozen_initial("stack", initial))
+    return Model("stack", start, _stack_step, frozenset({"push", "pop"}))
 
 
 def _stack_step(values: State, operation: Operation) -> State | Illegal:
     assert isinstance(values, tuple)
     if operation.f == "push":
         return (*values, operation.value)
-    return _taken(operation, values[-1] if values else None, values[:-1], values)
+    return _taken(operation, values[-1:], values[:-1])
 
 
-def _taken(operation: Operation, value: object, rest: tuple[object, ...], values: State) -> State | Illegal:
-    """What is left after a value was taken, if that is the one that the operation got."""
-    if operation.status == "ok" and operation.result != value:
-        return ILLEGAL
-    return rest if value is not None else values
+def _taken(operation: Operation, values: tuple[State, ...], rest: State) -> State | Illegal:
+    """What is left after one value was taken, or none of none, if the operation got that.
+
+    A null that it got says both, that there was nothing and that there was a null: it agrees with either.
+    """
+    got = values[0] if values else None
+    return rest if operation.status != "ok" or operation.result == got else ILLEGAL
 
 
-def counter(initial: State = None) -> Model:
+def counter(initial: object = None) -> Model:
     """A counter: `add` a number (also negative), `read` its value; `add` may report the value after it."""
-    return Model("counter", initial or 0, _counter_step, frozenset({"add", "read"}), frozenset({"read"}))
+    start = 0 if initial is None else frozen_initial("counter", initial)
+    if type(start) is not int:
+        raise ModelError(f"model counter: the initial value is a whole number, not {start!r}")
+    return Model("counter", start, _counter_step, frozenset({"add", "read"}), frozenset({"read"}))
 
 
 def _counter_step(total: State, operation: Operation) -> State | Illegal:
     assert isinstance(total, int)
     if operation.f == "read":
         return total if operation.status != "ok" or operation.result == total else ILLEGAL
+    if type(operation.value) is not int:  # sums of fractions are rounded, so that they depend on the order
+        raise ModelError(f"it adds whole numbers, not {operation.value!r}")
     after: int = total + operation.value
-    told = operation.status == "ok" and operation.result is not None and operation.result != operation.value
+    told = operation.status == "ok" and operation.result is not None and not operation.echoed
     return after if not told or operation.result == after else ILLEGAL
 
 
-def mutex(initial: State = None) -> Model:
-    """A lock: `acquire` only when free, `release` only when held."""
+def mutex(initial: object = None) -> Model:
+    """A lock: `acquire` only when free, `release` only when held; free at first, unless `initial` is true."""
     return Model("mutex", bool(initial), _mutex_step, frozenset({"acquire", "release"}))
 
 
@@ -186,15 +218,3 @@ def _mutex_step(held: State, operation: Operation) -> State | Illegal:
 
 def _items(value: State) -> tuple[State, ...]:
     return value if isinstance(value, tuple) else () if value is None else (value,)
-
-
-MODELS: dict[str, Callable[[State], Model]] = {
-    "kv": kv,
-    "kv-unsplit": kv_unsplit,
-    "multi-register": multi_register,
-    "set": set_model,
-    "queue": queue,
-    "stack": stack,
-    "counter": counter,
-    "mutex": mutex,
-}

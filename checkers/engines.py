@@ -8,7 +8,6 @@ None of them is believed on its word: see `checkers.linearizable`.
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import pairwise
 
 from checkers import unique_register, version_order, wing_gong
@@ -19,13 +18,12 @@ from checkers.frontier import Frontier
 from checkers.history import History, Operation
 from checkers.models import Illegal, Model, NotApplicableError, State
 from checkers.replay import replay
-from checkers.state_graph import StateGraph
+from checkers.shared_graphs import graph_for, may_be_shared
 from checkers.text_states import TextStates
 
 ENGINES = ("auto", "reference", "search", "register")
 REPAYS_LOADING = 20_000  # operations, above which the compiled loops are worth loading
 STEPS_INTERPRETED = 100_000  # about a second; past it the compiled loops are worth loading
-MOST_SHARED = 20_000  # kinds and states, above which a graph is not kept for other histories
 ASKED_FOR = "it was asked for"
 REPEATED = "values were written more than once"
 NO_QUICKER = "no quicker engine fits the model"
@@ -58,7 +56,7 @@ class Judgement:
         why = _why_search(history, model) if self.engine == "auto" else ASKED_FOR
         if why is None or (model.per_key and len(columns.keys) > 1):
             return None
-        return Frontier(columns, _graph(history, model, loops), loops, why)
+        return Frontier(columns, graph_for(history, model, loops), loops, why)
 
     @property
     def answer(self) -> Answer:
@@ -107,7 +105,7 @@ class _Engines:
     def automatic(self) -> Decision:
         """What the first engine says that settles it, the cheapest asked first."""
         decision = None
-        if not (self.loops.compiled and _may_share_graph(self.model)):  # else the search is as fast
+        if not (self.loops.compiled and may_be_shared(self.model)):  # else the search is as fast
             decision = _walk(self.history, self.model)
         why = NO_QUICKER
         if decision is None and self.model.versioned:
@@ -188,7 +186,7 @@ class _Engines:
 
     def _frontier(self, loops: Loops, meter: Meter, why: str) -> Decision:
         columns = self.history.columns
-        graph = TextStates.of(columns, self.model, loops) or _graph(self.history, self.model, loops)
+        graph = TextStates.of(columns, self.model, loops) or graph_for(self.history, self.model, loops)
         return Frontier(columns, graph, loops, why).decide(meter) or self._frontier(interpreted(), meter, why)
 
 
@@ -227,7 +225,7 @@ def _sequential(history: History, model: Model, last: int) -> bool:
 
 def _why_search(history: History, model: Model) -> str | None:
     """Why the compiled search is the first to be asked: it knows the states, and nothing else is as fast; else None."""
-    if not _may_share_graph(model) or model.versioned:
+    if not may_be_shared(model) or model.versioned:
         return None
     if model.single_value:
         return None if _mostly_unique(history) else REPEATED
@@ -240,27 +238,6 @@ def _mostly_unique(history: History) -> bool:
         return False
     written = [operation.value for operation in history.operations[:64] if operation.f != "read"]
     return len(set(written)) * 4 >= len(written) * 3
-
-
-def _graph(history: History, model: Model, loops: Loops) -> StateGraph:
-    """The graph that a search of this history fills; histories of one model share it where they can."""
-    if not _may_share_graph(model) or len(history.columns.kinds) > MOST_SHARED:
-        return StateGraph(model, loops, history)
-    shared = _shared_graph(model, loops)
-    if len(shared.kinds) + len(shared.states) > MOST_SHARED:
-        _shared_graph.cache_clear()
-    return _shared_graph(model, loops)
-
-
-def _may_share_graph(model: Model) -> bool:
-    """Whether what one history shows of the states holds for all."""
-    return model.hindsight is None
-
-
-@lru_cache(maxsize=16)
-def _shared_graph(model: Model, loops: Loops) -> StateGraph:
-    """The states of a model explored so far."""
-    return StateGraph(model, loops)
 
 
 def _loops(load: bool) -> Loops:

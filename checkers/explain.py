@@ -24,6 +24,7 @@ Refuted = Callable[[History], bool]
 PREFIX_SEARCHED = 20_000  # operations, above which the failing prefix shown need not be the shortest
 STEPS_TO_MINIMISE = 300_000
 STEPS_TO_CONFIRM = 5_000_000
+STEPS_TO_TELL_APART = 5_000
 
 
 def explain(history: History, key: Key, model: Model, decision: Decision, meter: Meter) -> Violation | None:
@@ -88,7 +89,7 @@ def _first_refuted(history: History, refuted_at: int, refuted: Refuted) -> int:
             high = middle
         else:
             low = middle + 1
-    return returned[low]
+    return returned[min(low, len(returned) - 1)]  # past the last if the effort does not last
 
 
 def _window(shown: History, model: Model, decision: Decision, effort: Meter) -> tuple[Sequence[Operation], Model]:
@@ -156,9 +157,19 @@ def minimise(history: History, groups: Sequence[Places], refuted: Refuted, kept:
 
 
 def _states(shown: History, model: Model, effort: Meter) -> tuple[State, ...]:
-    """All states that were possible when the last operation returned; none if the effort does not last."""
+    """All states that were possible when the last operation returned; none if the effort does not last.
+
+    Where hindsight takes many states for one, they are told apart again, if that does not take long.
+    """
     found = decide(shown, model, "search", effort)
-    return found.states if found.answer is Answer.REFUTED else ()
+    if found.answer is not Answer.REFUTED:
+        return ()
+    if model.hindsight is not None and not model.versioned:  # versions rule states out, and take none for another
+        plain = replace(model, hindsight=None, extends=frozenset())
+        brief = Meter(Budget(seconds=effort.seconds_left, steps=STEPS_TO_TELL_APART), effort.clock)
+        each = decide(shown, plain, "search", brief)
+        found = each if each.answer is Answer.REFUTED else found
+    return found.states
 
 
 def _sentence(blocked: Operation, states: Sequence[State], decision: Decision) -> str:

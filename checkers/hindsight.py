@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from checkers.budget import Budget, Meter
 from checkers.decision import Answer
 from checkers.engines import decide
+from checkers.guard import guarded
 from checkers.history import NEVER, History, Operation
 from checkers.models import Model
 from checkers.result import Result
@@ -26,6 +27,7 @@ def unfinished(result: Result, model: Model) -> Iterator[tuple[Operation, Fate]]
     """Each unfinished operation of a valid result (of one key) and its fate, in order of calls. Two decisions each."""
     if result.witness is None:
         return
+    model = guarded(model)
     for operation in result.unfinished:
         without = [one for one in result.relevant if one is not operation]
         forced = replace(operation, return_rank=END)

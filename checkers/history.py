@@ -13,12 +13,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from operator import attrgetter
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from checkers.texts import Texts
+from checkers.values import PLAIN, NotAValueError, freeze, told_apart
 
 NEMESIS: Final = "nemesis"
 NEVER = 1 << 62
@@ -29,14 +30,21 @@ Process = int | str
 _call_rank = attrgetter("call_rank")
 EventType = Literal["invoke", "ok", "fail", "info"]
 Status = Literal["ok", "fail", "info"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class HistoryError(ValueError):
     """A history that cannot be judged. The message is one line: where, what is wrong, what would be right."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # names in a history may have line ends
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One line of a history. `time` is in nanoseconds since the start; unset fields are not written."""
+    """One line of a history. `time` is in nanoseconds since the start; unset fields are not written.
+
+    The `value` of an "ok" is what came back, or the argument once more if nothing did.
+    """
 
     index: int
     time: int
@@ -55,8 +63,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_d
 
     `value` is the argument, `result` what came back. `status` says how it ended: "ok"; "fail", it certainly did not
     happen (though it may have seen something: `actual`); "info", unknown. Times may be in any unit; `return_time` is
-    None if it never returned. The ranks order all calls and returns of one history; `line` and the indexes say where
-    it was written down.
+    None if it never returned; an "ok" without one is "info". `echoed`: the result only repeats the argument, in a form
+    of history where a reply that says nothing does so too. The ranks order all calls and returns of one history;
+    `line` and the indexes say where it was written down.
     """
 
     f: str
@@ -68,6 +77,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_d
     version: int | None = None
     actual: Any = UNSET
     error: str | None = None
+    echoed: bool = False
     call_time: int
     return_time: int | None = None
     call_rank: int = -1
@@ -259,38 +269,12 @@ def _events_by_rank(operations: Sequence[Operation]) -> "array[int]":
 def kind_key(operation: Operation) -> object:
     """What makes two operations the same to a model; short for the common ones, since it is hashed often."""
     one = operation
+    value = one.value if type(one.value) in PLAIN else told_apart(one.value)
+    result = one.result if type(one.result) in PLAIN else told_apart(one.result)
     if one.status == "ok" and one.version is None and one.actual is UNSET:
-        return (one.f, one.value, one.result, one.key)
+        return (one.f, value, result, one.key, one.echoed)
     mismatch = one.error == "mismatch"
-    return (one.f, one.value, one.result, one.key, one.status, one.version, one.actual, mismatch)
-
-
-def freeze(value: object) -> object:
-    """The value with lists as tuples, so that it can be a state; raises TypeError for what has no hash (a map).
-
-    Booleans become `Boolean`, since Python says True == 1 and a register that held 1 must not be read as true.
-    """
-    kind = type(value)
-    if kind is int or kind is str or value is None:
-        return value
-    if kind is bool:
-        return TRUE if value else FALSE
-    if isinstance(value, list | tuple):
-        return tuple([freeze(item) for item in value])
-    hash(value)
-    return value
-
-
-class Boolean(msgspec.Struct, frozen=True):
-    """A JSON boolean that equals no number."""
-
-    value: bool
-
-    def __repr__(self) -> str:
-        return "true" if self.value else "false"
-
-
-TRUE, FALSE = Boolean(True), Boolean(False)
+    return (one.f, value, result, one.key, one.echoed, one.status, one.version, told_apart(one.actual), mismatch)
 
 
 class _Open(msgspec.Struct, gc=False):
@@ -349,45 +333,58 @@ def _match(source: str, line: int, event: Event, opened: _Open | None) -> None:
 def _operation(source: str, opened: _Open, line: int, completion: Event | None) -> Operation:
     """The operation of an invocation and its completion, or of one that never completed."""
     call = opened.event
-    value = _frozen(call.value, source, opened.line)
+    value = _frozen("value", call.value, source, opened.line)
+    key = call.key if type(call.key) in PLAIN else _frozen("key", call.key, source, opened.line)
     if completion is None or completion.type == "info":
         error = completion.error if completion is not None and completion.error is not UNSET else None
         return_index = completion.index if completion is not None else -1
         return Operation(
-            f=call.f, value=value, process=call.process, key=call.key, status="info", error=error,
+            f=call.f, value=value, process=call.process, key=key, status="info", error=error,
             call_time=call.time, call_index=call.index, return_index=return_index, line=opened.line,
         )  # fmt: skip
+    result = _frozen("value", completion.value, source, line)
     return Operation(
-        f=call.f, value=value, result=_frozen(completion.value, source, line), process=call.process, key=call.key,
+        f=call.f, value=value, result=result, process=call.process, key=key,
         status="ok" if completion.type == "ok" else "fail",
         version=None if completion.version is UNSET else completion.version,
-        actual=_frozen(completion.actual, source, line), error=None if completion.error is UNSET else completion.error,
+        actual=_frozen("actual", completion.actual, source, line),
+        error=None if completion.error is UNSET else completion.error,
+        echoed=result is not None and result == value,
         call_time=call.time, return_time=completion.time,
         call_index=call.index, return_index=completion.index, line=opened.line,
     )  # fmt: skip
 
 
-def _frozen(value: object, source: str, line: int) -> object:
+def _frozen(name: str, value: Any, source: str, line: int) -> Any:  # noqa: ANN401  (any value there is)
+    if type(value) in PLAIN:
+        return value
     try:
         return freeze(value)
-    except TypeError:
-        right = "use null, a number, a string or a list of them"
-        raise HistoryError(f"{source}:{line}: value {value!r} cannot be hashed; {right}") from None
+    except NotAValueError as error:
+        raise HistoryError(f"{source}:{line}: {name} {value!r} {error}") from None
 
 
 def _checked(operation: Operation, source: str, number: int) -> Operation:
-    """The operation with hashable values and its number as its index; raises where its times make no sense."""
-    where = f"{source}: operation {number} ({operation})"
-    if operation.return_time is not None and operation.return_time < operation.call_time:
-        raise HistoryError(f"{where} returns at {operation.return_time}, before its call at {operation.call_time}")
+    """The operation with hashable values and its number as its index; raises where it makes no sense."""
+    one, return_time = operation, operation.return_time
+    found: dict[str, Any] = {}
     try:
-        value, result, actual = freeze(operation.value), freeze(operation.result), freeze(operation.actual)
-    except TypeError:
-        raise HistoryError(f"{where} has a value that cannot be hashed; use null, a number, text or a tuple") from None
-    return_time = None if operation.status == "info" else operation.return_time
-    return msgspec.structs.replace(
-        operation, value=value, result=result, actual=actual, return_time=return_time, call_index=number
-    )
+        for name, value in (("value", one.value), ("result", one.result), ("actual", one.actual), ("key", one.key)):
+            if type(value) not in PLAIN:
+                found[name] = freeze(value)
+    except NotAValueError as error:
+        raise HistoryError(f"{source}: operation {number} ({one}): {name} {value!r} {error}") from None
+    if one.status not in STATUSES:
+        raise HistoryError(
+            f"{source}: operation {number} ({one}) has status {one.status!r}; it is one of {', '.join(STATUSES)}"
+        )
+    if not (one.call_time if return_time is None else return_time) >= one.call_time:  # NaN is no time either
+        called = f"before its call at {one.call_time}"
+        raise HistoryError(f"{source}: operation {number} ({one}) returns at {return_time}, {called}")
+    if one.status == "ok" and return_time is None:  # what it is said to have answered, nobody got
+        found |= {"status": "info", "result": None, "version": None, "actual": UNSET}
+    found["return_time"] = None if one.status == "info" else return_time
+    return msgspec.structs.replace(operation, call_index=number, **found)
 
 
 def _rank(operations: list[Operation]) -> "tuple[list[Operation], array[int]]":

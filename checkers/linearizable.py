@@ -14,19 +14,18 @@ from checkers.budget import MONOTONIC, Budget, Clock, Meter
 from checkers.decision import Answer, Decision
 from checkers.engines import ENGINES, Judgement, relevant
 from checkers.explain import explain
-from checkers.history import History, Operation
-from checkers.models import Illegal, Model, ModelError, NotApplicableError, State
+from checkers.guard import ModelRaisedError, guarded, located
+from checkers.history import Event, History, HistoryError, Operation
+from checkers.models import Model, ModelError
 from checkers.replay import replay
 from checkers.result import Result, Verdict, merge
-
-SECONDS_TO_BLAME = 10
 
 NOTHING_COMPLETED = "no operation completed"
 """Why a history proves nothing that speaks against nothing."""
 
 
 def check(
-    history: History | Iterable[Operation],
+    history: History | Iterable[Operation] | Iterable[Event],
     model: Model | str,
     *,
     budget: Budget = Budget(),  # noqa: B008  (frozen)
@@ -37,20 +36,39 @@ def check(
     """Whether some order of the operations respects real time and satisfies the model.
 
     Keys are checked apart where the model allows it, the smallest first; the first violation ends the check unless
-    `all_keys`. The budget is for the whole check. Raises HistoryError or ModelError for input that cannot be judged.
+    `all_keys`. The budget is for the whole check. Events are taken in order of time, as `History.of_events` does.
+    Raises HistoryError or ModelError for input that cannot be judged.
     """
     if engine not in ENGINES:
         raise ModelError(f"no engine named {engine!r}; there are {', '.join(ENGINES)}")
     model = models.get(model) if isinstance(model, str) else model
-    history = history if isinstance(history, History) else History.of_operations(history)
+    if not isinstance(model, Model):
+        raise ModelError(f"{model!r} is no model; give a name, one of `checkers.models`, or a Model of your own")
+    model = guarded(model)
+    history = _as_history(history)
     _require_known(history, model)
     try:
         return _check(history, model, engine, all_keys, Meter(budget, clock))
-    except NotApplicableError:
-        raise
-    except Exception:
-        _blame(history, model)
-        raise
+    except ModelRaisedError as error:
+        raise located(error, history) from error.__cause__
+
+
+def _as_history(given: History | Iterable[Operation] | Iterable[Event]) -> History:
+    """The history that was given in one of three forms; raises HistoryError for anything else."""
+    if isinstance(given, History):
+        return given
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise HistoryError(f"{given!r} is no history; give operations or events, or read a file with checkers.formats")
+    found = list(given)
+    operations = [one for one in found if isinstance(one, Operation)]
+    events = [one for one in found if isinstance(one, Event)]
+    if len(operations) == len(found):
+        return History.of_operations(operations)
+    if len(events) == len(found):
+        return History.of_events(events)
+    first = Event if isinstance(found[0], Event) else Operation
+    place, odd = next((place, one) for place, one in enumerate(found) if not isinstance(one, first))
+    raise HistoryError(f"history: item {place} is {odd!r}; a history is a list of Operation, or of Event")
 
 
 def _check(history: History, model: Model, engine: str, all_keys: bool, meter: Meter) -> Result:
@@ -104,7 +122,11 @@ def _proved(history: History, decision: Decision, model: Model, meter: Meter, st
 def _replayed(result: Result, order: Sequence[Operation], model: Model) -> Result:
     """Valid, once the witness was replayed."""
     mistake = replay(order, result.relevant, model)
-    assert mistake is None, f"{result.engine}: {mistake}"
+    if mistake is not None:  # no engine errs so where the model keeps its word
+        why = "is its step pure, and does it look only at what `checkers.model` says?"
+        raise ModelError(
+            f"model {model.name} denied the {result.engine} an order that it had allowed: {mistake}; {why}"
+        )
     reason = f"the {result.operations} operations have a linearization, replayed"
     return replace(result, verdict=Verdict.VALID, reason=reason, witness=tuple(order))
 
@@ -130,23 +152,6 @@ def _require_known(history: History, model: Model) -> None:
             raise ModelError(f"{where}: model {model.name} has no operation {operation.f!r}; it has {names}")
         if operation.f == "cas" and not (isinstance(operation.value, tuple) and len(operation.value) == 2):
             raise ModelError(f"{history.where(operation)}: cas takes [old, new], not {operation.value!r}")
-
-
-def _blame(history: History, model: Model) -> None:
-    """Raises ModelError for the operation on which the model raises; returns if it was not the model that did."""
-
-    def step(state: State, operation: Operation) -> State | Illegal:
-        try:
-            after = model.step(state, operation)
-            _ = {after}  # which raises for a state without a hash
-        except Exception as error:
-            said = f"raised {type(error).__name__} on [{operation}]: {error}"
-            raise ModelError(f"{history.where(operation)}: model {model.name} {said}") from error
-        return after
-
-    guarded = replace(model, step=step, hindsight=None, extends=frozenset())
-    for _ in Judgement(history, guarded, "auto", Meter(Budget(seconds=SECONDS_TO_BLAME))):
-        pass
 
 
 def _merged(results: Sequence[Result], keys: int, history: History) -> Result:

@@ -53,10 +53,14 @@ class Violation:
     judge: Model
 
     def render(self) -> str:
-        """The window as a table in order of calls, the blocked operation marked, and the sentence."""
+        """The window, and the sentence."""
+        return f"{self.table()}\n{self.sentence}"
+
+    def table(self) -> str:
+        """The window as a table in order of calls, the blocked operation marked."""
         where = "" if self.key is None else f" of key {self.key}"
-        lines = [f"shortest failing window{where}: {len(self.window)} of {len(self.prefix)} operations", *_table(self)]
-        return "\n".join([*lines, self.sentence])
+        title = f"shortest failing window{where}: {len(self.window)} of {len(self.prefix)} operations"
+        return "\n".join([title, *_table(self)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +96,7 @@ class Result:
 
     def render(self) -> str:
         """All there is to say, the verdict in one sentence last."""
-        evidence = [] if self.violation is None else [self.violation.render()]
+        evidence = [] if self.violation is None else [self.violation.table()]  # its sentence is in the reason
         return "\n".join([*evidence, f"{self.verdict}: {self.reason}"])
 
 

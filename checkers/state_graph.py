@@ -14,6 +14,7 @@ from checkers.compiled import Loops
 from checkers.history import Columns, History, Operation
 from checkers.kernel import EMPTY, ILLEGAL_STATE, IRRELEVANT, OBSERVER, OVERWRITE, STATE_BITS, Integers
 from checkers.models import Illegal, Model, State
+from checkers.values import told_apart
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -71,7 +72,7 @@ class StateGraph:
         self.rows = self.flags = loops.filled(0, 0)  # as `TextStates` has them
         self.blob = loops.bytes_of(b"")
         self._history = of
-        self._state_number: dict[State, int] = {model.initial: 0}
+        self._state_number: dict[object, int] = {told_apart(model.initial): 0}
         self._kind_number: dict[object, int] = {}
         self._part_number: dict[object, int] = {}
         self._asked: tuple[list[object], list[int]] = [], []
@@ -137,7 +138,7 @@ class StateGraph:
         """The number of the state, a new one if it has none yet."""
         if isinstance(state, Illegal):
             return ILLEGAL_STATE
-        number = self._state_number.setdefault(state, len(self.states))
+        number = self._state_number.setdefault(told_apart(state), len(self.states))
         if number == len(self.states):
             self.states.append(state)
         return number

@@ -6,19 +6,29 @@ without asking Python for one. The encoding takes apart what differs, lone surro
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from checkers.history import Operation
 
 SHAPE, SAID, SAID_END, HEARD, HEARD_END, ROW = 0, 1, 2, 3, 4, 5  # words of the row of a kind
 NO_TEXT = (-1, -1)
-UNSEEN = "\0 a text that no get can see"
 
 
 def encode(text: str) -> bytes:
     """The text as bytes: those of two texts, one behind the other, are those of the two together."""
     return text.encode("utf-8", "surrogatepass")
+
+
+class Unseen:
+    """The type of UNSEEN."""
+
+    def __repr__(self) -> str:
+        return "a text that no get sees"
+
+
+UNSEEN: Final = Unseen()
+"""Stands for every text that begins none of those that somebody got; it equals no text."""
 
 
 class Texts(NamedTuple):

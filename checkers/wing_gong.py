@@ -14,6 +14,7 @@ from checkers.budget import Meter
 from checkers.decision import Answer, Decision
 from checkers.history import Operation
 from checkers.models import Illegal, Model, State
+from checkers.values import told_apart
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -50,7 +51,7 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Decis
     bits = len(operations) // 8 + 200  # about what one remembered configuration takes
     sources = tuple(node for node in graph if graph.in_degree(node) == 0)
     path = [_Frame(0, model.initial, sources, iter(sources))]
-    seen = {(0, model.initial)}
+    seen = {(0, told_apart(model.initial))}
     before_last: dict[State, None] = {}
     while path:
         frame = path[-1]
@@ -66,9 +67,9 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Decis
             if merged is not None and not isinstance(state, Illegal):
                 state = merged(state)
             linearized = frame.linearized | 1 << node
-            if isinstance(state, Illegal) or (linearized, state) in seen:
+            if isinstance(state, Illegal) or (configuration := (linearized, told_apart(state))) in seen:
                 continue
-            seen.add((linearized, state))
+            seen.add(configuration)
             meter.spend(0, bits)
             frame.taken = node
             freed = [after for after in graph.successors(node) if _is_free(graph, after, linearized)]

@@ -14,9 +14,10 @@ from pprint import pformat
 import msgspec
 from msgspec import UNSET
 
-from checkers.history import Boolean, Operation
+from checkers.history import Operation
 from checkers.models import Model
 from checkers.result import Violation
+from checkers.values import Boolean
 from harness.artefact import Artefact
 from harness.nemesis.specs import format_nemesis
 from harness.test import Test

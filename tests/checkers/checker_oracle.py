@@ -6,7 +6,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from checkers import ILLEGAL, History, Model, Operation
+from checkers import ILLEGAL, History, Model, Operation, models
 
 
 def by_permutations(operations: Sequence[Operation], model: Model) -> bool:
@@ -151,6 +151,96 @@ def versioned_history(random: Random, size: int) -> History:
             operation = replace(operation, result=value if f == "read" else None, version=version)
         operations.append(operation)
     return History.of_operations([_falsified(random, one) for one in operations])
+
+
+NAMES = {
+    "set": ["add", "add", "remove", "read"],
+    "queue": ["enqueue", "dequeue"],
+    "stack": ["push", "pop"],
+    "counter": ["add", "read"],
+    "mutex": ["acquire", "release"],
+    "multi-register": ["write", "read"],
+    "coin": ["flip", "read", "read"],
+}
+
+
+def coin() -> Model:
+    """A coin that nobody sees fall: `flip` it, `read` its side."""
+
+    def steps(side: object, operation: Operation) -> list[object]:
+        if operation.f == "flip":
+            return [0, 1]
+        return [side] if operation.status != "ok" or operation.result == side else []
+
+    return models.nondeterministic("coin", [0], steps, reads=frozenset({"read"}))  # type: ignore[arg-type]
+
+
+def object_history(random: Random, name: str, size: int) -> History:
+    """What a real object of that model answered, ties in time and crashes; then a reply or two falsified, mostly."""
+    thing: list[object] = []
+    operations = []
+    for moment, process in sorted((random.randint(0, 2 * size), process) for process in range(size)):
+        f, small = (
+            random.choice(NAMES[name]),
+            random.choice([0, 1, 2, None] if name in ("queue", "stack") else [0, 1, 2]),
+        )
+        argument: object = small if f in ("add", "remove", "enqueue", "push") else None
+        if f == "write":
+            argument = tuple((register, random.randint(0, 2)) for register in random.choice(["x", "y", "xy"]))
+        operation = Operation(
+            process=process, f=f, value=argument,
+            call_time=moment - random.randint(0, 4), return_time=moment + random.randint(0, 4),
+        )  # fmt: skip
+        possible = f not in ("acquire", "release") or (f == "release") == bool(thing)
+        happened = (possible or random.random() < 0.1) and random.random() < 0.9
+        result = _done(random, thing, name, f, argument) if happened else None
+        if not happened or random.random() < 0.1:
+            operation = replace(operation, status=random.choice(["info", "fail"]) if not happened else "info")
+        else:
+            operation = replace(operation, result=_another(random, name, result) if random.random() < 0.2 else result)
+        operations.append(operation)
+    return History.of_operations(operations)
+
+
+def _done(random: Random, thing: list[object], name: str, f: str, argument: object) -> object:
+    """Does it to the thing, a list whatever it is; what it answers."""
+    if f in ("enqueue", "push"):
+        thing.append(argument)
+    elif f in ("dequeue", "pop"):
+        return thing.pop(0 if f == "dequeue" else -1) if thing else None
+    elif f == "read" and name == "counter":
+        return len(thing)
+    elif f == "read" and name == "coin":
+        return thing[-1] if thing else 0
+    elif f == "read" and name == "multi-register":
+        return tuple((register, dict(thing).get(register)) for register in random.choice(["x", "xy"]))  # type: ignore[call-overload]
+    elif f == "read":
+        return random.choice([tuple, frozenset])(thing)  # type: ignore[operator]
+    elif f == "add" and name == "counter":
+        thing.extend([0] * int(str(argument)))
+        return len(thing) if random.random() < 0.5 else None
+    elif f == "add":
+        thing[:] = {*thing, argument}
+    elif f == "remove":
+        thing[:] = {*thing} - {argument}
+    elif f == "acquire":
+        thing.append(True)
+    elif f == "release":
+        thing.clear()
+    elif f == "flip":
+        thing.append(random.randint(0, 1))
+    else:
+        thing.extend(argument)  # type: ignore[arg-type]
+    return None
+
+
+def _another(random: Random, name: str, result: object) -> object:
+    """Another answer of the same shape, or the same."""
+    if isinstance(result, tuple) and name == "multi-register":
+        return tuple((register, random.choice([None, 0, 1, 2])) for register, _ in result)
+    if isinstance(result, tuple | frozenset):
+        return frozenset(random.sample([0, 1, 2], random.randint(0, 3)))
+    return result if result is None and name not in ("queue", "stack") else random.choice([0, 1, 2, 3])
 
 
 def _falsified(random: Random, operation: Operation) -> Operation:

@@ -3,11 +3,11 @@
 Lives here: the loop that `make fuzz` runs. Each seed makes one history of 2 to `--size` operations: of a cas register
 with few values or unique ones, crashes, failed cas of both kinds and ties in time; every eighth of a versioned register
 whose replies were recorded from a real one and then, in part, falsified; every eighth of two keys with text, taken as
-one; every eighth of up to four keys with text, taken apart. The
-search, the register engine where it applies, the versions engine and what `auto` picks must agree with the oracle; a
-witness must replay, a core must be refuted. Of every tenth the whole check is made: nothing may be unknown, and the
-window shown must be refuted by the oracle. The first mismatch is printed with its seed. `--jobs` says how many
-processes share the work.
+one; every eighth of up to four keys with text, taken apart; every eighth of a set, a queue, a stack, a counter, a lock,
+several registers or a coin that nobody sees fall, in turn. The search, the register engine where it applies, the
+versions engine and what `auto` picks must agree with the oracle; a witness must replay, a core must be refuted. Of
+every tenth the whole check is made: nothing may be unknown, and the window shown must be refuted by the oracle. The
+first mismatch is printed with its seed. `--jobs` says how many processes share the work.
 """
 
 import argparse
@@ -17,7 +17,16 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from random import Random
 
-from checker_oracle import is_linearizable, keyed_text_history, register_history, text_history, versioned_history
+from checker_oracle import (
+    NAMES,
+    coin,
+    is_linearizable,
+    keyed_text_history,
+    object_history,
+    register_history,
+    text_history,
+    versioned_history,
+)
 
 from checkers import Budget, History, Model, Operation, Verdict, check, models
 from checkers.budget import Meter
@@ -30,6 +39,7 @@ from checkers.unique_register import decide as decide_register
 
 CAS, VERSIONED = models.cas_register(0), models.versioned_register(0)
 TEXTS, KEYED, STARTED = models.get("kv-unsplit"), models.get("kv"), models.get("kv", "ab")
+OBJECTS = {name: coin() if name == "coin" else models.get(name) for name in NAMES}
 BATCH = 2000
 
 
@@ -82,6 +92,9 @@ def made(random: Random, seed: int, size: int) -> tuple[History, Model]:
         return versioned_history(random, count), VERSIONED
     if seed % 8 == 6:
         return text_history(random, min(count, 9)), TEXTS
+    if seed % 8 == 4:
+        name = [*OBJECTS][seed // 8 % len(OBJECTS)]
+        return object_history(random, name, min(count, 9)), OBJECTS[name]
     if seed % 8 == 5:
         model = STARTED if random.random() < 0.2 else KEYED
         return keyed_text_history(random, random.randint(2, 2 * size), str(model.initial)), model
@@ -95,6 +108,8 @@ def judged_wrongly(history: History, model: Model, loops: Loops, count: Counter[
     operations = [operation for operation in history if model.relevant(operation)]
     linearizable = is_linearizable(operations, model)
     count["valid"] += linearizable
+    if model.name in OBJECTS:
+        count[f"{model.name}: {'valid' if linearizable else 'invalid'}"] += 1
     for engine in ("search", "auto"):
         decision = decide(history, model, engine, Meter(Budget()))
         count[f"{engine}: {decision.engine}"] += 1

@@ -3,11 +3,16 @@
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from checkers import ILLEGAL, Model, ModelError, Operation, Verdict, check, merge, models
+import checkers
+from checkers import ILLEGAL, Event, History, HistoryError, Model, ModelError, Operation, Verdict, check, merge, models
+from checkers.compiled import interpreted
+from checkers.shared_graphs import graph_for
 
 
 def op(f: str, value: object, call: int, back: int | None, **more: object) -> Operation:
@@ -125,6 +130,98 @@ def test_the_rendering_shows_the_window_and_ends_with_the_verdict() -> None:
     assert lines[0].startswith("shortest failing window")
     assert [line for line in lines if line.startswith("  >")] == ["  > 40 .. 50  2: read -> 1"]
     assert lines[-1].startswith("invalid: 2: read -> 1")
+
+
+@pytest.mark.parametrize("keys", [[None], ["a", "b"]])
+def test_the_reason_is_given_once(keys: list[str | None]) -> None:
+    operations = [replace(one, key=key) for key in keys for one in STALE]
+    result = check(operations, models.register(0))
+    assert result.violation is not None
+    assert result.render().count(result.violation.sentence) == 1
+    assert result.violation.render().splitlines()[-1] == result.violation.sentence
+
+
+@pytest.mark.parametrize("model", ["kv", "kv-unsplit"])
+def test_the_possible_states_are_those_of_the_model_and_stand_for_no_others(model: str) -> None:
+    result = check(
+        [op("put", "v", 0, 1, key="k"), Operation(f="get", key="k", result="w", call_time=2, return_time=3)], model
+    )
+    state = "v" if model == "kv" else frozenset({("k", "v")})
+    assert result.reason.endswith(f"the only possible state when it returned was {state!r}")
+
+
+def test_what_takes_too_long_to_tell_apart_is_called_a_text_that_nobody_sees() -> None:
+    many = [op("append", letter, 0, 9, key="k", process=n) for n, letter in enumerate("abcdefghij")]
+    result = check([*many, Operation(f="get", key="k", result="w", call_time=10, return_time=11)], "kv")
+    assert result.verdict is Verdict.INVALID
+    assert result.reason.endswith("the only possible state when it returned was a text that no get sees")
+
+
+def test_a_history_may_be_given_as_events() -> None:
+    said = [("invoke", 0, "write", 1), ("invoke", 1, "read", None), ("ok", 0, "write", 1), ("ok", 1, "read", 2)]
+    events = [
+        Event(index=n, time=n, type=kind, process=who, f=f, value=value)  # type: ignore[arg-type]
+        for n, (kind, who, f, value) in enumerate(said)
+    ]
+    assert check(events, models.register(2)).verdict is Verdict.VALID
+    assert check(iter(events), models.register(0)).verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([{"f": "read"}], r"history: item 0 is \{'f': 'read'\}; a history is a list of Operation, or of Event"),
+        ([STALE[0], Event(index=0, time=0, type="invoke", process=0, f="read")], "history: item 1 is Event"),
+        ([Event(index=0, time=0, type="invoke", process=0, f="read"), STALE[0]], "history: item 1 is Operation"),
+        ("history.jsonl", r"'history\.jsonl' is no history; .* read a file with checkers\.formats"),
+        (7, "7 is no history"),
+    ],
+)
+def test_what_is_no_history_is_refused(given: object, said: str) -> None:
+    with pytest.raises(HistoryError, match=said):
+        check(given, "register")  # type: ignore[arg-type]
+
+
+def test_what_is_no_model_is_refused() -> None:
+    with pytest.raises(ModelError, match="is no model; give a name"):
+        check(STALE, models.register)  # type: ignore[arg-type]
+
+
+def test_threads_may_check_at_once() -> None:
+    """Two searches that wrote into one graph of states got the numbers of each other's states."""
+
+    def checked(first: int) -> list[Verdict]:
+        verdicts = []
+        for seed in range(first, first + 60):
+            adds = [op("add", seed * 7 + n, 0, 9, process=n) for n in range(5)]
+            total = sum(one.value for one in adds) + seed % 2
+            verdicts.append(check([*adds, op("read", total, 10, 11)], "counter", engine="search").verdict)
+        return verdicts
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = [one for some in pool.map(checked, range(0, 4000, 1000)) for one in some]
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == [Verdict.VALID, Verdict.INVALID] * 120
+
+
+def test_no_two_threads_share_a_graph_of_states() -> None:
+    history, model = History.of_operations([op("add", 1, 0, 1)]), models.get("counter")
+    here = graph_for(history, model, interpreted())
+    assert graph_for(history, models.get("counter"), interpreted()) is here
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(graph_for, history, model, interpreted()).result() is not here
+
+
+def test_what_must_have_happened_is_asked_of_the_package() -> None:
+    crashed = [op("write", n, 0, None, status="info", process=n) for n in (1, 2)]
+    read = op("read", 1, 10, 20)
+    result = check([*crashed, read], models.register(0))
+    fates = {operation.value: fate for operation, fate in checkers.unfinished(result, models.register(0))}
+    assert fates == {1: "must", 2: "may"}
 
 
 def test_importing_checkers_is_light() -> None:

@@ -50,6 +50,24 @@ def test_a_nondeterministic_model_is_in_every_state_it_may_be_in() -> None:
     assert die.step(frozenset({0}), sequence(("look", None, 5))[0]) is ILLEGAL
 
 
+@pytest.mark.parametrize("engine", ["auto", "search", "reference"])
+@pytest.mark.parametrize("reads", [frozenset(), frozenset({"read"})])
+def test_a_read_of_a_nondeterministic_model_rules_states_out(engine: str, reads: frozenset[str]) -> None:
+    def steps(state: models.State, operation: Operation) -> list[models.State]:
+        if operation.f == "flip":
+            return [0, 1]
+        return [state] if operation.status != "ok" or state == operation.result else []
+
+    coin = models.nondeterministic("coin", [0], steps, reads=reads)
+    flip = Operation(f="flip", call_time=0, return_time=10)
+    seen = [Operation(f="read", result=1, process=n, call_time=n, return_time=9) for n in (1, 2)]
+    after = Operation(f="read", result=1, call_time=11, return_time=12)
+    pending = Operation(f="read", process=7, call_time=0)
+    assert check([flip, *seen, after, pending], coin, engine=engine).verdict is Verdict.VALID
+    other = Operation(f="read", result=0, call_time=11, return_time=12)
+    assert check([flip, *seen, other], coin, engine=engine).verdict is Verdict.INVALID
+
+
 def test_the_explored_states_can_be_seen_as_a_graph() -> None:
     graph = StateGraph(models.get("mutex"), interpreted())
     acquire, release = sequence(("acquire", None, None), ("release", None, None))

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 from checker_oracle import by_subsets, register_history, text_history, versioned_history
-from fuzz import judged, wrong
+from fuzz import OBJECTS, judged, wrong
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -155,6 +155,7 @@ def test_the_fuzz_test_finds_nothing_in_its_first_histories_and_asks_every_engin
     assert mistake == ""
     assert count["histories"] == 1200
     assert all(count[f"auto: {engine}"] for engine in ("register", "versions"))
+    assert all(count[f"{name}: {verdict}"] for name in OBJECTS for verdict in ("valid", "invalid"))
 
 
 def test_the_fuzz_test_would_find_a_wrong_decision() -> None:

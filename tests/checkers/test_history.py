@@ -7,7 +7,7 @@ import pytest
 
 from checkers import Event, History, HistoryError, Operation
 from checkers.formats import jsonl
-from checkers.history import FALSE, NEVER, TRUE, freeze
+from checkers.history import NEVER
 
 
 def event(
@@ -54,11 +54,6 @@ def test_at_one_instant_calls_rank_before_returns() -> None:
     early, late = History.of_operations([second, first])
     assert (early.value, late.f) == (1, "read")
     assert early.return_rank > late.call_rank
-
-
-def test_a_boolean_is_no_number() -> None:
-    assert (freeze(True), freeze([False, [1]])) == (TRUE, (FALSE, (1,)))
-    assert freeze(True) != 1
 
 
 MISTAKES = {

@@ -13,7 +13,7 @@ from checkers.engines import Judgement
 from checkers.frontier import Frontier
 from checkers.replay import replay
 from checkers.text_states import FIRST_SIZE, TextStates
-from checkers.texts import ROW, Texts
+from checkers.texts import ROW, UNSEEN, Texts
 
 KV = models.get("kv")
 
@@ -75,17 +75,17 @@ def test_the_answer_is_that_of_the_first_key_that_has_no_linearization(loops: Lo
     assert [found.answer(Meter(Budget())) for _ in range(2)] == [Answer.REFUTED] * 2
     first, second, third = [of_key(found, place) for place in range(3)]
     assert list(first.order) == [0, 1]
-    assert (second.blocked, second.states) == (2, ("\0 a text that no get can see",))
+    assert (second.blocked, second.states) == (2, (UNSEEN,))
     assert list(third.order) == [0, 1, 2, 3]
 
 
-UNSEEN = [operation("append", "z", 0, 1)]  # no get sees it
+HIDDEN = [operation("append", "z", 0, 1)]  # no get sees it
 
 
 @pytest.mark.parametrize("seen", ["p", "px"])
 def test_an_append_that_nobody_sees_may_take_place_before_a_put_or_after_it(loops: Loops, seen: str) -> None:
     history = History.of_operations(
-        [*UNSEEN, operation("append", "x", 2, 9), operation("put", "p", 3, 4), operation("get", seen, 10, 11)]
+        [*HIDDEN, operation("append", "x", 2, 9), operation("put", "p", 3, 4), operation("get", seen, 10, 11)]
     )
     [(part, decision)] = decided(history, loops)
     assert decision.answer is Answer.LINEARIZED
@@ -93,7 +93,7 @@ def test_an_append_that_nobody_sees_may_take_place_before_a_put_or_after_it(loop
 
 
 def test_nothing_but_a_put_ends_what_nobody_sees(loops: Loops) -> None:
-    history = History.of_operations([*UNSEEN, operation("append", "x", 2, 9), operation("get", "x", 10, 11)])
+    history = History.of_operations([*HIDDEN, operation("append", "x", 2, 9), operation("get", "x", 10, 11)])
     [(_, decision)] = decided(history, loops)
     assert decision.answer is Answer.REFUTED
 

@@ -1,0 +1,98 @@
+"""What a sequential specification is.
+
+Lives here: the model type and its errors. A model is an initial state and a pure
+`step(state, operation) -> state or ILLEGAL`; states must be hashable, and two that are equal and of the same types are
+one. `step` is asked only about operations that the model `observes`: those that ended "ok" (it must agree with their
+result), those that may have happened ("info": it must say what they would do, or ILLEGAL where they could not), and the
+failed ones that saw something. Of an operation it may look at `f`, `key`, `value`, `result`, `echoed`, `status`,
+`version` and `actual`, and at whether the `error` is "mismatch": operations alike in these are one kind. No search
+logic lives here.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from checkers.history import Operation
+from checkers.values import NotAValueError, freeze
+
+State = Hashable
+
+
+class Illegal:
+    """The type of ILLEGAL."""
+
+    def __repr__(self) -> str:
+        return "ILLEGAL"
+
+
+ILLEGAL: Final = Illegal()
+Step = Callable[[Any, Operation], State | Illegal]
+"""Any for the state, since whoever writes a step knows what states it has: `step(total: int, ...) -> int | Illegal`."""
+
+
+class ModelError(ValueError):
+    """A model that does not fit the history, or that raised. The message is one line."""
+
+
+class NotApplicableError(ModelError):
+    """An engine that was asked for by name does not take this model or history."""
+
+
+def _observes(operation: Operation) -> bool:
+    return operation.status != "fail"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A sequential specification.
+
+    operations: every f it knows; empty, not checked beforehand.
+    reads: those that never change the state, so that an unfinished one constrains nothing.
+    overwrites: those that lead to one and the same state from any.
+    per_key: whether each key is a copy of its own.
+    observes: which operations tell something; by default all but the failed.
+    gapped: a weaker model under which any part of a linearizable history is linearizable too: it fills the gaps.
+    looks_move: what only looks may change the state all the same: updates that we do not see may lie between, or the
+        state is all that may be the case, and a look rules something out.
+    single_value: the state is one value, which `read` returns, `write` sets and `cas` replaces.
+    versioned: the state is a value and the number of updates that led to it, which replies carry as `version`.
+    hindsight: given all operations, a map of states to states that none of the operations tells from them, so that
+        the search merges states whose difference nobody can see any more.
+    extends: those that put their value behind a text. If there are any, the state is a text: `reads` return all of it,
+        `overwrites` set it to their value, and whatever is not ok tells nothing.
+    part: the part of the state that an operation touches; operations on different parts commute. None: all of it.
+    """
+
+    name: str
+    initial: State
+    step: Step
+    operations: frozenset[str] = field(default=frozenset())
+    reads: frozenset[str] = field(default=frozenset())
+    overwrites: frozenset[str] = field(default=frozenset())
+    per_key: bool = True
+    observes: Callable[[Operation], bool] = _observes
+    gapped: "Model | None" = None
+    looks_move: bool = False
+    single_value: bool = False
+    versioned: bool = False
+    hindsight: Callable[[Iterable[Operation]], Callable[[State], State | Illegal]] | None = None
+    extends: frozenset[str] = field(default=frozenset())
+    part: Callable[[Operation], Hashable] | None = None
+
+    def looks(self, operation: Operation) -> bool:
+        """Whether the operation leaves every state as it is."""
+        return not self.looks_move and (operation.f in self.reads or operation.status == "fail")
+
+    def relevant(self, operation: Operation) -> bool:
+        """Whether the operation can matter to the verdict."""
+        return self.observes(operation) and not (operation.status == "info" and operation.f in self.reads)
+
+
+def frozen_initial(name: str, value: object) -> State:
+    """An initial value as values in a history are, so that it can be compared with them; raises ModelError."""
+    try:
+        initial: State = freeze(value)
+    except NotAValueError as error:
+        raise ModelError(f"model {name}: the initial value {value!r} {error}") from None
+    return initial
