@@ -5,6 +5,7 @@ turns lines into events; what events mean is `checkers.history`'s.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from checkers.formats import edn, jepsen_log, jsonl
+from checkers.formats.files import open_binary
 from checkers.history import Event, History, HistoryError
+
+__all__ = ["FailedCas", "Format", "NilRead", "jsonl", "open_binary", "read"]
 
 Format = Literal["auto", "jsonl", "edn", "jepsen-log"]
 FailedCas = Literal["auto", "observe", "ignore"]
@@ -28,15 +32,19 @@ def read(
     nil_read: NilRead = "value",
     truncated_tail: jsonl.TruncatedTail = "error",
 ) -> History:
-    """The history in that file, gzipped or not; raises HistoryError naming file and line, or OSError.
+    """The history in that file, gzipped or not, or in standard input (-); raises HistoryError naming file and line,
+    or OSError. It is read once, so that it may be a pipe.
 
     `failed_cas` "observe" takes every failed cas for one that compared and found another value, "ignore" for one that
     tells nothing; "auto" is what the format's users mean: jsonl says itself, Jepsen's EDN ignores, its log observes.
     `nil_read` "unknown" takes an ok read of nil for one whose value was not recorded. `truncated_tail` is jsonl's.
     """
     source = str(path)
-    form = detect(path) if form == "auto" else form
-    with jsonl.open_binary(path) as lines:
+    with open_binary(path) as file:
+        lines: Iterable[bytes] = file
+        if form == "auto":
+            begin = list(_up_to_text(file))
+            form, lines = _detect(begin, source), chain(begin, file)
         if form == "jsonl":
             events: Iterable[tuple[int, Event]] = jsonl.events(lines, source, truncated_tail)
         elif form == "edn":
@@ -49,18 +57,27 @@ def read(
         return History.of_numbered_events(events, source)
 
 
-def detect(path: Path | str) -> Format:
+def _up_to_text(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines up to the first that is not blank."""
+    for line in lines:
+        yield line
+        if not line.isspace():
+            return
+
+
+def _detect(begin: list[bytes], source: str) -> Format:
     """The format, by the first thing in the file that is not blank; an empty file is an empty history of ours."""
-    with jsonl.open_binary(path) as lines:
-        start = next((line.strip() for line in lines if line.strip()), b'{"')
-    if start.startswith(b'{"') or start == b"{":
+    start = begin[-1].strip() if begin else b""
+    if not start or start.startswith(b'{"') or start == b"{":
         return "jsonl"
     if start.startswith(b"INFO"):
         return "jepsen-log"
     if start[:1] in b"{[(#;":
         return "edn"
     shown = start[:40].decode(errors="replace")
-    raise HistoryError(f"{path}:1: {shown!r} begins no known format; use --format jsonl, edn or jepsen-log")
+    raise HistoryError(
+        f"{source}:{len(begin)}: {shown!r} begins no known format; use --format jsonl, edn or jepsen-log"
+    )
 
 
 def _as_ours(

@@ -5,9 +5,9 @@ their colon, except as :f, :type and :process; values of `jepsen.independent` ([
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any, BinaryIO, get_args
+from typing import Any, get_args
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ class IncompleteError(Exception):
     """The text ends inside a form."""
 
 
-def events(lines: BinaryIO, source: str) -> Iterator[tuple[int, Event]]:
+def events(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Event]]:
     """(line, event) pairs; position in the file stands in for a missing :time or :index. Raises HistoryError."""
     for number, (line, form) in enumerate(_forms(lines, source)):
         if not isinstance(form, dict):
@@ -95,7 +95,7 @@ def _event(form: dict[Any, Any], number: int, where: str) -> Event:
     )
 
 
-def _forms(lines: BinaryIO, source: str) -> Iterator[tuple[int, Any]]:
+def _forms(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Any]]:
     """(first line, form) of every top-level form; a vector or list around all of them is looked through."""
     pending, first = "", 0
     for number, raw in enumerate(lines, 1):

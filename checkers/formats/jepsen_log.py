@@ -4,8 +4,7 @@ Lives here: that one line form. The lines carry no times: their order is the tim
 """
 
 import re
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
 
 from msgspec import UNSET
 
@@ -15,7 +14,7 @@ from checkers.history import NEMESIS, Event, HistoryError
 LINE = re.compile(r"INFO\s+jepsen\.util\s+-\s+:?(\S+)\s+:(invoke|ok|fail|info)\s+:(\S+)\s*(.*)")
 
 
-def events(lines: BinaryIO, source: str) -> Iterator[tuple[int, Event]]:
+def events(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Event]]:
     """(line, event) pairs. A value of a failed or indeterminate operation that is a keyword is its error."""
     for number, raw in enumerate(lines, 1):
         if raw.isspace():

@@ -7,10 +7,11 @@ Lives here: reading it into a history and writing it. What an event is, and whet
 import gzip
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal
 
 import msgspec
 
+from checkers.formats.files import open_binary
 from checkers.history import Event, History, HistoryError
 
 TruncatedTail = Literal["error", "drop"]
@@ -36,14 +37,8 @@ def write(path: Path | str, events: Iterable[Event]) -> None:
             out.write(encode(event) + b"\n")
 
 
-def open_binary(path: Path | str) -> BinaryIO:
-    """The file opened for reading bytes, unzipped if its content is gzip."""
-    with open(path, "rb") as probe:
-        zipped = probe.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path, "rb")) if zipped else open(path, "rb")
-
-
-def events(lines: BinaryIO, source: str, truncated_tail: TruncatedTail) -> Iterator[tuple[int, Event]]:
+def events(lines: Iterable[bytes], source: str, truncated_tail: TruncatedTail) -> Iterator[tuple[int, Event]]:
+    """(line, event) pairs; raises HistoryError for a line that is no event."""
     decode = msgspec.json.Decoder(Event).decode
     for number, line in enumerate(lines, 1):
         if not line.endswith(b"\n"):
@@ -55,8 +50,9 @@ def events(lines: BinaryIO, source: str, truncated_tail: TruncatedTail) -> Itera
         if line.isspace():
             continue
         try:
-            yield number, decode(line)
+            event = decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise HistoryError(
                 f"{source}:{number}: not an event: {error}; one JSON object a line is expected"
             ) from None
+        yield number, event

@@ -162,7 +162,7 @@ def converted(value: object, kind: type[T]) -> T | None:
 def _events(path: Path) -> list[Event] | None:
     """The events of a history, up to where it is readable; None if there is none."""
     try:
-        with formats.jsonl.open_binary(path) as lines:
+        with formats.open_binary(path) as lines:
             return [event for _, event in formats.jsonl.events(lines, str(path), "drop")]
     except (OSError, ValueError):
         return None

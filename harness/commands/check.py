@@ -69,7 +69,7 @@ class Checked:
 
 
 def check_command(
-    paths: Annotated[list[Path], typer.Argument(help="History files, or run directories with a history.jsonl.")],
+    paths: Annotated[list[Path], typer.Argument(help="History files, run directories, or - for standard input.")],
     model: Annotated[str, typer.Option(help="The specification; auto takes the strongest that fits.")] = "auto",
     form: Annotated[str, typer.Option("--format", help="jsonl, edn, jepsen-log; auto looks at the content.")] = "auto",
     init: Annotated[str, typer.Option(help="The initial value, as JSON.")] = "null",

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.formats import jsonl
+from checkers.formats import jsonl, open_binary
 from checkers.history import Event, History
 from checkers.result import Verdict
 from harness import exit_codes
@@ -152,5 +152,5 @@ def _output(command: Sequence[str], limit_s: float) -> tuple[int, str, str]:
 
 
 def _events(history: Path) -> list[Event]:
-    with jsonl.open_binary(history) as lines:
+    with open_binary(history) as lines:
         return [event for _, event in jsonl.events(lines, str(history), "error")]

@@ -2,6 +2,9 @@
 
 import io
 import json
+import shlex
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +149,15 @@ def test_a_violation_is_drawn_and_a_valid_history_is_not(good: Path, bad: Path, 
     assert not picture.exists()
     assert run(good, bad, "--graph", picture).exit_code == 1
     assert picture.read_text().startswith("<svg ")
+
+
+def test_standard_input_and_a_pipe_are_read_once(good: Path) -> None:
+    program = f"{shlex.quote(sys.executable)} -m harness check"
+    name = shlex.quote(str(good))
+    for command in (f"{program} - < {name}", f"cat {name} | {program} -", f"{program} <(cat {name})"):
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "valid: the 2 operations have a linearization" in done.stdout
 
 
 def test_bad_input_is_one_line_on_stderr_and_254(good: Path, tmp_path: Path) -> None:

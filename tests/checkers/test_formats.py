@@ -1,6 +1,8 @@
 """Formats: what is read, how it is detected, what is told of a file that cannot be read."""
 
 import gzip
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +93,25 @@ def test_a_nil_read_is_a_value_or_unknown(tmp_path: Path) -> None:
     assert check(formats.read(path, nil_read="unknown"), "cas-register").verdict is Verdict.VALID
 
 
+def test_a_mark_of_the_byte_order_before_json(tmp_path: Path) -> None:
+    text = '{"index":0,"time":0,"type":"invoke","process":0,"f":"read"}\n'
+    assert len(formats.read(file(tmp_path, b"\xef\xbb\xbf" + text.encode()))) == 1
+    assert len(formats.read(file(tmp_path, gzip.compress(b"\xef\xbb\xbf" + text.encode())))) == 1
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    for content in (KNOSSOS.encode(), gzip.compress(KNOSSOS.encode()), b"\n\n" + LOG.encode()):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+        writer.start()
+        found = formats.read(pipe)
+        writer.join()
+        pipe.unlink()
+        assert len(found) in (2, 3)
+
+
+ZIPPED = gzip.compress(KNOSSOS.encode())
 MISTAKES = {
     "no-type": ("{:process 0, :f :read, :value nil}\n", "history:1: an operation with no :type"),
     "type": ("{:process 0, :type :maybe, :f :read}\n", "history:1: :type :maybe; it is one of :invoke, :ok"),
@@ -120,6 +141,10 @@ MISTAKES = {
     "number": ("{:process 0, :type :invoke, :f :write, :value 1x}\n", "history:1: malformed EDN: "),
     "odd-time": ("{:time 1.5, :process 0, :type :invoke, :f :read}\n", "history:1: :time 1.5"),
     "map-value": ("{:process 0, :type :invoke, :f :write, :value {:a 1}}\n", "cannot be hashed"),
+    "broken-gzip": (ZIPPED[:12] + b"garbage" * 9, "history: broken gzip: "),
+    "cut-gzip": (ZIPPED[:-6], "history: broken gzip: "),
+    "cut-gzip-head": (ZIPPED[:5], "history: broken gzip: "),
+    "no-gzip": (b"\x1fhello", "history: broken gzip: "),
     "log": ("INFO  jepsen.util - nonsense\n", "history:1: not a line such as"),
     "unknown": ("hello\n", "history:1: 'hello' begins no known format; use --format"),
 }
