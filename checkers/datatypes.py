@@ -185,7 +185,7 @@ def _mutex_step(held: State, operation: Operation) -> State | Illegal:
 
 
 def _items(value: State) -> tuple[State, ...]:
-    return value if isinstance(value, tuple) else () if value is None else (value,)
+    return tuple(value) if isinstance(value, tuple | frozenset) else () if value is None else (value,)
 
 
 MODELS: dict[str, Callable[[State], Model]] = {

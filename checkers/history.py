@@ -34,6 +34,9 @@ Status = Literal["ok", "fail", "info"]
 class HistoryError(ValueError):
     """A history that cannot be judged. The message is one line: where, what is wrong, what would be right."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # names in a history may have line ends
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of a history. `time` is in nanoseconds since the start; unset fields are not written."""

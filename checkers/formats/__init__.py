@@ -1,10 +1,11 @@
 """Histories as files: which format a file is in, and how its conventions become ours.
 
-Lives here: detection by content, and the two choices that formats disagree on. Each format has a file of its own that
+Lives here: detection by content, and the choices that formats disagree on. Each format has a file of its own that
 turns lines into events; what events mean is `checkers.history`'s.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -12,16 +13,26 @@ from typing import Literal
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from checkers.formats import edn, jepsen_log, jsonl
+from checkers.formats import independent, jepsen_edn, jepsen_log, jsonl
 from checkers.formats.files import open_binary
+from checkers.formats.independent import Keyed
 from checkers.history import Event, History, HistoryError
 
-__all__ = ["FailedCas", "Format", "NilRead", "jsonl", "open_binary", "read"]
+__all__ = ["FailedCas", "Format", "Keyed", "NilRead", "Reading", "jsonl", "load", "open_binary", "read"]
 
 Format = Literal["auto", "jsonl", "edn", "jepsen-log"]
 FailedCas = Literal["auto", "observe", "ignore"]
 NilRead = Literal["value", "unknown"]
 FAILED_CAS: dict[str, FailedCas] = {"jsonl": "auto", "edn": "ignore", "jepsen-log": "observe"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A history, the format it was in, and whether its values were [key value] and have been taken apart."""
+
+    history: History
+    form: Format
+    keyed: bool
 
 
 def read(
@@ -31,14 +42,32 @@ def read(
     failed_cas: FailedCas = "auto",
     nil_read: NilRead = "value",
     truncated_tail: jsonl.TruncatedTail = "error",
+    keyed: Keyed = "auto",
 ) -> History:
     """The history in that file, gzipped or not, or in standard input (-); raises HistoryError naming file and line,
-    or OSError. It is read once, so that it may be a pipe.
+    or OSError.
 
     `failed_cas` "observe" takes every failed cas for one that compared and found another value, "ignore" for one that
     tells nothing; "auto" is what the format's users mean: jsonl says itself, Jepsen's EDN ignores, its log observes.
     `nil_read` "unknown" takes an ok read of nil for one whose value was not recorded. `truncated_tail` is jsonl's.
+    `keyed` is whether each value is a [key value] of jepsen.independent; "auto" looks at the invocations, and raises
+    HistoryError where they leave it open. Our own format has a field for the key, so there it means "no".
     """
+    return load(
+        path, form=form, failed_cas=failed_cas, nil_read=nil_read, truncated_tail=truncated_tail, keyed=keyed
+    ).history
+
+
+def load(
+    path: Path | str,
+    *,
+    form: Format = "auto",
+    failed_cas: FailedCas = "auto",
+    nil_read: NilRead = "value",
+    truncated_tail: jsonl.TruncatedTail = "error",
+    keyed: Keyed = "auto",
+) -> Reading:
+    """The same, with what was found out about the file. It is read once, so that it may be a pipe."""
     source = str(path)
     with open_binary(path) as file:
         lines: Iterable[bytes] = file
@@ -46,15 +75,15 @@ def read(
             begin = list(_up_to_text(file))
             form, lines = _detect(begin, source), chain(begin, file)
         if form == "jsonl":
-            events: Iterable[tuple[int, Event]] = jsonl.events(lines, source, truncated_tail)
-        elif form == "edn":
-            events = edn.keyed(edn.events(lines, source), source)
+            events: Iterator[tuple[int, Event]] = jsonl.events(lines, source, truncated_tail)
+            keyed = "no" if keyed == "auto" else keyed
         else:
-            events = jepsen_log.events(lines, source)
+            events = (jepsen_edn if form == "edn" else jepsen_log).events(lines, source)
+        split, events = independent.split(events, source, keyed)
         policy = FAILED_CAS[form] if failed_cas == "auto" else failed_cas
         if policy != "auto" or nil_read != "value":
             events = _as_ours(events, policy, nil_read)
-        return History.of_numbered_events(events, source)
+        return Reading(History.of_numbered_events(events, source), form, split)
 
 
 def _up_to_text(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,179 +1,317 @@
-"""Jepsen's histories: EDN maps, as Knossos prints them (one a line) and as Jepsen 0.3 writes `history.edn`.
+"""EDN, the notation of Jepsen's histories: text in, values out, form by form while lines come in.
 
-Lives here: a reader of the part of EDN that histories use, and what its maps mean as events. Keywords become text with
-their colon, except as :f, :type and :process; values of `jepsen.independent` ([key value]) are taken apart.
+Lives here: the notation, and which values are the same. As in Clojure a keyword, a symbol and a character equal no
+text, 1 equals neither 1.0 nor 1M, sets have no order, and a list equals a vector. What the maps of a history mean is
+`checkers.formats.jepsen_edn`'s.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
-from typing import Any, get_args
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
 
-from msgspec import UNSET
-from msgspec.structs import replace
+import msgspec
 
-from checkers.history import NEMESIS, Event, EventType, HistoryError
+from checkers.history import HistoryError, freeze
 
+DELIMITERS = r'\s,;"\[\](){}'
 TOKEN = re.compile(
-    r'[\s,]+|;[^\n]*|#_|(?P<open>#\{|[\[({])|(?P<close>[\])}])|(?P<text>"(?:[^"\\]|\\.)*")|#(?P<tag>[a-zA-Z][\w./-]*)'
-    r"|(?P<atom>[^\s,;\"\[\](){}]+)"
+    r'[\s,]+|;[^\n]*|(?P<open>#\{|[\[({])|(?P<close>[\])}])|(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")'
+    rf"|(?P<atom>(?:\#\#)?[^{DELIMITERS}\\#@^`~'][^{DELIMITERS}\\]*)|(?P<character>\\\S[^{DELIMITERS}\\]*)"
+    rf"|(?P<discard>\#_)|(?P<tag>\#[^\W\d_][^{DELIMITERS}\\#]*)|(?P<bad>.)",
+    re.DOTALL,
 )
 CLOSES = {"[": "]", "(": ")", "{": "}", "#{": "}"}
-ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
+CHARACTERS = {"newline": "\n", "space": " ", "tab": "\t", "return": "\r", "backspace": "\b", "formfeed": "\f"}
 WORDS: dict[str, object] = {"nil": None, "true": True, "false": False}
-LINES_OF_ONE_MAP = 1000
-LOOK = 1000  # events looked at before it is decided what their values are
-MISSING = object()
+NUMBER = re.compile(r"[+-]?\d")
+INTEGER = re.compile(r"([+-]?(?:0|[1-9]\d*))N?", re.ASCII)
+HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+N?")
+FLOAT = re.compile(r"([+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?)(M?)", re.ASCII)
+RATIO = re.compile(r"[+-]?\d+/\d+", re.ASCII)
+INFINITE = {"##Inf": "inf", "##-Inf": "-inf"}
+MOST_NESTED = 100  # forms in forms; what judges values calls itself for each
+LINES_OF_ONE_FORM = 1000
+DISCARD = "#_"
 
 
-class IncompleteError(Exception):
+class EdnError(ValueError):
+    """Text that is no EDN. The message is one line, without the place."""
+
+
+class IncompleteError(EdnError):
     """The text ends inside a form."""
 
 
-def events(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Event]]:
-    """(line, event) pairs; position in the file stands in for a missing :time or :index. Raises HistoryError."""
-    for number, (line, form) in enumerate(_forms(lines, source)):
-        if not isinstance(form, dict):
-            raise HistoryError(
-                f"{source}:{line}: {form!r} is not an operation; a map such as {{:type :invoke, ...}} is"
-            )
-        yield line, _event(form, number, f"{source}:{line}")
+class Word(msgspec.Struct, frozen=True):
+    """A keyword, symbol or character, or a tagged text or number, as EDN spells it; equal to no text."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
 
 
-def keyed(found: Iterator[tuple[int, Event]], source: str) -> Iterator[tuple[int, Event]]:
-    """The events with [key value] taken apart, if all client values are such pairs: `jepsen.independent` wrote them.
+class Float(float):
+    """A floating-point number that equals no whole one."""
 
-    The first `LOOK` events decide, so that no more are ever held; a later one that is no pair raises HistoryError.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, float) and float(self) == float(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = float.__hash__
+
+
+class Number(msgspec.Struct, frozen=True):
+    """A decimal (0.1M) or a ratio (1/2), which equals no number of another kind."""
+
+    kind: str
+    value: Decimal | Fraction
+
+    def __repr__(self) -> str:
+        return f"{self.value}{self.kind}"
+
+
+class Set(frozenset[object]):
+    """A set, shown in an order that does not depend on the process."""
+
+    def __repr__(self) -> str:
+        return f"#{{{' '.join(sorted(map(repr, self)))}}}"
+
+
+class Map(msgspec.Struct, frozen=True):
+    """A map where it must have a hash: in a set, or as the key of another."""
+
+    items: frozenset[tuple[object, object]]
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(sorted(f'{key!r} {value!r}' for key, value in self.items))}}}"
+
+
+def forms(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Any]]:
+    """(first line, form) of every form of a file; a vector or list around all of them is looked through.
+
+    Maps are dicts, vectors and lists are lists. Raises HistoryError.
     """
-    first = list(islice(found, LOOK))
-    if not _all_pairs([event for _, event in first if event.process != NEMESIS]):
-        yield from first
-        yield from found
-        return
-    for line, event in chain(first, found):
-        if event.process == NEMESIS:
-            yield line, event
-        elif _is_pair(event):
-            yield line, replace(event, key=event.value[0], value=event.value[1])
-        else:
-            where = f"{source}:{line}: value {event.value!r}"
-            raise HistoryError(f"{where} is no [key value], as those before are; give all operations a key or none")
-
-
-def _all_pairs(clients: Sequence[Event]) -> bool:
-    """Whether all have a pair for a value, and not only because they are cas, whose value is a pair anyway."""
-    telling = any(event.f != "cas" for event in clients)
-    return telling and all(event.key is None and _is_pair(event) for event in clients)
-
-
-def _is_pair(event: Event) -> bool:
-    return isinstance(event.value, list) and len(event.value) == 2 and isinstance(event.value[0], int | str)
-
-
-def _event(form: dict[Any, Any], number: int, where: str) -> Event:
-    """The event that a map says."""
-    for name in (":type", ":f", ":process"):
-        if name not in form:
-            raise HistoryError(f"{where}: an operation with no {name}; every operation has :type, :f and :process")
-    kind = str(form[":type"]).removeprefix(":")
-    if kind not in get_args(EventType):
-        raise HistoryError(f"{where}: :type {form[':type']}; it is one of :invoke, :ok, :fail, :info")
-    process = form[":process"]
-    time, index = form.get(":time", number), form.get(":index", number)
-    if not isinstance(time, int) or not isinstance(index, int):
-        raise HistoryError(f"{where}: :time {time!r} and :index {index!r} must be whole numbers")
-    error = form.get(":error", MISSING)
-    return Event(
-        index=index,
-        time=time,
-        type=kind,  # type: ignore[arg-type]
-        process=process if isinstance(process, int) else str(process).removeprefix(":"),
-        f=str(form[":f"]).removeprefix(":"),
-        key=form.get(":key"),
-        value=form.get(":value"),
-        error=UNSET if error is MISSING else str(error),
-    )
-
-
-def _forms(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Any]]:
-    """(first line, form) of every top-level form; a vector or list around all of them is looked through."""
-    pending, first = "", 0
+    reader = Reader(around=True)
+    number = 0
     for number, raw in enumerate(lines, 1):
         try:
-            text = raw.decode()
+            yield from reader.feed(raw.decode(), number)
         except UnicodeDecodeError:
             raise HistoryError(f"{source}:{number}: not UTF-8 text") from None
-        if not pending:
-            first = number
-            text = text.lstrip(" \t\n,[(") if number == 1 else text
-        pending += text
-        try:
-            yield from ((first, form) for form in read_all(pending))
-        except IncompleteError:
-            if number - first >= LINES_OF_ONE_MAP:
-                raise HistoryError(f"{source}:{first}: a map that {LINES_OF_ONE_MAP} lines do not close") from None
-            continue
-        except ValueError as error:
-            raise HistoryError(f"{source}:{first}: malformed EDN: {error}") from None
-        pending = ""
-    if pending.strip():
-        raise HistoryError(f"{source}:{first}: malformed EDN: the file ends inside a form; close it")
+        except EdnError as error:
+            raise HistoryError(f"{source}:{number}: malformed EDN: {error}") from None
+        if reader.inside and number - reader.first >= LINES_OF_ONE_FORM:
+            raise HistoryError(f"{source}:{reader.first}: a form that {LINES_OF_ONE_FORM} lines do not close")
+    try:
+        reader.end()
+    except EdnError as error:
+        raise HistoryError(f"{source}:{reader.first or number}: malformed EDN: the file {error}") from None
 
 
 def read_all(text: str) -> list[Any]:
-    """Every form in the text: maps as dicts, vectors, lists and sets as lists. Raises IncompleteError or ValueError.
+    """Every form in the text. Raises EdnError."""
+    reader = Reader()
+    found = [form for _, form in reader.feed(text, 1)]
+    reader.end()
+    return found
 
-    A closing bracket that nothing opened ends the vector around the whole file, so it is passed over at top level.
+
+class Reader:
+    """Takes text piece by piece, whole lines each, and gives the forms that it completes.
+
+    `around` says that one vector or list may stand around all forms, as in a file. `first` is the line on which the
+    form under way began, `inside` whether there is one.
     """
-    stack: list[tuple[str, list[Any]]] = [("", [])]
-    position = 0
-    while position < len(text):
-        match = TOKEN.match(text, position)
-        if match is None:
-            if text[position] == '"':
-                raise IncompleteError
-            raise ValueError(f"unexpected {text[position]!r}")
-        position = match.end()
-        if match["open"]:
-            stack.append((match["open"], []))
-        elif match["close"]:
-            _close(match["close"], stack)
-        elif match["text"]:
-            stack[-1][1].append(_unescaped(match["text"]))
-        elif match["atom"]:
-            stack[-1][1].append(_atom(match["atom"]))
-    if len(stack) > 1:
-        raise IncompleteError
-    return stack[0][1]
+
+    def __init__(self, around: bool = False) -> None:
+        self.first = 0
+        self._may_open = around
+        self._closed = False  # the vector around all forms
+        self._base = 1
+        self._stack: list[tuple[str, list[Any]]] = [("", [])]
+        self._prefixes: list[tuple[int, str]] = []  # tags and discards that wait for a form, with its depth
+        self._text = ""  # of a string that is not closed yet
+
+    @property
+    def inside(self) -> bool:
+        return len(self._stack) > self._base or bool(self._text)
+
+    def feed(self, text: str, line: int) -> Iterator[tuple[int, Any]]:
+        """(first line, form) of each form that this text ends. Raises EdnError."""
+        if self._text:
+            text, self._text = self._text + text, ""
+        stack = self._stack
+        for match in TOKEN.finditer(text):
+            kind = match.lastgroup
+            if kind is None:
+                continue
+            token = match[0]
+            if len(stack) == self._base:
+                self.first = line
+            if kind == "bad":
+                if token != '"':
+                    raise EdnError(f"unexpected {token!r}")
+                self._text = text[match.start() :]
+                return
+            if self._closed and not self._in_discard(kind):
+                raise EdnError(f"{token!r} after the bracket that closes the history")
+            if kind == "close":
+                self._close(token)
+            elif kind == "open":
+                self._open(token)
+            elif kind == "discard" or kind == "tag":
+                self._prefixes.append((len(stack), token))
+            else:
+                self._add(_text(token) if kind == "text" else _atom(token) if kind == "atom" else _character(token))
+            if len(stack) == self._base and stack[-1][1]:
+                self._may_open = False
+                yield self.first, stack[-1][1].pop()
+
+    def end(self) -> None:
+        """Raises EdnError if something is still open."""
+        if len(self._stack) > 1 or self._text:
+            opened = self._stack[-1][0] or '"'
+            raise IncompleteError(f"ends inside a form; close {'the string' if self._text else repr(opened)}")
+        if self._prefixes:
+            raise IncompleteError(f"ends after {self._prefixes[-1][1]}, which wants a form")
+
+    def _in_discard(self, kind: str) -> bool:
+        """Whether the token belongs to a form that is discarded, or begins a discard."""
+        return kind == "discard" or len(self._stack) > 1 or any(prefix == DISCARD for _, prefix in self._prefixes)
+
+    def _open(self, bracket: str) -> None:
+        depth = len(self._stack)
+        if depth > MOST_NESTED:
+            raise EdnError(f"forms more than {MOST_NESTED} deep; flatten the value")
+        self._stack.append((bracket, []))
+        if self._may_open and depth == 1 and bracket in "[(" and all(prefix != DISCARD for _, prefix in self._prefixes):
+            self._may_open, self._base = False, 2
+            self._prefixes.clear()
+
+    def _close(self, bracket: str) -> None:
+        depth = len(self._stack)
+        opened, items = self._stack[-1]
+        if CLOSES.get(opened) != bracket:
+            raise EdnError(f"{bracket!r} closes {opened!r}" if opened else f"{bracket!r} closes nothing")
+        if self._prefixes and self._prefixes[-1][0] == depth:
+            raise EdnError(f"{bracket!r} after {self._prefixes[-1][1]}, which wants a form")
+        self._stack.pop()
+        if depth == self._base == 2:
+            self._base, self._closed = 1, True
+        elif opened == "{":
+            self._add(_map(items))
+        else:
+            self._add(_set(items) if opened == "#{" else items)
+
+    def _add(self, form: Any) -> None:  # noqa: ANN401 - whatever EDN can say
+        """Puts a form where it belongs, or drops it; what stands before it, nearest first, is done to it."""
+        depth = len(self._stack)
+        while self._prefixes and self._prefixes[-1][0] == depth:
+            _, prefix = self._prefixes.pop()
+            if prefix == DISCARD:
+                return
+            # a record is its map, a tuple its vector; but #inst "2026" is not the text "2026"
+            form = form if isinstance(form, dict | list) else Word(f"{prefix} {form!r}")
+        self._stack[-1][1].append(form)
 
 
-def _close(bracket: str, stack: list[tuple[str, list[Any]]]) -> None:
-    opened, items = stack.pop()
-    if not opened and bracket in "])":
-        stack.append((opened, items))
-        return
-    if CLOSES.get(opened) != bracket:
-        raise ValueError(f"{bracket!r} closes nothing" if not opened else f"{bracket!r} closes {opened!r}")
-    if opened != "{":
-        stack[-1][1].append(items)
-        return
+def _map(items: list[Any]) -> dict[Any, Any]:
     if len(items) % 2:
-        raise ValueError("a map with a key that has no value")
-    keys = [tuple(key) if isinstance(key, list) else key for key in items[::2]]
-    stack[-1][1].append(dict(zip(keys, items[1::2], strict=True)))
+        raise EdnError("a map with a key that has no value")
+    found: dict[Any, Any] = {}
+    for place in range(0, len(items), 2):
+        key = items[place]
+        if type(key) is not Word:
+            key = _hashable(key)
+        if key in found:
+            raise EdnError(f"a map with the key {key!r} twice")
+        found[key] = items[place + 1]
+    return found
 
 
+def _set(items: list[Any]) -> Set:
+    found = Set(map(_hashable, items))
+    if len(found) < len(items):
+        raise EdnError("a set with an element twice")
+    return found
+
+
+def _hashable(form: object) -> object:
+    """The form as it stands in a set or as a key."""
+    if isinstance(form, dict):
+        return Map(frozenset((key, _hashable(value)) for key, value in form.items()))
+    return tuple(map(_hashable, form)) if isinstance(form, list) else freeze(form)
+
+
+@lru_cache(maxsize=1 << 12)
 def _atom(word: str) -> object:
     if word in WORDS:
         return WORDS[word]
-    if word[0] in "+-0123456789":
+    if NUMBER.match(word):
+        return _number(word)
+    if word.startswith("##"):
+        if word in INFINITE:
+            return Float(INFINITE[word])
+        if word != "##NaN":
+            raise EdnError(f"unexpected {word!r}")
+    if word in (":", "/:") or word.startswith("::") or word.endswith(":"):
+        raise EdnError(f"{word!r} is neither a keyword nor a symbol")
+    return Word(word)
+
+
+def _number(word: str) -> object:
+    whole = INTEGER.fullmatch(word)
+    if whole:
         try:
-            return int(word.rstrip("N"))
+            return int(whole[1])
         except ValueError:
-            return float(word.rstrip("M"))
-    return word
+            raise EdnError(f"an integer of {len(word)} digits, which is too many") from None
+    if HEXADECIMAL.fullmatch(word):
+        return int(word.rstrip("N"), 16)
+    broken = FLOAT.fullmatch(word)
+    if broken:
+        value, exact = broken.groups()
+        return Number("M", Decimal(value)) if exact else Float(value)
+    if RATIO.fullmatch(word):
+        over, under = map(int, word.split("/"))
+        if under:
+            ratio = Fraction(over, under)
+            return ratio.numerator if ratio.denominator == 1 else Number("", ratio)
+    raise EdnError(f"{word!r} is no number")
 
 
-def _unescaped(quoted: str) -> str:
+def _character(token: str) -> Word:
+    """The character, spelled by itself however it was spelled."""
+    name = token[1:]
+    if name in CHARACTERS:
+        name = CHARACTERS[name]
+    elif len(name) == 5 and ESCAPE.fullmatch(token):
+        name = chr(int(name[1:], 16))
+    if len(name) != 1:
+        raise EdnError(f"{token} is no character")
+    return Word(f"\\{name}")
+
+
+def _text(quoted: str) -> str:
     text = quoted[1:-1]
-    return re.sub(r"\\(.)", lambda found: ESCAPES.get(found[1], found[1]), text) if "\\" in text else text
+    if "\\" not in text:
+        return text
+    # Java's texts are UTF-16, so two escapes may be one character
+    return ESCAPE.sub(_escaped, text).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    escape = found[1]
+    if escape in ESCAPES:
+        return ESCAPES[escape]
+    if len(escape) == 5:
+        return chr(int(escape[1:], 16))
+    raise EdnError(f"a text with the unknown escape \\{escape}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import UNSET
 
-from checkers.formats.edn import IncompleteError, read_all
+from checkers.formats.edn import EdnError, Word, read_all
 from checkers.history import NEMESIS, Event, HistoryError
 
 LINE = re.compile(r"INFO\s+jepsen\.util\s+-\s+:?(\S+)\s+:(invoke|ok|fail|info)\s+:(\S+)\s*(.*)")
@@ -19,12 +19,15 @@ def events(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Event]]:
     for number, raw in enumerate(lines, 1):
         if raw.isspace():
             continue
-        match = LINE.match(raw.decode(errors="replace"))
+        try:
+            match = LINE.match(raw.decode())
+        except UnicodeDecodeError:
+            raise HistoryError(f"{source}:{number}: not UTF-8 text") from None
         if match is None:
             raise HistoryError(f"{source}:{number}: not a line such as `INFO  jepsen.util - 0 :invoke :read nil`")
         process, kind, f, rest = match.groups()
         value = _value(rest, f"{source}:{number}")
-        failure = kind in ("fail", "info") and isinstance(value, str) and value.startswith(":")
+        failure = kind in ("fail", "info") and isinstance(value, Word) and value.text.startswith(":")
         yield (
             number,
             Event(
@@ -42,6 +45,8 @@ def events(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Event]]:
 def _value(text: str, where: str) -> object:
     try:
         forms = read_all(text)
-    except (IncompleteError, ValueError):
-        raise HistoryError(f"{where}: {text!r} is no EDN value") from None
+    except EdnError as error:
+        raise HistoryError(f"{where}: {text!r} is no EDN value: {error}") from None
+    if len(forms) > 1:
+        raise HistoryError(f"{where}: {text!r} is {len(forms)} values; an operation has one")
     return forms[0] if forms else None

@@ -5,6 +5,7 @@ Lives here: reading it into a history and writing it. What an event is, and whet
 """
 
 import gzip
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,8 @@ from checkers.formats.files import open_binary
 from checkers.history import Event, History, HistoryError
 
 TruncatedTail = Literal["error", "drop"]
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+MOST_NESTED = 100  # lists in lists; what judges values calls itself for each
 
 
 def read(path: Path | str, *, truncated_tail: TruncatedTail = "error") -> History:
@@ -49,6 +52,8 @@ def events(lines: Iterable[bytes], source: str, truncated_tail: TruncatedTail) -
             )
         if line.isspace():
             continue
+        if len(line) > 2 * MOST_NESTED and _depth(line) > MOST_NESTED:
+            raise HistoryError(f"{source}:{number}: lists more than {MOST_NESTED} deep; flatten the value")
         try:
             event = decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -56,3 +61,14 @@ def events(lines: Iterable[bytes], source: str, truncated_tail: TruncatedTail) -
                 f"{source}:{number}: not an event: {error}; one JSON object a line is expected"
             ) from None
         yield number, event
+
+
+def _depth(line: bytes) -> int:
+    """How deep the brackets of a line are nested, at most; those in texts do not count."""
+    if line.count(b"[") + line.count(b"{") <= MOST_NESTED:
+        return 0
+    depth = deepest = 0
+    for byte in STRING.sub(b"", line):
+        depth += (byte in b"[{") - (byte in b"]}")
+        deepest = max(deepest, depth)
+    return deepest

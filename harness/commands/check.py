@@ -36,6 +36,7 @@ class Request:
     failed_cas: formats.FailedCas
     nil_read: formats.NilRead
     truncated_tail: formats.jsonl.TruncatedTail
+    keyed: formats.Keyed
     engine: str
     budget: Budget
     all_keys: bool
@@ -75,6 +76,7 @@ def check_command(
     init: Annotated[str, typer.Option(help="The initial value, as JSON.")] = "null",
     failed_cas: Annotated[str, typer.Option(help="observe or ignore; auto: as the format means it.")] = "auto",
     nil_read: Annotated[str, typer.Option(help="value or unknown: what an ok read of nil says.")] = "value",
+    keyed: Annotated[str, typer.Option(help="yes or no: values are [key value]; auto asks if in doubt.")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, register, search or reference.")] = "auto",
     time_limit: Annotated[float | None, typer.Option(help="Seconds a file; past it the verdict is unknown.")] = None,
     memory_limit: Annotated[int | None, typer.Option(help="Bytes a file for what the search remembers.")] = None,
@@ -95,6 +97,7 @@ def check_command(
                 failed_cas=_one_of("--failed-cas", failed_cas, "auto", "observe", "ignore"),
                 nil_read=_one_of("--nil-read", nil_read, "value", "unknown"),
                 truncated_tail=_one_of("--truncated-tail", truncated_tail, "error", "drop"),
+                keyed=_one_of("--keyed", keyed, "auto", "yes", "no"),
                 engine=engine,
                 budget=Budget(seconds=time_limit, bytes=memory_limit),
                 all_keys=all_keys,
@@ -135,6 +138,7 @@ def _check(request: Request) -> Checked:
         failed_cas=request.failed_cas,
         nil_read=request.nil_read,
         truncated_tail=request.truncated_tail,
+        keyed=request.keyed,
     )
     name = models.guess(history) if request.model == "auto" else request.model
     model = models.get(name, request.initial)

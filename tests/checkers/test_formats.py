@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from checkers import HistoryError, Verdict, check, formats, models
-from checkers.formats import edn
+from checkers.formats import edn, independent, jepsen_edn
 
 KNOSSOS = """{:process 0, :type :invoke, :f :write, :value 3}
 {:process 1, :type :invoke, :f :cas, :value [1 2]}
@@ -53,17 +53,18 @@ def test_a_jepsen_history_with_independent_keys(tmp_path: Path) -> None:
 
 
 def test_events_are_taken_one_by_one_as_they_are_read() -> None:
-    line = b"{:process 0, :type :%s, :f :write, :value [7 1]}\n"
+    line = b"{:process 0, :type :%s, :f :read, :value [7 nil]}\n"
     read: list[int] = []
 
     def lines() -> Iterator[bytes]:
-        for number in range(10 * edn.LOOK):
+        for number in range(10 * independent.LOOK):
             read.append(number)
             yield line % (b"invoke" if number % 2 == 0 else b"ok")
 
-    stream = edn.keyed(edn.events(lines(), "h"), "h")  # type: ignore[arg-type]
+    split, stream = independent.split(jepsen_edn.events(lines(), "h"), "h", "auto")
+    assert split
     assert next(stream)[1].key == 7
-    assert len(read) == edn.LOOK
+    assert len(read) == independent.LOOK
 
 
 def test_a_console_log(tmp_path: Path) -> None:
@@ -93,10 +94,161 @@ def test_a_nil_read_is_a_value_or_unknown(tmp_path: Path) -> None:
     assert check(formats.read(path, nil_read="unknown"), "cas-register").verdict is Verdict.VALID
 
 
+WRITE = "{:process 0, :type :invoke, :f :write, :value %s}\n{:process 0, :type :ok, :f :write, :value %s}\n"
+READ = "{:process 0, :type :invoke, :f :read, :value nil}\n{:process 0, :type :ok, :f :read, :value %s}\n"
+SAME = {
+    "a text with escapes": (r'"\u00e9\n\t\"\\"', '"é\n\t\\"\\\\"'),
+    "two escapes of one character": (r'"\ud83d\ude00"', '"\U0001f600"'),
+    "a set in another order": ("#{1 2}", "#{2 1}"),
+    "a set in a vector in another order": ("[#{[1 2] :a}]", "[#{:a [1 2]}]"),
+    "a set of maps": ("#{{:a 1 :b 2}}", "#{{:b 2 :a 1}}"),
+    "a list and a vector": ("(1 2)", "[1 2]"),
+    "an integer with its N": ("7N", "7"),
+    "a hexadecimal": ("0x1f", "31"),
+    "a decimal with another scale": ("0.10M", "0.1M"),
+    "a float with an exponent": ("1e1", "10.0"),
+    "a ratio that is whole": ("4/2", "2"),
+    "a ratio": ("2/4", "1/2"),
+    "a character by its name": (r"\newline", r"\u000a"),
+    "a bracket as a character": (r"\(", r"\("),
+    "a quote as a character": (r"\"", r"\""),
+    "minus": ("-", "-"),
+    "not a number": ("##NaN", "##NaN"),
+    "infinity": ("##Inf", "##Inf"),
+    "a discarded form before it": ("#_2 1", "1"),
+    "nested discards": ("1", "#_ #_ :a {:b [}]} 1".replace("[}]", "[]")),
+    "a discarded tag": ("1", '#_ #inst "2026" 1'),
+    "a keyword": (":a/b", ":a/b"),
+    "a tagged text": ('#inst "2026"', '#inst  "2026"'),
+}
+DIFFERENT = {
+    "a keyword and its text": (":x", '":x"'),
+    "a symbol and its text": ("x", '"x"'),
+    "a symbol and a keyword": ("x", ":x"),
+    "a character and its text": (r"\a", '"a"'),
+    "a whole float and an integer": ("1", "1.0"),
+    "a whole decimal and an integer": ("1M", "1"),
+    "a decimal and a float": ("0.5M", "0.5"),
+    "a ratio and a float": ("1/2", "0.5"),
+    "a ratio and a decimal": ("1/2", "0.5M"),
+    "decimals that floats cannot tell apart": ("0.10000000000000000001M", "0.1M"),
+    "a set and a vector": ("#{1 2}", "[1 2]"),
+    "true and one": ("#{true}", "#{1}"),
+    "a tagged text and the text": ('#inst "2026"', '"2026"'),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_values_that_edn_spells_in_two_ways_are_one(name: str, tmp_path: Path) -> None:
+    one, other = SAME[name]
+    for written, read in ((one, other), (other, one)):
+        history = formats.read(file(tmp_path, WRITE % (written, written) + READ % read))
+        for engine in ("auto", "search", "reference"):
+            assert check(history, "register", engine=engine).verdict is Verdict.VALID
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_values_that_edn_tells_apart_are_two(name: str, tmp_path: Path) -> None:
+    one, other = DIFFERENT[name]
+    for written, read in ((one, other), (other, one)):
+        history = formats.read(file(tmp_path, WRITE % (written, written) + READ % read))
+        for engine in ("auto", "search", "reference"):
+            assert check(history, "register", engine=engine).verdict is Verdict.INVALID
+
+
+def test_a_set_model_reads_sets(tmp_path: Path) -> None:
+    add = WRITE.replace(":write", ":add")
+    for read, verdict in (("#{2 1}", Verdict.VALID), ("[2 1]", Verdict.VALID), ("#{2}", Verdict.INVALID)):
+        history = formats.read(file(tmp_path, add % (1, 1) + add % (2, 2) + READ % read))
+        assert check(history, "set").verdict is verdict
+
+
+AROUND = {
+    "a comment before the bracket": ";; written by jepsen\n[%s]",
+    "blank lines before the bracket": "\n \n[%s]\n",
+    "a tag before the bracket": "#jepsen.history.SparseHistory [%s]",
+    "a tag on a line of its own": "#jepsen.history.SparseHistory\n[%s]",
+    "a list": "(%s)",
+    "a mark of the byte order": "\ufeff%s",
+    "a discarded operation": "%s#_{:process 0, :type :invoke, :f :write, :value 2}\n#_{:process 0 :type :ok}",
+    "a discard behind the bracket": "[%s]\n#_(nothing) ; of note\n",
+    "tagged maps": "#jepsen.history.Op%s",
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_what_may_stand_around_operations(name: str, tmp_path: Path) -> None:
+    (operation,) = formats.read(file(tmp_path, AROUND[name] % (WRITE % (1, 1))))
+    assert (operation.value, operation.status) == (1, "ok")
+
+
 def test_a_mark_of_the_byte_order_before_json(tmp_path: Path) -> None:
     text = '{"index":0,"time":0,"type":"invoke","process":0,"f":"read"}\n'
     assert len(formats.read(file(tmp_path, b"\xef\xbb\xbf" + text.encode()))) == 1
     assert len(formats.read(file(tmp_path, gzip.compress(b"\xef\xbb\xbf" + text.encode())))) == 1
+
+
+def test_a_text_may_go_over_lines(tmp_path: Path) -> None:
+    (operation,) = formats.read(file(tmp_path, WRITE % ('"a\nb ; {"', '"a\nb ; {"')))
+    assert (operation.value, operation.line) == ("a\nb ; {", 1)
+
+
+def test_what_the_nemesis_says_may_be_any_edn(tmp_path: Path) -> None:
+    said = r"{#{:n1} {[1] \(} {:a 1} #object[java.lang.Object 0x1f \"x\"]}".replace(r"\"", '"').replace(r"\(", "\\(")
+    text = f"{{:process :nemesis, :type :info, :f :cut, :value {said}}}\n"
+    assert len(formats.read(file(tmp_path, text + WRITE % (1, 1)))) == 1
+
+
+PAIRS = WRITE % ("[1 2]", "[1 2]") + WRITE % ("[2 2]", "[2 2]")
+FILLED = "{:process 0, :type :invoke, :f :read, :value [1 2]}\n{:process 0, :type :ok, :f :read, :value [1 2]}\n"
+KEYS = {
+    "reads say": (PAIRS + FILLED.replace("[1 2]", "[1 nil]", 1), {1, 2}),
+    "reads say not": (PAIRS + READ % "[2 2]", {None}),
+    "a cas says": (PAIRS + (WRITE % ("[1 [2 3]]", "[1 [2 3]]")).replace("write", "cas"), {1, 2}),
+    "a cas alone says": ((WRITE % ("[1 [nil 3]]", "[1 [nil 3]]")).replace("write", "cas"), {1}),
+    "a plain cas says not": (PAIRS + (WRITE % ("[1 2]", "[1 2]")).replace("write", "cas"), {None}),
+    "keywords are keys": (FILLED.replace("[1 2]", "[:x nil]"), {edn.Word(":x")}),
+    "a failure may lose its value": (
+        "{:process 0, :type :invoke, :f :read, :value [1 nil]}\n{:process 0, :type :fail, :f :read, :value nil}\n",
+        {1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_are_seen_in_the_invocations(name: str, tmp_path: Path) -> None:
+    text, keys = KEYS[name]
+    reading = formats.load(file(tmp_path, text))
+    assert {operation.key for operation in reading.history} == keys
+    assert reading.keyed is (keys != {None})
+
+
+def test_a_console_log_may_have_keys(tmp_path: Path) -> None:
+    line = "INFO  jepsen.util - 0\t:%s\t:read\t%s\n"
+    text = line % ("invoke", "[1 nil]") + line % ("fail", ":timed-out")
+    assert [operation.key for operation in formats.read(file(tmp_path, text))] == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (PAIRS, 1),
+        (PAIRS + FILLED, 5),
+        (PAIRS + FILLED + FILLED.replace("[1 2]", "[1 nil]", 1), 5),
+        (FILLED.replace("[1 2]", "[1 nil]") * 600 + FILLED, 1201),
+        (FILLED.replace("[1 2]", "[1 nil]") + WRITE % (1, 1), 3),
+    ],
+)
+def test_where_keys_cannot_be_told_it_is_asked(text: str, line: int, tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match=f"history:{line}: .* say --keyed yes or --keyed no"):
+        formats.read(file(tmp_path, text))
+    assert {operation.key for operation in formats.read(file(tmp_path, text), keyed="no")} == {None}
+
+
+def test_a_verdict_on_pairs_follows_the_answer(tmp_path: Path) -> None:
+    path = file(tmp_path, PAIRS + FILLED)
+    assert check(formats.read(path, keyed="no"), "register").verdict is Verdict.INVALID
+    assert check(formats.read(path, keyed="yes"), "register").verdict is Verdict.VALID
 
 
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
@@ -112,6 +264,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
 
 
 ZIPPED = gzip.compress(KNOSSOS.encode())
+DEEP = '{"index":0,"time":0,"type":"invoke","process":0,"f":"write","value":%s}\n'
 MISTAKES = {
     "no-type": ("{:process 0, :f :read, :value nil}\n", "history:1: an operation with no :type"),
     "type": ("{:process 0, :type :maybe, :f :read}\n", "history:1: :type :maybe; it is one of :invoke, :ok"),
@@ -127,7 +280,7 @@ MISTAKES = {
         "history:2: time runs backwards",
     ),
     "no-pair": (
-        "{:process 0, :type :invoke, :f :write, :value [7 1]}\n{:process 0, :type :ok, :f :write, :value [7 1]}\n" * 600
+        "{:process 0, :type :invoke, :f :read, :value [7 nil]}\n{:process 0, :type :ok, :f :read, :value [7 1]}\n" * 600
         + "{:process 0, :type :invoke, :f :read, :value nil}\n",
         "history:1201: value None is no [key value], as those before are",
     ),
@@ -141,10 +294,50 @@ MISTAKES = {
     "number": ("{:process 0, :type :invoke, :f :write, :value 1x}\n", "history:1: malformed EDN: "),
     "odd-time": ("{:time 1.5, :process 0, :type :invoke, :f :read}\n", "history:1: :time 1.5"),
     "map-value": ("{:process 0, :type :invoke, :f :write, :value {:a 1}}\n", "cannot be hashed"),
+    "closes-nothing": (WRITE % (1, "1}]]])"), "history:2: malformed EDN: ']' closes nothing"),
+    "never-closed": (
+        "[{:process 0, :type :invoke, :f :read}\n",
+        "history:1: malformed EDN: the file ends inside a form",
+    ),
+    "other-bracket": ("[" + WRITE % (1, 1) + ")", "history:3: malformed EDN: ')' closes '['"),
+    "after-the-end": (
+        "[" + WRITE % (1, 1) + "]\n{:a 1}",
+        "history:4: malformed EDN: '{' after the bracket that closes",
+    ),
+    "key-twice": ("{:process 0, :f :read, :f :write}\n", "history:1: malformed EDN: a map with the key :f twice"),
+    "element-twice": (WRITE % ("#{1 1}", 1), "history:1: malformed EDN: a set with an element twice"),
+    "underscore": (WRITE % ("1_000", 1), "history:1: malformed EDN: '1_000' is no number"),
+    "zero-first": (WRITE % ("007", 1), "history:1: malformed EDN: '007' is no number"),
+    "divided-by-zero": (WRITE % ("1/0", 1), "history:1: malformed EDN: '1/0' is no number"),
+    "digits": (WRITE % ("9" * 5000, 1), "history:1: malformed EDN: an integer of 5000 digits"),
+    "escape": (WRITE % (r'"\x"', 1), r"history:1: malformed EDN: a text with the unknown escape \x"),
+    "short-escape": (WRITE % (r'"\u00g9"', 1), r"history:1: malformed EDN: a text with the unknown escape \u"),
+    "character": (WRITE % (r"\abc", 1), r"history:1: malformed EDN: \abc is no character"),
+    "nothing-to-discard": (WRITE % ("[1 #_]", 1), "history:1: malformed EDN: ']' after #_, which wants a form"),
+    "discard-at-the-end": (WRITE % (1, 1) + "#_", "history:3: malformed EDN: the file ends after #_"),
+    "open-text": (WRITE % (1, '"a'), "history:2: malformed EDN: the file ends inside a form; close the string"),
+    "map-in-key": (
+        "{:process 0, :type :invoke, :f :read, :key [{:a 1}]}\n",
+        "history:1: key [{:a: 1}] cannot be hashed",
+    ),
+    "map-as-key": (
+        "{:process 0, :type :invoke, :f :read, :value [{{:a 1} 2}]}\n",
+        "history:1: value [{{:a 1}: 2}] cannot",
+    ),
+    "deep-edn": (WRITE % ("[" * 3000 + "]" * 3000, 1), "history:1: malformed EDN: forms more than 100 deep"),
+    "deep-json": (DEEP % ("[" * 900 + "]" * 900), "history:1: lists more than 100 deep"),
+    "deepest-json": (DEEP % ("[" * 100_000 + "]" * 100_000), "history:1: lists more than 100 deep"),
+    "two-values": ("INFO  jepsen.util - 0 :invoke :write 1 2\n", "history:1: '1 2' is 2 values; an operation has one"),
+    "log-not-utf-8": (b'INFO  jepsen.util - 0 :invoke :write "\xff"\n', "history:1: not UTF-8 text"),
     "broken-gzip": (ZIPPED[:12] + b"garbage" * 9, "history: broken gzip: "),
     "cut-gzip": (ZIPPED[:-6], "history: broken gzip: "),
     "cut-gzip-head": (ZIPPED[:5], "history: broken gzip: "),
     "no-gzip": (b"\x1fhello", "history: broken gzip: "),
+    "line-end": (
+        '{"index":0,"time":0,"type":"invoke","process":"a\\nb","f":"re\\nad"}\n'
+        '{"index":1,"time":0,"type":"invoke","process":"a\\nb","f":"read"}\n',
+        "history:2: process a b invokes read while its re ad of line 1 is still open",
+    ),
     "log": ("INFO  jepsen.util - nonsense\n", "history:1: not a line such as"),
     "unknown": ("hello\n", "history:1: 'hello' begins no known format; use --format"),
 }
