@@ -27,6 +27,7 @@ from harness.commands.nemesis import nemesis_command
 from harness.commands.replay import replay_command
 from harness.commands.run import run_command
 from harness.commands.runs import runs_command, show_command
+from harness.commands.terminal import one_line
 from harness.errors import EnvironmentFailure, UsageError
 
 app = typer.Typer(
@@ -85,7 +86,7 @@ def call(arguments: list[str]) -> int:
         code = app(arguments, prog_name="splitbrain", standalone_mode=False)
     except (typer.TyperException, UsageError, HistoryError) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        print(f"splitbrain: {message}", file=sys.stderr)
+        print(f"splitbrain: {one_line(message)}", file=sys.stderr)
         return exit_codes.BAD_INPUT
     except EnvironmentFailure as failure:
         print(f"splitbrain: {failure}; nothing is proven", file=sys.stderr)

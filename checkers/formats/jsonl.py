@@ -52,7 +52,7 @@ def events(lines: Iterable[bytes], source: str, truncated_tail: TruncatedTail) -
             )
         if line.isspace():
             continue
-        if len(line) > 2 * MOST_NESTED and _depth(line) > MOST_NESTED:
+        if len(line) > 2 * MOST_NESTED and depth(line) > MOST_NESTED:
             raise HistoryError(f"{source}:{number}: lists more than {MOST_NESTED} deep; flatten the value")
         try:
             event = decode(line)
@@ -63,7 +63,7 @@ def events(lines: Iterable[bytes], source: str, truncated_tail: TruncatedTail) -
         yield number, event
 
 
-def _depth(line: bytes) -> int:
+def depth(line: bytes) -> int:
     """How deep the brackets of a line are nested, at most; those in texts do not count."""
     if line.count(b"[") + line.count(b"{") <= MOST_NESTED:
         return 0

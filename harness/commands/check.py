@@ -1,28 +1,34 @@
 """`splitbrain check`: the verdict on histories that are already on disk.
 
 Lives here: arguments in, text or JSON out, the exit code. Reading is `checkers.formats`', judging `checkers.check`'s.
-Many files are judged in as many processes as there are cores, the smallest first.
+Many files are judged in as many processes as there are cores, the smallest first; one that cannot be judged has a row
+too, and does not keep the others from theirs.
 """
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 import checkers
-from checkers import Budget, ModelError, Result, Verdict, formats, models
-from harness.commands.terminal import Terminal
+from checkers import Budget, HistoryError, ModelError, Result, Verdict, formats, models
+from checkers.formats.edn import EdnError, Float, read_all
+from checkers.formats.files import STANDARD_INPUT
+from harness.commands.terminal import Terminal, one_line, printable
 from harness.errors import UsageError
 
 Choice = TypeVar("Choice", bound=str)
+TAKES_A_MAP = "multi-register"
+SPLIT = "each value was taken as [key value], and each key checked apart; --keyed no takes the values whole"
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Request:
 
     path: Path
     model: str
-    initial: models.State
+    initial: "Initial"
     form: formats.Format
     failed_cas: formats.FailedCas
     nil_read: formats.NilRead
@@ -45,35 +51,79 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Initial:
+    """The initial value as it was given: its text, and the value it says."""
+
+    text: str
+    value: Any
+
+    def of(self, model: str, form: str) -> models.State:
+        """The state that it is for that model and histories of that format; raises UsageError if it is none."""
+        value = self.value
+        if isinstance(value, dict):
+            if model != TAKES_A_MAP:
+                raise UsageError(f"--init {self.text}: only the model {TAKES_A_MAP} takes a map, not {model}")
+            value = [list(pair) for pair in value.items()]
+        elif model == TAKES_A_MAP and value is not None:
+            raise UsageError(f'--init {self.text}: {model} takes a map of names to values, such as {{"x": 1}}')
+        try:
+            state: models.State = checkers.history.freeze(value if form == "jsonl" else _as_edn(value))
+        except (TypeError, RecursionError):
+            raise UsageError(f"--init {self.text}: a map or too many lists inside of another; flatten it") from None
+        return frozenset(state) if model == TAKES_A_MAP and isinstance(state, tuple) else state
+
+
+@dataclass(frozen=True)
+class Fated:
+    """An operation that never returned, and whether it must, may or cannot have happened."""
+
+    operation: str
+    fate: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Checked:
-    """What came of one file. The result has been put into words, since models do not travel between processes."""
+    """What came of one file. The result has been put into words, since models do not travel between processes.
+
+    `unfinished` is None where nobody asked, `note` what the reader of the file has to be told.
+    """
 
     path: Path
-    verdict: Verdict
+    verdict: Verdict | Literal["error"]
     engine: str
     seconds: float
     operations: int
     reason: str
     text: str
     picture: str | None = None
+    unfinished: tuple[Fated, ...] | None = None
+    note: str = ""
 
     def row(self) -> dict[str, object]:
         """What `--json` says of it."""
-        return {
-            "path": str(self.path),
-            "verdict": self.verdict.value,
+        row: dict[str, object] = {
+            "path": printable(str(self.path)),
+            "verdict": str(self.verdict),
             "engine": self.engine,
             "seconds": round(self.seconds, 6),
             "operations": self.operations,
-            "reason": self.reason,
+            "reason": printable(self.reason),
         }
+        if self.unfinished is not None:
+            row["unfinished"] = [
+                {"operation": printable(one.operation), "fate": one.fate, "line": one.line} for one in self.unfinished
+            ]
+        if self.note:
+            row["note"] = self.note
+        return row
 
 
 def check_command(
     paths: Annotated[list[Path], typer.Argument(help="History files, run directories, or - for standard input.")],
     model: Annotated[str, typer.Option(help="The specification; auto takes the strongest that fits.")] = "auto",
     form: Annotated[str, typer.Option("--format", help="jsonl, edn, jepsen-log; auto looks at the content.")] = "auto",
-    init: Annotated[str, typer.Option(help="The initial value, as JSON.")] = "null",
+    init: Annotated[str, typer.Option(help="The initial value, as JSON, or :keyword.")] = "null",
     failed_cas: Annotated[str, typer.Option(help="observe or ignore; auto: as the format means it.")] = "auto",
     nil_read: Annotated[str, typer.Option(help="value or unknown: what an ok read of nil says.")] = "value",
     keyed: Annotated[str, typer.Option(help="yes or no: values are [key value]; auto asks if in doubt.")] = "auto",
@@ -88,11 +138,13 @@ def check_command(
 ) -> None:
     """Decide whether recorded histories are linearizable. Exits 0 valid, 1 invalid, 2 unknown, 254 bad input."""
     try:
+        initial = _initial(init)
+        _require_sense(paths, model, engine, time_limit, memory_limit)
         requests = [
             Request(
                 path=path,
                 model=model,
-                initial=_initial(init),
+                initial=initial,
                 form=_one_of("--format", form, "auto", "jsonl", "edn", "jepsen-log"),
                 failed_cas=_one_of("--failed-cas", failed_cas, "auto", "observe", "ignore"),
                 nil_read=_one_of("--nil-read", nil_read, "value", "unknown"),
@@ -110,29 +162,67 @@ def check_command(
         _draw(checked, graph)
     except (ModelError, OSError) as error:  # a model or a file that does not fit is the user's mistake, not ours
         raise UsageError(str(error)) from error
-    verdict = checkers.merge(one.verdict for one in checked)
+    verdict = checkers.merge(one.verdict for one in checked if isinstance(one.verdict, Verdict))
     if as_json:
         Terminal(as_json).document({"files": [one.row() for one in checked]})
     else:
         _print(checked, verdict)
+    errors = [one.reason for one in checked if one.verdict == "error"]
+    if errors:
+        raise UsageError(f"{len(errors)} of {len(checked)} files could not be judged; the first: {errors[0]}")
     raise typer.Exit(verdict.exit_code)
 
 
+def _require_sense(
+    paths: Sequence[Path], model: str, engine: str, time_limit: float | None, memory_limit: int | None
+) -> None:
+    """Raises UsageError or ModelError for what is wrong whatever is in the files."""
+    from checkers.engines import ENGINES
+
+    if model != "auto":
+        models.get(model)
+    _one_of("--engine", engine, *ENGINES)
+    if time_limit is not None and not time_limit > 0:  # which is how nan fails too
+        raise UsageError(f"--time-limit {time_limit:g}: it is a number of seconds above 0")
+    if memory_limit is not None and memory_limit <= 0:
+        raise UsageError(f"--memory-limit {memory_limit}: it is a number of bytes above 0")
+    if len(paths) > 1 and STANDARD_INPUT in map(str, paths):
+        raise UsageError("- is standard input, which is checked alone; name one file, or - by itself")
+
+
 def _check_all(requests: Sequence[Request]) -> list[Checked]:
-    """What came of each request, in their order."""
+    """What came of each request, in their order. One alone raises if it cannot be judged."""
+    if len(requests) == 1:
+        return [_check(requests[0])]
     cores = min(len(requests), os.cpu_count() or 1)
-    if cores == 1:
-        return [_check(request) for request in requests]
-    smallest_first = sorted(requests, key=lambda request: _file(request.path).stat().st_size)
+    smallest_first = sorted(requests, key=lambda request: _size(request.path))
     with ProcessPoolExecutor(cores) as pool:
-        results = dict(zip((request.path for request in smallest_first), pool.map(_check, smallest_first), strict=True))
+        results = dict(zip((one.path for one in smallest_first), pool.map(_check_of_many, smallest_first), strict=True))
     return [results[request.path] for request in requests]
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file; 0 if there is none, which is said when it is read."""
+    try:
+        return _file(path).stat().st_size
+    except OSError:
+        return 0
+
+
+def _check_of_many(request: Request) -> Checked:
+    """The same for one file of many: what is wrong with it is its row."""
+    start = time.perf_counter()
+    try:
+        return _check(request)
+    except (HistoryError, ModelError, UsageError, OSError) as error:
+        reason = one_line(str(error))
+        return Checked(request.path, "error", "none", time.perf_counter() - start, 0, reason, text="")
 
 
 def _check(request: Request) -> Checked:
     """The result of one file or run directory, and the seconds that reading and judging it took."""
     start = time.perf_counter()
-    history = formats.read(
+    reading = formats.load(
         _file(request.path),
         form=request.form,
         failed_cas=request.failed_cas,
@@ -140,21 +230,26 @@ def _check(request: Request) -> Checked:
         truncated_tail=request.truncated_tail,
         keyed=request.keyed,
     )
+    history = reading.history
     name = models.guess(history) if request.model == "auto" else request.model
-    model = models.get(name, request.initial)
+    model = models.get(name, request.initial.of(name, reading.form))
     result = checkers.check(history, model, budget=request.budget, engine=request.engine, all_keys=request.all_keys)
     seconds = time.perf_counter() - start
-    said = _unfinished(result, model) if request.explain else ""
-    return _put_into_words(request, result, seconds, said)
+    unfinished = tuple(_unfinished(result, model)) if request.explain else None
+    return _put_into_words(request, result, seconds, unfinished, SPLIT if reading.keyed else "")
 
 
-def _put_into_words(request: Request, result: Result, seconds: float, said: str) -> Checked:
+def _put_into_words(
+    request: Request, result: Result, seconds: float, unfinished: tuple[Fated, ...] | None, note: str
+) -> Checked:
     """What travels back from the process that checked."""
     picture = None
     if request.picture and result.violation is not None:
         from checkers.drawing import svg
 
         picture = svg(result.violation)
+    said = "".join(f"{one.fate:<6} {one.operation}\n" for one in unfinished or ())
+    split = f"keys: {note}\n" if note else ""
     chosen = f"engine: {result.why if result.keys else f'{result.engine}, since {result.why}'}\n" if result.why else ""
     return Checked(
         path=request.path,
@@ -163,18 +258,20 @@ def _put_into_words(request: Request, result: Result, seconds: float, said: str)
         seconds=seconds,
         operations=result.operations,
         reason=result.reason,
-        text=said + chosen + result.render(),
+        text=said + split + chosen + result.render(),
         picture=picture,
+        unfinished=unfinished,
+        note=note,
     )
 
 
-def _unfinished(result: Result, model: models.Model) -> str:
-    """A line for each unfinished operation of a valid result: must, may or cannot have happened."""
+def _unfinished(result: Result, model: models.Model) -> Iterator[Fated]:
+    """What is known of each unfinished operation of a valid result."""
     from checkers.hindsight import unfinished
 
-    parts = result.keys or (result,)
-    lines = [f"{fate:<6} {one}" for part in parts for one, fate in unfinished(part, model)]
-    return "".join(f"{line}\n" for line in lines)
+    for part in result.keys or (result,):
+        for one, fate in unfinished(part, model):
+            yield Fated(str(one), fate, one.line)
 
 
 def _draw(checked: Sequence[Checked], target: Path | None) -> None:
@@ -195,22 +292,39 @@ def _one_of(option: str, given: str, *choices: Choice) -> Choice:
     raise UsageError(f"{option} {given}: it is one of {', '.join(choices)}")
 
 
-def _initial(text: str) -> models.State:
+def _initial(text: str) -> Initial:
+    deepest = formats.jsonl.MOST_NESTED
+    if formats.jsonl.depth(os.fsencode(text)) > deepest:
+        raise UsageError(f"--init: lists more than {deepest} deep; flatten the value")
     try:
-        value: models.State = checkers.history.freeze(msgspec.json.decode(text))
-    except (msgspec.DecodeError, TypeError) as error:
+        keyword = [] if not text.startswith(":") else read_all(text)
+        return Initial(text, keyword[0] if len(keyword) == 1 else msgspec.json.decode(text))
+    except (msgspec.DecodeError, EdnError, RecursionError) as error:
         raise UsageError(f"--init {text}: {error}; a JSON value is expected") from None
-    return value
+
+
+def _as_edn(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The value with numbers as EDN has them: 1.0 is not 1 there."""
+    if isinstance(value, list):
+        return [_as_edn(item) for item in value]
+    return Float(value) if isinstance(value, float) else value
 
 
 def _print(checked: Sequence[Checked], verdict: Verdict) -> None:
     """One file in full; of many a line each in a table, then the verdict on all."""
     if len(checked) == 1:
-        typer.echo(checked[0].text)
+        typer.echo(printable(checked[0].text))
         return
-    table = Table("verdict", "seconds", "operations", "engine", "file", "reason", box=None)
+    whole = [Column(name, overflow="fold") for name in ("file", "reason")]
+    table = Table("verdict", "seconds", "operations", "engine", *whole, box=None)
     for one in checked:
-        table.add_row(one.verdict, f"{one.seconds:.3f}", str(one.operations), one.engine, str(one.path), one.reason)
+        cells = (one.verdict, f"{one.seconds:.3f}", str(one.operations), one.engine, str(one.path), one.reason)
+        table.add_row(*(Text(one_line(printable(cell))) for cell in cells))  # as Text, since keys may look like markup
     Console().print(table)
-    count = sum(one.verdict is verdict for one in checked)
-    typer.echo(f"{verdict}: {count} of {len(checked)} histories")
+    split = sum(bool(one.note) for one in checked)
+    if split:
+        typer.echo(f"keys, in {split} of them: {SPLIT}")
+    judged = [one for one in checked if one.verdict != "error"]
+    missing = f", {len(checked) - len(judged)} not judged" if len(judged) < len(checked) else ""
+    count = sum(one.verdict is verdict for one in judged)
+    typer.echo(f"{verdict}: {count} of {len(checked)} histories{missing}")

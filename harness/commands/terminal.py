@@ -6,6 +6,7 @@ any knowledge of tests. rich leaves colours out when it is piped or when NO_COLO
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,19 @@ from checkers.result import Verdict
 
 _COLOURS = {Verdict.VALID: "green", Verdict.INVALID: "red", Verdict.UNKNOWN: "yellow"}
 _REFRESH_S = 0.25
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def one_line(text: str) -> str:
+    """The text with its lines, if it has several, one behind the other."""
+    return " ".join(text.splitlines())
+
+
+def printable(text: str) -> str:
+    """The text with what UTF-8 cannot say, such as the odd bytes of a file's name, replaced."""
+    return _SURROGATES.sub("\ufffd", text)
 
 
 class Terminal:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -119,6 +120,12 @@ MISTAKES = {
         ("--model", "multi-register"),
         "bad:1: model multi-register raised ModelError on [0: read -> 7]: multi-register takes [[name, value], ...]",
     ),
+    "an f with a line end": (
+        (INVOKE % ("re\\nad", 1)),
+        ("--model", "set"),
+        "bad:1: model set has no operation 're\\nad'",
+    ),
+    "no model with an f with a line end": (INVOKE % ("re\\nad", 1), (), ""),
     "an f that the model lacks": (INVOKE % ("pop", "1"), ("--model", "set"), "bad:1: model set has no operation 'pop'"),
     "a cas without its pair": (INVOKE % ("cas", "1"), (), "bad:1: cas takes [old, new], not 1"),
 }
@@ -131,7 +138,7 @@ def test_a_mistake_in_a_file_is_one_line_with_its_place(name: str, tmp_path: Pat
     path.write_text(text)
     result = run(path, *options)
     assert (result.exit_code, result.stdout) == (254, "")
-    assert f"splitbrain: {tmp_path}/{message}" in result.stderr
+    assert f"splitbrain: {tmp_path}/{message}" in result.stderr or not message
     assert result.stderr.count("\n") == 1
 
 
@@ -151,6 +158,52 @@ def test_a_violation_is_drawn_and_a_valid_history_is_not(good: Path, bad: Path, 
     assert picture.read_text().startswith("<svg ")
 
 
+def test_a_file_that_cannot_be_judged_does_not_keep_the_others_from_their_rows(
+    good: Path, bad: Path, tmp_path: Path
+) -> None:
+    broken, missing = tmp_path / "broken", tmp_path / "missing"
+    broken.write_text("{:process 0, :f :read}\n")
+    result = run(good, broken, bad, missing, "--json")
+    assert result.exit_code == 254
+    assert result.stderr.startswith("splitbrain: 2 of 4 files could not be judged; the first: ")
+    assert result.stderr.count("\n") == 1
+    rows = json.loads(result.stdout)["files"]
+    assert [row["verdict"] for row in rows] == ["valid", "error", "invalid", "error"]
+    assert "broken:1: an operation with no :type" in rows[1]["reason"]
+    assert "No such file" in rows[3]["reason"]
+    table = run(good, broken)
+    assert table.exit_code == 254
+    assert table.stdout.splitlines()[-1] == "valid: 1 of 2 histories, 1 not judged"
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "[red]"
+    folder.mkdir()
+    for key in ("/foo", "[/foo]", "[a]", ":smile:"):
+        steps = [("invoke", "put", "v"), ("ok", "put", "v"), ("invoke", "get", None), ("ok", "get", "x")]
+        events = [
+            Event(index=index, time=index, type=type_, process=0, f=f, key=key, value=value)  # type: ignore[arg-type]
+            for index, (type_, f, value) in enumerate(steps)
+        ]
+        jsonl.write(folder / "k.jsonl", events)
+        monkeypatch.chdir(tmp_path)
+        result = run("[red]/k.jsonl", "[red]/k.jsonl")
+        assert (result.exit_code, result.stderr) == (1, "")
+        assert "[red]/k.jsonl" in result.stdout
+        shown = "".join(result.stdout.split())
+        assert f"[{key}]" in shown
+
+
+def test_a_name_that_is_not_utf_8_is_shown_with_replacements(good: Path) -> None:
+    odd = good.rename(os.fsdecode(os.fsencode(good.parent) + b"/odd\xff.jsonl"))
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    for more in ([], [str(odd)], ["--json"]):
+        command = [sys.executable, "-m", "harness", "check", str(odd), *more]
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["files"][0]["path"].endswith("/odd\ufffd.jsonl")
+
+
 def test_standard_input_and_a_pipe_are_read_once(good: Path) -> None:
     program = f"{shlex.quote(sys.executable)} -m harness check"
     name = shlex.quote(str(good))
@@ -158,6 +211,67 @@ def test_standard_input_and_a_pipe_are_read_once(good: Path) -> None:
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert "valid: the 2 operations have a linearization" in done.stdout
+
+
+def test_what_never_returned_is_in_the_json(tmp_path: Path) -> None:
+    path = tmp_path / "open.jsonl"
+    events = [
+        Event(index=0, time=0, type="invoke", process=0, f="write", value=1),
+        Event(index=1, time=1, type="invoke", process=1, f="read"),
+        Event(index=2, time=2, type="ok", process=1, f="read", value=1),
+        Event(index=3, time=3, type="invoke", process=2, f="write", value=2),
+    ]
+    jsonl.write(path, events)
+    (row,) = json.loads(run(path, "--json", "--explain").stdout)["files"]
+    assert row["unfinished"] == [
+        {"operation": "0: write 1 -> ?", "fate": "must", "line": 1},
+        {"operation": "2: write 2 -> ?", "fate": "may", "line": 4},
+    ]
+    (row,) = json.loads(run(path, "--json").stdout)["files"]
+    assert "unfinished" not in row
+
+
+def test_a_multi_register_begins_with_a_map(tmp_path: Path) -> None:
+    path = tmp_path / "multi.jsonl"
+    events = [
+        Event(index=0, time=0, type="invoke", process=0, f="read"),
+        Event(index=1, time=1, type="ok", process=0, f="read", value=[["y", [1]]]),
+    ]
+    jsonl.write(path, events)
+    assert run(path, "--model", "multi-register").exit_code == 1
+    assert run(path, "--model", "multi-register", "--init", '{"y":[1]}').exit_code == 0
+    assert run(path, "--model", "multi-register", "--init", '{"y":2}').exit_code == 1
+    for wrong in (("--model", "multi-register", "--init", "5"), ("--init", '{"y":1}'), ("--init", '[{"y":1}]')):
+        result = run(path, *wrong)
+        assert (result.exit_code, result.stdout) == (254, "")
+        assert result.stderr.startswith("splitbrain: ")
+        assert result.stderr.count("\n") == 1
+
+
+READ = "{:process 0, :type :invoke, :f :read, :value nil}\n{:process 0, :type :ok, :f :read, :value %s}\n"
+
+
+def test_an_initial_value_is_one_of_the_history(tmp_path: Path) -> None:
+    path = tmp_path / "read.edn"
+    cases = [(":x", ":x", 0), ('":x"', ":x", 1), ("1", "1", 0), ("1.0", "1.0", 0), ("1", "1.0", 1), ("1.0", "1", 1)]
+    for initial, read, code in cases:
+        path.write_text(READ % read)
+        assert run(path, "--init", initial).exit_code == code, (initial, read)
+
+
+def test_that_values_were_split_by_key_is_said_and_can_be_told(tmp_path: Path) -> None:
+    path = tmp_path / "keyed.edn"
+    path.write_text(READ.replace("nil", "[1 nil]") % "[1 nil]")
+    assert run(path).stdout.startswith("keys: each value was taken as [key value], and each key checked apart; --keyed")
+    assert json.loads(run(path, "--json").stdout)["files"][0]["note"].startswith("each value was taken as [key value]")
+    assert "keys, in 2 of them: each value" in run(path, path).stdout
+    assert "keys" not in run(path, "--keyed", "no").stdout
+    path.write_text(READ.replace("nil", "[1 2]") % "[1 2]")
+    result = run(path)
+    assert (result.exit_code, result.stdout) == (254, "")
+    assert result.stderr.endswith("say --keyed yes or --keyed no\n")
+    assert run(path, "--keyed", "yes", "--init", "2").exit_code == 0
+    assert run(path, "--keyed", "no", "--init", "2").exit_code == 1
 
 
 def test_bad_input_is_one_line_on_stderr_and_254(good: Path, tmp_path: Path) -> None:
@@ -168,6 +282,18 @@ def test_bad_input_is_one_line_on_stderr_and_254(good: Path, tmp_path: Path) -> 
         (good, "--model", "magic"),
         (good, "--engine", "magic"),
         (good, "--init", "{"),
+        (good, "--init", ":"),
+        (good, "--init", "[" * 5000),
+        (good, "--init", "[" * 500 + "]" * 500),
+        (good, "--time-limit", "0"),
+        (good, "--time-limit", "-1"),
+        (good, "--time-limit", "nan"),
+        (good, "--memory-limit", "-5"),
+        (good, "--memory-limit", "0"),
+        (good, "--keyed", "maybe"),
+        (good, good, "--model", "magic"),
+        (good, good, "--engine", "magic"),
+        (good, "-"),
         (cut,),
     ]
     for arguments in cases:
