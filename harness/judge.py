@@ -161,5 +161,8 @@ def _without_effect(row: FaultRow) -> str:
         return f"{what} could not be made: {row.trouble}"
     if row.lost is not None:
         return f"{what} did not last until its end: {row.lost}"
-    where = f" at {', '.join(unseen(row.evidence))}" if row.evidence else ""
-    return f"{what} had no effect{where}: of {row.asked} ({row.resolved}) nothing was seen{' there' if where else ''}"
+    of = f"of {row.asked} ({row.resolved})"
+    if row.evidence:
+        where = ", ".join(unseen(row.evidence))
+        return f"{what} had not its whole effect at {where}: {of} not all was seen there"
+    return f"{what} had no effect: {of} nothing was seen"

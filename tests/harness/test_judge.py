@@ -116,7 +116,7 @@ def test_a_window_without_evidence_makes_the_run_inconclusive_whatever_else_was_
     [
         (
             {"evidence": {"killed": {"n1": 7}, "unseen": ["n2"]}},
-            "had no effect at n2: of kill:one (n1) nothing was seen there",
+            "had not its whole effect at n2: of kill:one (n1) not all was seen there",
         ),
         (
             {"evidence": {"killed": {"n1": 7}}, "lost": "somebody has started n1 again"},
