@@ -17,7 +17,7 @@ from checkers.explain import explain
 from checkers.guard import ModelRaisedError, guarded, located
 from checkers.history import Event, History, HistoryError, Operation
 from checkers.models import Model, ModelError
-from checkers.replay import replay
+from checkers.replay import UNFINISHED, replay
 from checkers.result import Result, Verdict, merge
 
 NOTHING_COMPLETED = "no operation completed"
@@ -106,7 +106,7 @@ def _proved(history: History, decision: Decision, model: Model, meter: Meter, st
         relevant=[history.operations[place] for place in places],
     )
     if decision.answer is Answer.LINEARIZED:
-        return _replayed(result, [history.operations[place] for place in decision.order], model)
+        return _replayed(result, [history.operations[place] for place in decision.order], model, meter)
     if decision.answer is Answer.EXHAUSTED:
         return result
     part = history if len(places) == len(history) else history.part(places)
@@ -114,14 +114,19 @@ def _proved(history: History, decision: Decision, model: Model, meter: Meter, st
     local = replace(decision, core=core, blocked=bisect_left(places, decision.blocked) if decision.blocked >= 0 else -1)
     violation = explain(part, result.key, model, local, meter)
     if violation is None:
-        reason = f"the {decision.engine} found a contradiction, but the budget did not last to confirm it"
+        limited = meter.budget != Budget()
+        lost = ", but the budget did not last to confirm it" if limited else " that the reference search does not share"
+        reason = f"the {decision.engine} found a contradiction{lost}"
         return replace(result, reason=reason)
     return replace(result, verdict=Verdict.INVALID, reason=violation.sentence, violation=violation)
 
 
-def _replayed(result: Result, order: Sequence[Operation], model: Model) -> Result:
-    """Valid, once the witness was replayed."""
-    mistake = replay(order, result.relevant, model)
+def _replayed(result: Result, order: Sequence[Operation], model: Model, meter: Meter) -> Result:
+    """Valid, once the witness was replayed within the time that is left; its steps are none of the search's."""
+    mistake = replay(order, result.relevant, model, meter.part())
+    if mistake is UNFINISHED:
+        reason = f"the {result.engine} found a linearization, but {mistake}"
+        return replace(result, reason=reason)
     if mistake is not None:  # no engine errs so where the model keeps its word
         why = "is its step pure, and does it look only at what `checkers.model` says?"
         raise ModelError(

@@ -2,6 +2,7 @@
 
 Wing and Gong's search (1993) with Lowe's memoisation (2017), written to be read: take an operation that nothing
 unlinearized precedes, apply the model, remember the configuration, go on; backtrack where stuck. It takes any model.
+One rule of its own: what only looks, and agrees, is taken at once. Whatever order follows, it could as well come first.
 The other engines are tested against it, and an invalid verdict of theirs counts only once this search has refuted the
 core that they name.
 """
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkers.budget import Meter
+from checkers.budget import Meter, size_of
 from checkers.decision import Answer, Decision
 from checkers.history import Operation
 from checkers.models import Illegal, Model, State
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 NAME = "reference"
+BYTES_OF_A_FRAME, BYTES_OF_A_MEMORY = 500, 300
 
 
 @dataclass
@@ -41,14 +43,24 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Decis
     `states` of a refutation are those of the configurations in which only the last operation to return was missing:
     where that operation found itself.
     """
+    held = meter.bytes
+    found = _searched(operations, model, meter)
+    meter.bytes = held
+    return found
+
+
+def _searched(operations: Sequence[Operation], model: Model, meter: Meter) -> Decision:
     from checkers.precedence import precedence_graph  # here, since networkx takes half a second to import
 
-    graph = precedence_graph(operations)
+    graph = precedence_graph(operations, meter)
+    if graph is None:
+        return _exhausted(meter)
     merged = model.hindsight(operations) if model.hindsight is not None else None
+    looks = [model.looks(operation) for operation in operations]
     returned = [node for node in graph if operations[node].returned]
     required = sum(1 << node for node in returned)
     last = max(returned, key=lambda node: operations[node].return_rank, default=0)
-    bits = len(operations) // 8 + 200  # about what one remembered configuration takes
+    bits = len(operations) // 8 + BYTES_OF_A_MEMORY
     sources = tuple(node for node in graph if graph.in_degree(node) == 0)
     path = [_Frame(0, model.initial, sources, iter(sources))]
     seen = {(0, told_apart(model.initial))}
@@ -63,23 +75,34 @@ def search(operations: Sequence[Operation], model: Model, meter: Meter) -> Decis
         for node in frame.untried:
             state = model.step(frame.state, operations[node])
             if not meter.spend():
-                return Decision(Answer.EXHAUSTED, NAME, progress=f"{meter.steps} steps")
+                return _exhausted(meter)
             if merged is not None and not isinstance(state, Illegal):
                 state = merged(state)
             linearized = frame.linearized | 1 << node
-            if isinstance(state, Illegal) or (configuration := (linearized, told_apart(state))) in seen:
+            if isinstance(state, Illegal):
                 continue
-            seen.add(configuration)
-            meter.spend(0, bits)
-            frame.taken = node
+            if looks[node]:
+                frame.untried = iter(())
+            if (configuration := (linearized, told_apart(state))) in seen:
+                continue
             freed = [after for after in graph.successors(node) if _is_free(graph, after, linearized)]
             enabled = (*(other for other in frame.enabled if other != node), *freed)
-            path.append(_Frame(linearized, state, enabled, iter(enabled)))
+            if not meter.spend(0, bits + size_of(state) + BYTES_OF_A_FRAME + 8 * len(enabled)):
+                return _exhausted(meter)
+            seen.add(configuration)
+            frame.taken = node
+            observers_first = sorted(enabled, key=looks.__getitem__, reverse=True)
+            path.append(_Frame(linearized, state, enabled, iter(observers_first)))
             break
         else:
             path.pop()
+            meter.bytes -= BYTES_OF_A_FRAME + 8 * len(frame.enabled)
     states = tuple(sorted(before_last, key=repr))
     return Decision(Answer.REFUTED, NAME, blocked=last, states=states)
+
+
+def _exhausted(meter: Meter) -> Decision:
+    return Decision(Answer.EXHAUSTED, NAME, progress=f"{meter.steps} steps")
 
 
 def _is_free(graph: "nx.DiGraph[int]", node: int, linearized: int) -> bool:

@@ -21,6 +21,7 @@ from rich.text import Text
 
 import checkers
 from checkers import Budget, HistoryError, ModelError, Result, Verdict, formats, models
+from checkers.budget import Meter
 from checkers.formats.edn import EdnError, Float, read_all
 from checkers.formats.files import STANDARD_INPUT
 from harness.commands.terminal import Terminal, one_line, printable
@@ -224,9 +225,10 @@ def _check(request: Request) -> Checked:
     history = reading.history
     name = models.guess(history) if request.model == "auto" else request.model
     model = models.get(name, request.initial.of(name, reading.form))
+    meter = Meter(request.budget)
     result = checkers.check(history, model, budget=request.budget, engine=request.engine, all_keys=request.all_keys)
     seconds = time.perf_counter() - start
-    unfinished = tuple(_unfinished(result, model)) if request.explain else None
+    unfinished = tuple(_unfinished(result, model, meter.part())) if request.explain else None
     return _put_into_words(request, result, seconds, unfinished, SPLIT if reading.keyed else "")
 
 
@@ -256,12 +258,12 @@ def _put_into_words(
     )
 
 
-def _unfinished(result: Result, model: models.Model) -> Iterator[Fated]:
-    """What is known of each unfinished operation of a valid result."""
+def _unfinished(result: Result, model: models.Model, meter: Meter) -> Iterator[Fated]:
+    """What is known of each unfinished operation of a valid result, as far as the budget goes."""
     from checkers.hindsight import unfinished
 
     for part in result.keys or (result,):
-        for one, fate in unfinished(part, model):
+        for one, fate in unfinished(part, model, meter):
             yield Fated(str(one), fate, one.line)
 
 
