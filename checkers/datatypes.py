@@ -11,7 +11,17 @@ from operator import attrgetter
 from typing import TypeGuard
 
 from checkers.history import Operation
-from checkers.model import ILLEGAL, Illegal, Model, ModelError, State, frozen_initial
+from checkers.model import ILLEGAL, Aspects, Illegal, Model, ModelError, State, frozen_initial
+from checkers.parts import (
+    elements,
+    items,
+    of_elements,
+    of_registers,
+    put_before,
+    queued,
+    said_before,
+    written_before,
+)
 from checkers.texts import UNSEEN
 
 
@@ -27,6 +37,7 @@ def kv(initial: object = None) -> Model:
         frozenset({"put"}),
         hindsight=_unseen_as_one,
         extends=frozenset({"append"}) if isinstance(start, str) else frozenset(),
+        possible=said_before(start),
     )
 
 
@@ -46,6 +57,8 @@ def kv_unsplit(initial: object = None) -> Model:
         per_key=False,
         hindsight=_unseen_by_key,
         part=attrgetter("key"),
+        possible=said_before(start),
+        aspects=Aspects(lambda one: (one.key,), lambda _: kv(start), lambda key, one: one if one.key == key else None),
     )
 
 
@@ -113,7 +126,15 @@ def multi_register(initial: object = None) -> Model:
     if not _are_pairs(found):
         raise ModelError(f"model multi-register: the initial value is a map of names to values, not {initial!r}")
     start = frozenset(dict(found).items())
-    return Model("multi-register", start, _multi_step, frozenset({"read", "write"}), frozenset({"read"}))
+    return Model(
+        "multi-register",
+        start,
+        _multi_step,
+        frozenset({"read", "write"}),
+        frozenset({"read"}),
+        possible=written_before(start),
+        aspects=of_registers(start),
+    )
 
 
 def _are_pairs(value: State) -> TypeGuard[tuple[tuple[State, State], ...]]:
@@ -135,26 +156,23 @@ def _multi_step(state: State, operation: Operation) -> State | Illegal:
 
 def set_model(initial: object = None) -> Model:
     """A set: `add`, `remove` an element, `read` of all elements as a set, or as a list in any order."""
-    names, start = frozenset({"add", "remove", "read"}), _elements(frozen_initial("set", initial))
-    return Model("set", start, _set_step, names, frozenset({"read"}))
+    names, start = frozenset({"add", "remove", "read"}), elements(frozen_initial("set", initial))
+    hooks = put_before(start), of_elements(start)
+    return Model("set", start, _set_step, names, frozenset({"read"}), possible=hooks[0], aspects=hooks[1])
 
 
-def _set_step(elements: State, operation: Operation) -> State | Illegal:
-    assert isinstance(elements, frozenset)
+def _set_step(state: State, operation: Operation) -> State | Illegal:
+    assert isinstance(state, frozenset)
     if operation.f == "read":
-        agrees = operation.status != "ok" or _elements(operation.result) == elements
-        return elements if agrees else ILLEGAL
-    return elements | {operation.value} if operation.f == "add" else elements - {operation.value}
-
-
-def _elements(value: State) -> frozenset[State]:
-    return value if isinstance(value, frozenset) else frozenset(_items(value))
+        agrees = operation.status != "ok" or elements(operation.result) == state
+        return state if agrees else ILLEGAL
+    return state | {operation.value} if operation.f == "add" else state - {operation.value}
 
 
 def queue(initial: object = None) -> Model:
     """A first-in first-out queue: `enqueue` a value, `dequeue` whose result is the oldest, null if it was empty."""
-    start = _items(frozen_initial("queue", initial))
-    return Model("queue", start, _queue_step, frozenset({"enqueue", "dequeue"}))
+    start, names = items(frozen_initial("queue", initial)), frozenset({"enqueue", "dequeue"})
+    return Model("queue", start, _queue_step, names, possible=put_before(start), touches=queued(start))
 
 
 def _queue_step(values: State, operation: Operation) -> State | Illegal:
@@ -166,8 +184,8 @@ def _queue_step(values: State, operation: Operation) -> State | Illegal:
 
 def stack(initial: object = None) -> Model:
     """A last-in first-out stack: `push` a value, `pop` whose result is the newest, null if it was empty."""
-    start = _items(frozen_initial("stack", initial))
-    return Model("stack", start, _stack_step, frozenset({"push", "pop"}))
+    start, names = items(frozen_initial("stack", initial)), frozenset({"push", "pop"})
+    return Model("stack", start, _stack_step, names, possible=put_before(start), touches=queued(start))
 
 
 def _stack_step(values: State, operation: Operation) -> State | Illegal:
@@ -214,7 +232,3 @@ def _mutex_step(held: State, operation: Operation) -> State | Illegal:
     if operation.f == "acquire":
         return ILLEGAL if held else True
     return False if held else ILLEGAL
-
-
-def _items(value: State) -> tuple[State, ...]:
-    return value if isinstance(value, tuple) else () if value is None else (value,)

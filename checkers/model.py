@@ -11,7 +11,7 @@ logic lives here.
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from checkers.history import Operation
 from checkers.values import NotAValueError, freeze
@@ -62,6 +62,10 @@ class Model:
     extends: those that put their value behind a text. If there are any, the state is a text: `reads` return all of it,
         `overwrites` set it to their value, and whatever is not ok tells nothing.
     part: the part of the state that an operation touches; operations on different parts commute. None: all of it.
+    possible: given all operations, a test that fails only for those that nothing any of them puts there allows.
+    touches: the values that an operation is on; without all operations on values so connected, a linearizable history
+        is linearizable too. (): it leaves the state as it is. None: it has to stay.
+    aspects: parts of the state that a simpler model can judge by themselves.
     """
 
     name: str
@@ -79,6 +83,9 @@ class Model:
     hindsight: Callable[[Iterable[Operation]], Callable[[State], State | Illegal]] | None = None
     extends: frozenset[str] = field(default=frozenset())
     part: Callable[[Operation], Hashable] | None = None
+    possible: Callable[[Iterable[Operation]], Callable[[Operation], bool]] | None = None
+    touches: Callable[[Operation], tuple[State, ...] | None] | None = None
+    aspects: "Aspects | None" = None
 
     def looks(self, operation: Operation) -> bool:
         """Whether the operation leaves every state as it is."""
@@ -87,6 +94,19 @@ class Model:
     def relevant(self, operation: Operation) -> bool:
         """Whether the operation can matter to the verdict."""
         return self.observes(operation) and not (operation.status == "info" and operation.f in self.reads)
+
+
+class Aspects(NamedTuple):
+    """Parts of a state, each with a name: a history is linearizable only if what each aspect saw of it is.
+
+    names: the aspects that an operation tells something of.
+    model: the one that judges an aspect by itself.
+    seen: an operation as that model knows it, None where it has nothing to do with the aspect.
+    """
+
+    names: Callable[[Operation], Iterable[Hashable]]
+    model: Callable[[Hashable], Model]
+    seen: Callable[[Hashable, Operation], Operation | None]
 
 
 def frozen_initial(name: str, value: object) -> State:
