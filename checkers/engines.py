@@ -11,14 +11,16 @@ from dataclasses import replace
 from itertools import pairwise
 
 from checkers import unique_register, version_order, wing_gong
-from checkers.budget import Budget, Meter
+from checkers.budget import Meter
 from checkers.compiled import Loops, compiled, interpreted
 from checkers.decision import Answer, Decision
-from checkers.frontier import Frontier
+from checkers.depth_first import DepthFirst
+from checkers.frontier import BYTES_OF_A_KIND, Frontier, NoRoomError, require_room
 from checkers.history import History, Operation
 from checkers.models import Illegal, Model, NotApplicableError, State
 from checkers.replay import replay
 from checkers.shared_graphs import graph_for, may_be_shared
+from checkers.state_graph import StateGraph
 from checkers.text_states import TextStates
 
 ENGINES = ("auto", "reference", "search", "register")
@@ -50,13 +52,27 @@ class Judgement:
         columns = history.columns
         if not loops.compiled or not columns.events or self.engine not in ("auto", "search"):
             return None
+        if self.meter.bytes_left is not None and len(columns.kinds) * BYTES_OF_A_KIND > self.meter.bytes_left:
+            return None
         texts = TextStates.of(columns, model, loops) if model.per_key else None
         if texts is not None:
-            return Frontier(columns, texts, loops, NO_QUICKER, by_key=True)
+            return self._with_room(texts, loops, NO_QUICKER, by_key=True)
         why = _why_search(history, model) if self.engine == "auto" else ASKED_FOR
         if why is None or (model.per_key and len(columns.keys) > 1):
             return None
-        return Frontier(columns, graph_for(history, model, loops), loops, why)
+        return self._with_room(graph_for(history, model, loops), loops, why, by_key=False)
+
+    def _with_room(self, graph: StateGraph | TextStates, loops: Loops, why: str, by_key: bool) -> Frontier | None:
+        """The search, if there are as many bytes as it takes; where there are not, others may do with less."""
+        history, model, deep = self.history, self.model, None
+        if not by_key:
+            deep = lambda: DepthFirst(history, model)  # noqa: E731
+        try:
+            return Frontier(
+                history.columns, graph, loops, why, by_key=by_key, deep=deep, most_bytes=self.meter.bytes_left
+            )
+        except NoRoomError:
+            return None
 
     @property
     def answer(self) -> Answer:
@@ -106,7 +122,7 @@ class _Engines:
         """What the first engine says that settles it, the cheapest asked first."""
         decision = None
         if not (self.loops.compiled and may_be_shared(self.model)):  # else the search is as fast
-            decision = _walk(self.history, self.model)
+            decision = _walk(self.history, self.model, self.meter)
         why = NO_QUICKER
         if decision is None and self.model.versioned:
             why = "the versions in the replies leave the order open"
@@ -175,10 +191,9 @@ class _Engines:
         """What the frontier search says: interpreted for little work, else compiled if that can be had."""
         loops, meter = self.loops, self.meter
         if not loops.compiled:
-            limits = Budget(seconds=meter.seconds_left, steps=STEPS_INTERPRETED, bytes=meter.budget.bytes)
-            patience = Meter(limits, meter.clock)
+            patience = meter.part(steps=_least(STEPS_INTERPRETED, meter.steps_left))
             found = self._frontier(loops, patience, why)
-            within = meter.spend(patience.steps, patience.bytes) and meter.read_clock()
+            within = meter.spend(patience.steps) and meter.read_clock()
             if found.answer is not Answer.EXHAUSTED or not within:
                 return found
             loops = _loops(load=True)
@@ -186,8 +201,16 @@ class _Engines:
 
     def _frontier(self, loops: Loops, meter: Meter, why: str) -> Decision:
         columns = self.history.columns
-        graph = TextStates.of(columns, self.model, loops) or graph_for(self.history, self.model, loops)
-        return Frontier(columns, graph, loops, why).decide(meter) or self._frontier(interpreted(), meter, why)
+        deep = lambda: DepthFirst(self.history, self.model)  # noqa: E731
+        try:
+            require_room(BYTES_OF_A_KIND * len(columns.kinds), meter.bytes_left)
+            graph = TextStates.of(columns, self.model, loops) or graph_for(self.history, self.model, loops)
+            frontier = Frontier(columns, graph, loops, why, deep=deep, most_bytes=meter.bytes_left)
+        except NoRoomError as error:
+            meter.spend(0, error.size)
+            progress = f"0 of {len(columns.events)} events, for which alone it needs {error.size} bytes"
+            return Decision(Answer.EXHAUSTED, "search", why, progress=progress)
+        return frontier.decide(meter) or self._frontier(interpreted(), meter, why)
 
 
 def relevant(history: History, model: Model) -> Sequence[int]:
@@ -197,7 +220,11 @@ def relevant(history: History, model: Model) -> Sequence[int]:
     return places if all(wanted) else [place for place in places if wanted[history.columns.kind[place]]]
 
 
-def _walk(history: History, model: Model) -> Decision | None:
+def _least(first: int, second: int | None) -> int:
+    return first if second is None else min(first, second)
+
+
+def _walk(history: History, model: Model, meter: Meter) -> Decision | None:
     """Tries the order of the returns, which always respects real time; settles also the no where nothing overlaps."""
     operations, step, observes = history.operations, model.step, model.observes
     state: State = model.initial
@@ -205,6 +232,9 @@ def _walk(history: History, model: Model) -> Decision | None:
     for code in history.columns.events:
         if code >= 0 or not observes(operations[~code]):
             continue
+        if not meter.spend():
+            progress = f"{len(order)} operations in the order of their returns"
+            return Decision(Answer.EXHAUSTED, "walk", "it comes first", progress=progress)
         after = step(state, operations[~code])
         if isinstance(after, Illegal):
             if not _sequential(history, model, ~code):

@@ -128,7 +128,9 @@ def of_elements(initial: State) -> Aspects:
         return replace(operation, f="write", value=int(operation.f == "add")) if operation.value == element else None
 
     return Aspects(
-        names=lambda operation: elements(operation.result) if operation.f == "read" else (operation.value,),
+        names=lambda operation: (
+            sorted(elements(operation.result), key=repr) if operation.f == "read" else [operation.value]
+        ),
         model=lambda element: register(int(element in elements(initial))),
         seen=seen,
     )
