@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from checkers import ILLEGAL, Event, History, Model, ModelError, Operation, Verdict, check, models, unfinished
-from checkers.explain import _first_refuted
+from checkers.budget import Budget, Meter
+from checkers.decision import Answer, Decision
+from checkers.explain import Refuter, shortest
 from checkers.models import Illegal
 
 ENGINES = ("auto", "search", "reference")
@@ -158,4 +160,6 @@ def test_the_architecture_keeps_the_guard_in_one_place() -> None:
 def test_engines_that_contradict_each_other_end_in_no_crash() -> None:
     """As where the effort does not last, or a model breaks its word: what one engine refuted, no other does."""
     history = History.of_operations([op("a", 0, 1), op("b", 2, 3)])
-    assert [_first_refuted(history, place, lambda _: False) for place in (0, 1)] == [1, 1]
+    refuted = Refuter(Model("all", 0, lambda state, _: state), Meter(Budget()), 1000)
+    said = Decision(Answer.REFUTED, "search")
+    assert [shortest(history, place, said, refuted)[0] for place in (0, 1)] == [1, 1]
