@@ -191,7 +191,8 @@ def unique() -> Row:
     """A register of unique values, from columns in memory: witness built and replayed, or core named."""
     loops = compiled()
     assert loops is not None, "this family measures the compiled loops"
-    unique_register.decide(columns(1000, 10, 0.05, True, False), loops)
+    for stale_read in (False, True):  # loads all that a yes and a no take
+        unique_register.decide(columns(1000, 10, 0.05, True, stale_read), loops)
     rows: list[Row] = []
     for count in (10**5, 10**6, 10**7):
         for name, parameters in unique_variants():
