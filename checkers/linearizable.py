@@ -20,9 +20,6 @@ from checkers.models import Model, ModelError
 from checkers.replay import UNFINISHED, replay
 from checkers.result import Result, Verdict, merge
 
-NOTHING_COMPLETED = "no operation completed"
-"""Why a history proves nothing that speaks against nothing."""
-
 
 def check(
     history: History | Iterable[Operation] | Iterable[Event],
@@ -74,7 +71,7 @@ def _as_history(given: History | Iterable[Operation] | Iterable[Event]) -> Histo
 def _check(history: History, model: Model, engine: str, all_keys: bool, meter: Meter) -> Result:
     """The result of a check whose arguments are in order."""
     if not _anything_completed(history, model):
-        return Result(verdict=Verdict.UNKNOWN, reason=NOTHING_COMPLETED, engine="none", operations=len(history))
+        return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
     results: list[Result] = []
     before = 0
     for part, decision in Judgement(history, model, engine, meter):

@@ -66,6 +66,7 @@ class Conductor:
 
     def conduct(self) -> Summary:
         """Make every run that has no row yet, as far as the budget goes. Saves the summary and gives it."""
+        self.campaign.reopen()
         rows = settled(self.campaign)
         jobs = jobs_in(self.campaign.definition())
         keeper = Keeper(self.campaign.store, self.plan.keep, self.watcher.say)

@@ -102,13 +102,15 @@ class CampaignDirectory:
                 raise UsageError(f"{self.path}: another process is running this campaign; wait for it") from None
             yield
 
-    def running(self) -> bool:
-        """Whether some process is running it now."""
-        try:
-            with self.locked():
-                return False
-        except UsageError:
-            return True
+    @property
+    def over(self) -> bool:
+        """Whether it has come to its end, of its own accord or its budget's; not if it runs, or was killed."""
+        return self.summary.exists()
+
+    def reopen(self) -> None:
+        """It goes on: what it came to is out of date."""
+        for file in (self.summary, self.report):
+            file.unlink(missing_ok=True)
 
     def assign(self, job: Job, began: float) -> Path:
         """A new run directory for the job. It says whose it is from the moment at which it exists."""

@@ -26,11 +26,11 @@ from harness.signature import Signature
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """What was to be run. `running`: some of it still is."""
+    """What was to be run. `over`: the campaign has come to its end, if perhaps early, by its budget."""
 
     cells: Sequence[Cell]
     runs: int
-    running: bool = False
+    over: bool = True
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -148,12 +148,14 @@ def _statement(new: int, tried: int, bound: float, confidence: float) -> str:
 
 
 def _made(made: int, planned: Planned | None) -> list[Finding]:
-    """A budget may end a campaign early; one that has not ended is not judged."""
-    if planned is None or (made == planned.runs and not planned.running):
+    """A budget may end a campaign early; one that still runs, or was killed, has shown nothing yet."""
+    if planned is None or (made == planned.runs and planned.over):
         return []
     reason = f"{made} of {planned.runs} that were planned were made"
-    if planned.running:
-        return [Finding("runs", Verdict.UNKNOWN, f"{reason}: it is still running")]
+    if not planned.over:
+        return [
+            Finding("runs", Verdict.UNKNOWN, f"{reason}: it has not ended; --resume goes on with one that was killed")
+        ]
     return [Finding("runs", Verdict.VALID, reason)]
 
 

@@ -70,7 +70,7 @@ def gate_command(
     options = rates | _given(coverage=coverage or None, thresholds=threshold or None)
     definition = found.definition()
     plan = load(None, laid_over(definition.plan, {"gate": options}))
-    planned = gate.Planned(definition.cells, len(jobs_in(definition)), found.running())
+    planned = gate.Planned(definition.cells, len(jobs_in(definition)), found.over)
     known = baselines.read(baseline) if baseline is not None else None
     rows = found.rows()
     decision = gate.decide(rows, plan.gate, known.signatures() if known is not None else frozenset(), planned)

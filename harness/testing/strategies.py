@@ -110,7 +110,8 @@ def linearizable_histories(
 ) -> st.SearchStrategy[list[Operation]]:
     """Histories of one register, at first None, that are linearizable by the way they are made.
 
-    Some operations never return, having taken place or not. Models: `cas-register`; `register` without `cas`.
+    Some operations never return, having taken place or not; one at least does. Models: `cas-register`; `register`
+    without `cas`.
     """
     return _made(processes, _steps(processes, most, values, cas), lies=False)
 
@@ -185,7 +186,14 @@ class _Making:
                 self._take_place(call, step)
         for process in list(self.under_way):
             self._end(process, None)
+        if not any(operation.returned for operation in self.operations):  # it would show nothing
+            self.operations.append(self._last_read(len(steps)))
         return sorted(self.operations, key=lambda operation: operation.call_time)
+
+    def _last_read(self, time: int) -> Operation:
+        """What a process of its own reads when all is over."""
+        number = self.processes * (1 + max(self.retired.values(), default=0))
+        return Operation(f="read", process=number, result=self.register, call_time=time, return_time=time + 1)
 
     def _call(self, step: _Step, time: int) -> None:
         value = {"read": None, "write": step.value, "cas": (step.value, step.other)}[step.f]

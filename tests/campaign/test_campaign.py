@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness.campaign.directory import read_row
+from harness.campaign.directory import CampaignDirectory, read_row
 from night import BROKEN, SEEN_BROKEN, SHORT, started, summary, the_campaign
 from waiting import eventually
 
@@ -201,10 +201,12 @@ def test_killed_at_any_moment_and_resumed_it_is_the_same_campaign(tmp_path):
         process.communicate(timeout=DEADLINE_S)
         before = {path: path.stat().st_mtime_ns for path in campaign.glob("0*/results.json")}
         rows = ended(campaign)
+        assert not CampaignDirectory(store, campaign).over, "no gate takes it for one that has ended"
     last = started(*words, store, "--resume")
     found = summary(last.communicate(timeout=DEADLINE_S)[0])
     assert last.returncode == 0
     assert places(found) == places(expected)
+    assert CampaignDirectory(store, campaign).over
     assert {path: path.stat().st_mtime_ns for path in before} == before, "what had ended was not run again"
     marked = [row for run in campaign.glob("*/row.json") if (row := read_row(run.parent)).verdict == "interrupted"]
     assert len(list(campaign.glob("*/job.json"))) == len(found["runs"]) + len(marked) + 1  # the link `latest`

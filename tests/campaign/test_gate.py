@@ -111,13 +111,13 @@ def test_a_cell_that_has_no_run_is_not_covered(rows):
     assert finding(decision, "runs").reason == "10 of 20 that were planned were made"
 
 
-def test_a_budget_that_ends_a_campaign_early_is_said_and_one_that_still_runs_does_not_pass(rows):
+def test_a_budget_that_ends_a_campaign_early_is_said_and_one_that_has_not_ended_does_not_pass(rows):
     early = decide(rows.many(10), Gate(), planned=Planned([CELL], 20))
     assert early.passed
     assert early.planned == 20
-    running = decide(rows.many(10), Gate(), planned=Planned([CELL], 20, running=True))
-    assert running.verdict is Verdict.UNKNOWN
-    assert "still running" in finding(running, "runs").reason
+    unended = decide(rows.many(10), Gate(), planned=Planned([CELL], 20, over=False))
+    assert unended.verdict is Verdict.UNKNOWN
+    assert "has not ended" in finding(unended, "runs").reason
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
 
 from harness.environments.command import run
 from harness.errors import EnvironmentFailure
+from waiting import eventually
 
 
 def alive(pid: int) -> bool:
@@ -35,5 +35,4 @@ def test_a_missed_deadline_kills_the_program_and_its_children(tmp_path: Path) ->
     with pytest.raises(EnvironmentFailure, match=r"^sh did not end within 1 s$"):
         asyncio.run(run("sh", "-c", script, deadline_s=1))
     child = int((tmp_path / "child").read_text())
-    while alive(child):  # until its new parent has reaped it
-        time.sleep(0.01)
+    eventually("its new parent has reaped it", lambda: not alive(child), 30)
