@@ -67,12 +67,19 @@ def save(path: Path, content: object) -> None:
     Raises `EnvironmentFailure` if the disk will not take it.
     """
     text = msgspec.json.format(msgspec.json.encode(content), indent=2)
-    temporary = path.with_name(path.name + ".new")
     try:
-        temporary.write_bytes(text + b"\n")
-        temporary.replace(path)
+        replace_file(path, text + b"\n")
     except OSError as error:
         raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}; what was kept stays") from error
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file there, whole, in the place of whatever has that name; of a link, not of what it leads to."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    with temporary.open("xb") as file:
+        file.write(content)
+    temporary.replace(path)
 
 
 def create(store: Path, name: str, now: datetime | None = None) -> RunDirectory:
