@@ -22,6 +22,7 @@ from harness.campaign.cells import Cell
 from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_directory
 from harness.errors import UsageError
+from harness.store import is_link_name
 
 FILE = "catalogue.sqlite"
 SCHEMA = 1
@@ -225,4 +226,5 @@ def _folders(store: Path) -> list[str]:
 
 
 def _may_be_run(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+    hidden = entry.name.startswith(".") or is_link_name(entry.name)
+    return entry.is_dir(follow_symlinks=False) and not hidden

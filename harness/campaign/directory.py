@@ -31,7 +31,7 @@ from harness.campaign.facts import read_json
 from harness.campaign.load import load
 from harness.campaign.row import COUNTED, Row
 from harness.errors import UsageError
-from harness.store import save
+from harness.store import is_link_name, save
 
 SCHEMA = 1
 
@@ -136,8 +136,12 @@ class CampaignDirectory:
     def runs(self) -> Iterator[Path]:
         """The directories of its runs, however far they got, in order of their names."""
         for path in sorted(self.path.iterdir()):
-            if (path / "job.json").exists() and not path.name.startswith(".") and not path.is_symlink():
+            if (path / "job.json").exists() and not path.is_symlink() and not _is_hidden(path.name):
                 yield path
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or is_link_name(name)
 
 
 def create(store: Path, name: str, definition: Definition, now: datetime | None = None) -> CampaignDirectory:

@@ -13,7 +13,9 @@ import typer
 from checkers.budget import Budget
 from checkers.formats import jsonl
 from checkers.result import Violation
+from harness import escape
 from harness.artefact import Artefact, read_artefact
+from harness.commands.terminal import Terminal
 from harness.environments.sim.environment import SimEnvironment
 from harness.errors import UsageError
 from harness.report.regression import recorded, simulated
@@ -35,13 +37,18 @@ def export_command(
     else:
         text = recorded(artefact, _violation(artefact, path if path.is_dir() else path.parent))
     try:
-        with pytest.open("x") as file:
+        with pytest.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         raise UsageError(
             f"--pytest {pytest}: {error.strerror}; name a new file in a directory that is there"
         ) from error
-    typer.echo(f"wrote {pytest}; run it with: pytest {pytest}")
+    Terminal().lines([f"wrote {pytest}; run it with: pytest {escape.shell(_as_argument(pytest))}"])
+
+
+def _as_argument(path: Path) -> str:
+    """The path as a word that no program takes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def _violation(artefact: Artefact, run: Path) -> Violation:

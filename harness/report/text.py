@@ -5,11 +5,11 @@ Lives here: wording and order. Must not live here: judging, or colours (the comm
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from pathlib import Path
 
 from checkers.result import Verdict
+from harness import escape
 from harness.judge import Results
 
 _MEANING = {
@@ -24,7 +24,7 @@ def render(results: Results, run: Path) -> str:
     lines = [detail for check in results.checks.values() if (detail := check.detail)]
     lines += [*_numbers(results), f"run directory  {run}", f"to run again   {results.command}"]
     if results.verdict == Verdict.INVALID:
-        lines.append(f"to replay      splitbrain replay {shlex.quote(str(run))}")
+        lines.append(f"to replay      splitbrain replay {escape.shell(str(run))}")
     return "\n".join([*lines, sentence(results)])
 
 
