@@ -24,6 +24,7 @@ from harness.commands.gate import gate_command
 from harness.commands.heal import heal_command
 from harness.commands.merge import merge_command
 from harness.commands.nemesis import nemesis_command
+from harness.commands.one_run import AlreadySaid
 from harness.commands.replay import replay_command
 from harness.commands.run import run_command
 from harness.commands.runs import runs_command, show_command
@@ -78,6 +79,8 @@ app.command("demo")(demo_command)
 def main() -> None:
     """Run the command line and exit. SIGTERM and SIGHUP interrupt it as Ctrl-C does; nohup's SIGHUP stays ignored."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     streams = Streams()
@@ -120,12 +123,15 @@ def _end_of(arguments: list[str]) -> _End:
     except Interrupted as interruption:
         terminal.error(f"interrupted; {interruption}")
         return _End(exit_codes.INTERRUPTED, at_once=True)
-    except (KeyboardInterrupt, typer.Abort):
-        terminal.error("interrupted; what was started has been stopped")
+    except AlreadySaid:
         return _End(exit_codes.INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort):
+        code = exit_codes.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, the shell must see a crash and not a verdict
         terminal.crash(error)
         terminal.error("crashed; this is a bug in splitbrain, or the machine failed it")
         return _End(exit_codes.CRASH)
+    if code == exit_codes.INTERRUPTED:  # which is what typer makes of KeyboardInterrupt
+        terminal.error("interrupted; what was started has been stopped")
     # A command with a verdict ends by `typer.Exit`. So do help and version, which have none.
     return _End(code or 0, decided=code is not None and not {"--help", "--version"} & set(arguments))

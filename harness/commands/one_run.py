@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from checkers.result import Verdict
+from harness import exit_codes
 from harness.adapters.raft_register import RaftRegister
 from harness.commands.terminal import Terminal
 from harness.environments import choose, namespace
@@ -43,7 +44,13 @@ def enter_namespace(environment: str) -> None:
         code = namespace.reexecute(again)
         if code in _KILLED:  # by the signal that we passed on, before it was ready for any
             raise typer.Abort
+        if code == exit_codes.INTERRUPTED:
+            raise AlreadySaid
         raise typer.Exit(code)
+
+
+class AlreadySaid(typer.Abort):
+    """The command was interrupted in the namespace, and has said there how it ended."""
 
 
 _KILLED = (128 + signal.SIGTERM, 128 + signal.SIGHUP)
