@@ -26,6 +26,9 @@ ARTEFACT = "artefact.json"
 REPORT = "report.txt"
 """What the files of a run are called."""
 
+LINKS = frozenset({"latest", "current"})
+"""Names of links to runs; where a store was copied they may be directories."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
