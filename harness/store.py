@@ -30,7 +30,8 @@ ARTEFACT = "artefact.json"
 REPORT = "report.txt"
 """What the files of a run are called."""
 
-_LINKS = ("current", "latest")
+LINKS = frozenset({"latest", "current"})
+"""Names of links to runs; where a store was copied they may be directories."""
 _BEFORE_A_RUN = frozenset({"job.json", "output.txt"})
 """What a campaign puts into a run's directory before the run begins."""
 
@@ -39,7 +40,7 @@ Say = Callable[[str], None]
 
 def is_link_name(name: str) -> bool:
     """Return whether a link has that name, or what once was in a link's place: in a store that was copied, a run."""
-    return name.partition(".")[0] in _LINKS
+    return name.partition(".")[0] in LINKS
 
 
 @dataclass(frozen=True, slots=True)

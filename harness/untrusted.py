@@ -1,4 +1,4 @@
-"""Records that are read back: files of runs, campaigns, artefacts, ledgers and catalogues, as anybody may have left them.
+"""Records that are read back: of runs, campaigns, artefacts, ledgers and catalogues, as anybody may have left them.
 
 Lives here: how such a file is opened, how much of it is read, how it becomes a value, and which names and paths may be
 taken from it. Must not live here: what a record means.
@@ -89,6 +89,18 @@ def read(path: Path, *, most: int | None = None, follow: bool = False) -> bytes:
     if len(content) > limit:
         raise BadRecord(path, f"larger than {limit} bytes, the most that is read of such a file; see {_VARIABLE}")
     return content
+
+
+def require_file(path: Path, *, follow: bool = False) -> None:
+    """Raises `Absent`, or `BadRecord` if it is not a regular file: for what is then read by someone else."""
+    try:
+        mode = path.stat(follow_symlinks=follow).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise Absent(path, "there is no such file") from None
+    except (OSError, ValueError) as error:
+        raise BadRecord(path, f"cannot be read: {error}") from None
+    if not stat.S_ISREG(mode):
+        raise BadRecord(path, _is_link(path) or "not a regular file")
 
 
 def decode(path: Path, content: bytes, kind: type[T]) -> T:

@@ -22,7 +22,9 @@ from harness.campaign.cells import Cell
 from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_directory
 from harness.errors import UsageError
+from harness.escape import short
 from harness.store import is_link_name
+from harness.untrusted import Absent, BadRecord, require_file
 
 FILE = "catalogue.sqlite"
 SCHEMA = 1
@@ -46,8 +48,19 @@ CREATE TABLE IF NOT EXISTS folders (folder TEXT PRIMARY KEY, modified_ns INTEGER
 """
 """What is searched is apart from the whole rows: a search then reads a fraction of the file."""
 
+_MASTER = bytes.fromhex("d9d505f920a163d7")
+"""A journal that ends so names another file, which SQLite would remove; it writes that only where databases are joined."""
+
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Row).decode
+_decoder = msgspec.json.Decoder(Row)
+
+
+def _decode(row: bytes) -> Row:
+    """The row. Raises `sqlite3.DatabaseError`, as anything else in the file that makes no sense."""
+    try:
+        return _decoder.decode(row)
+    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError, RecursionError) as error:
+        raise sqlite3.DatabaseError(f"a row in it makes no sense: {short(str(error))}") from None
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +124,7 @@ class Catalogue:
         """How many rows match, by verdict."""
         condition, values = wanted.where()
         text = f"SELECT verdict, count(*) FROM runs WHERE {condition} GROUP BY verdict ORDER BY verdict"
-        return dict(self._connection.execute(text, values).fetchall())
+        return {str(verdict): count for verdict, count in self._connection.execute(text, values)}
 
     def failed(self, limit: int) -> list[tuple[Cell, int]]:
         """The cells and seeds whose last run was invalid or crashed, the newest first."""
@@ -182,9 +195,12 @@ def opened(store: Path, anew: bool = False) -> Iterator[Catalogue]:
     path = store.resolve() / FILE
     if not path.parent.is_dir():
         raise UsageError(f"--store {store}: there is no such directory")
+    files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
     if anew:
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        for file in files:
+            file.unlink(missing_ok=True)
+    for file in files:
+        _require_ours(file)
     try:
         with closing(sqlite3.connect(path, timeout=_BUSY_S)) as connection:
             _prepare(connection, path)
@@ -193,7 +209,28 @@ def opened(store: Path, anew: bool = False) -> Iterator[Catalogue]:
         raise UsageError(f"{path}: {error}; splitbrain runs --reindex makes it anew") from error
 
 
+def _require_ours(file: Path) -> None:
+    """Raises `UsageError` for a file of the database through which SQLite would write or remove something else."""
+    right = "splitbrain runs --reindex makes the catalogue anew"
+    try:
+        require_file(file)
+        with file.open("rb") as content:
+            content.seek(max(0, content.seek(0, os.SEEK_END) - len(_MASTER)))
+            joined = file.name.endswith("-journal") and content.read() == _MASTER
+    except Absent:
+        return
+    except BadRecord as error:
+        raise UsageError(f"{error}; {right}") from None
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}; {right}") from None
+    if joined:
+        raise UsageError(f"{file}: names a file outside of the store; {right}")
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA trusted_schema = OFF")
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchone() is not None:
+        raise sqlite3.DatabaseError("it has triggers or views, and ours have none")
     (schema,) = connection.execute("PRAGMA user_version").fetchone()
     if schema > SCHEMA:
         raise UsageError(

@@ -51,8 +51,8 @@ def gate_command(
     """
     from harness.campaign import baseline as baselines
     from harness.campaign import gate
-    from harness.campaign.begin import jobs_in
     from harness.campaign.directory import find
+    from harness.campaign.evidence import account
     from harness.campaign.load import laid_over, load
     from harness.report import gate as text
 
@@ -67,11 +67,11 @@ def gate_command(
     )
     rates = _given(max_rate=max_rate, confidence=confidence, max_unknown=max_unknown, max_inconclusive=max_inconclusive)
     options = rates | _given(coverage=coverage or None, thresholds=threshold or None)
-    definition = found.definition()
-    plan = load(None, laid_over(definition.plan, {"gate": options}))
-    planned = gate.Planned(definition.cells, len(jobs_in(definition)), found.over)
+    told = account(found)
+    plan = load(None, laid_over(told.definition.plan, {"gate": options}))
+    planned = gate.Planned(told.definition.cells, told.planned, told.over, told.missing)
     known = baselines.read(baseline) if baseline is not None else None
-    rows = found.rows()
+    rows = told.rows
     decision = gate.decide(rows, plan.gate, known.signatures() if known is not None else frozenset(), planned)
     terminal = Terminal(json)
     if write_baseline is not None:

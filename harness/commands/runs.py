@@ -32,7 +32,7 @@ def runs_command(
     version: Annotated[str | None, typer.Option(help="Only of this version of splitbrain.")] = None,
     since: Annotated[str | None, typer.Option(help="Begun since 2026-01-31, 2026-01-31T08:00 or 12h, 3d ago.")] = None,
     until: Annotated[str | None, typer.Option(help="Begun before then.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000_000, help="How many, the newest.")] = 50,
     reindex: Annotated[bool, typer.Option("--reindex", help="Make the catalogue anew from the directories.")] = False,
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
@@ -96,11 +96,11 @@ def _of(option: str, given: Iterable[str], allowed: Collection[str]) -> list[str
 
 def parse_time(option: str, text: str, now: float) -> float:
     """Seconds since the epoch, of a date, a date and time (local if it says no zone), or how long ago."""
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)(min|h|d|w)", text):
+    if match := re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(min|h|d|w)", text):
         return now - float(match[1]) * _UNITS_S[match[2]]
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         example = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
         raise UsageError(
             f"{option} {text}: give a date such as {example}, or how long ago, such as 12h or 3d"
@@ -115,17 +115,24 @@ def _print(rows: list[Row], counts: dict[str, int], terminal: Terminal) -> None:
 
 
 def _show_campaign(text: str, path: Path | None, store: Path, terminal: Terminal) -> None:
+    from harness import untrusted
     from harness.campaign.directory import campaigns, find
+    from harness.campaign.evidence import account
+    from harness.campaign.summary import Summary
+    from harness.escape import lines, short
 
     named = (path is not None and (path / "campaign.json").exists()) or Path(text).is_file()
     if not named and not campaigns(store, text):
         raise UsageError(f"{text}: no run and no campaign is kept there; splitbrain runs lists them")
     found = find(store, text)
-    if not found.report.exists():
+    told = account(found)
+    if not (told.over and found.report.exists()):
         raise UsageError(
             f"{found.path}: it has not ended yet; splitbrain campaign {found.path} --resume goes on with it"
         )
     if terminal.json:
-        terminal.indented(found.summary.read_bytes())
+        terminal.document(untrusted.load(found.summary, Summary))
     else:
-        terminal.lines(found.report.read_text(encoding="utf-8").splitlines())
+        terminal.lines(lines(untrusted.read(found.report).decode(errors="replace")))
+    for line in told.missing:
+        terminal.say(f"missing or contradictory: {short(line)}")
