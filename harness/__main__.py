@@ -1,18 +1,11 @@
-"""The entrance: `python -m harness` and the script `splitbrain`."""
-
-from __future__ import annotations
+"""The entrance: `python -m harness` and the script `splitbrain`. Ctrl-C ends it without a traceback from the start."""
 
 import signal
 
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # until `main` has something better
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-def main() -> None:
-    """Run the command line and exit. Ctrl-C while it is still being loaded ends it without a traceback."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from harness.cli import main as command_line
-
-    command_line()
-
+from harness.cli import main
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ from harness.campaign.summary import Brief, Summary
 
 def render(summary: Summary) -> list[str]:
     """A row for each kind of failure, then the numbers; the verdict's sentence is apart (`sentence`)."""
-    failures = [_failure(briefs) for briefs in by_signature(summary.runs)]
+    failures = [line for briefs in by_signature(summary.runs) for line in _failure(briefs)]
     others = [f"{brief.ended}: {brief.run}" for brief in summary.runs if brief.verdict == "crash"][:10]
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items())
     return [*failures, *others, f"runs           {counts}", f"campaign       {summary.campaign}"]
@@ -42,7 +42,7 @@ def by_signature(briefs: Sequence[Brief]) -> list[list[Brief]]:
     return sorted(groups.values(), key=lambda group: (-len(group), str(group[0].signature)))
 
 
-def _failure(briefs: Sequence[Brief]) -> str:
+def _failure(briefs: Sequence[Brief]) -> list[str]:
     first = briefs[0]
     title = first.signature or "invalid, without a signature"
-    return f"{len(briefs)} x {title}\n    first in {first.cell}, seed {first.seed}: {first.run}"
+    return [f"{len(briefs)} x {title}", f"    first in {first.cell}, seed {first.seed}: {first.run}"]

@@ -12,9 +12,12 @@ from harness.report.markdown import escape, failure_table, table
 def render(name: str, decision: Decision) -> list[str]:
     """Failures, what was asked, and the answer in one sentence, last, which says whose it is."""
     failures = [
-        f"{failure.count} x {failure.title}{' (known)' if failure.known else ''}\n"
-        f"    first {failure.example.run}, again: {failure.example.command}"
+        line
         for failure in decision.failures
+        for line in (
+            f"{failure.count} x {failure.title}{' (known)' if failure.known else ''}",
+            f"    first {failure.example.run}, again: {failure.example.command}",
+        )
     ]
     width = max(len(finding.check) for finding in decision.findings)
     findings = [f"{finding.check:<{width}}  {finding.verdict}: {finding.reason}" for finding in decision.findings]
