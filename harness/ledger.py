@@ -235,6 +235,13 @@ def abandoned() -> Iterator[list[Abandoned | Unreadable]]:
             os.close(descriptor)
 
 
+def left_in(directory: Path) -> list[str]:
+    """Return the runs in that directory that are gone and have not been taken down."""
+    with abandoned() as ledgers:
+        runs = [ledger.run.directory for ledger in ledgers if isinstance(ledger, Abandoned)]
+    return [run for run in runs if Path(run).is_relative_to(directory)]
+
+
 def _ledgers() -> tuple[list[Path], list[Abandoned | Unreadable]]:
     """The files, and the directory if it cannot be read. Who has no home has no ledgers."""
     try:

@@ -114,12 +114,25 @@ class Conductor:
                 known.add(keeper.ended(row))
                 self.hook.know(row)
             for row in made:
-                known.add([row, *keeper.ended(row)])
                 if row.verdict in COUNTED:
                     rows[row.job or ""] = row
-                    self.hook.ended(row, self.watcher.say)
+                self._follow(row, known, keeper)
                 self.watcher.ended(row)
         return finished(self.campaign)
+
+    def _follow(self, row: Row, known: catalogue.Catalogue, keeper: Keeper) -> None:
+        """Do what follows from a row. It is on disk: whatever goes wrong is said, and does not end the campaign."""
+
+        def call() -> None:
+            if row.verdict in COUNTED:
+                self.hook.ended(row, self.watcher.say)
+
+        steps = {"catalogue and disk budget": lambda: known.add([row, *keeper.ended(row)]), "--on-failure": call}
+        for what, step in steps.items():
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - see above
+                self.watcher.say(f"{row.run}: {what}: {error!r}")
 
     def _aim(self, jobs: int) -> int:
         return min(jobs, self.plan.budget.runs or jobs)

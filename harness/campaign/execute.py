@@ -89,6 +89,12 @@ class Children:
             for process in self._processes:
                 _signal(process, signal.SIGTERM)
 
+    def hurry(self) -> None:
+        """Let those that are tearing down give up in a few seconds, and say what they leave."""
+        with self._lock:
+            for process in self._processes:
+                _signal(process, signal.SIGINT)
+
 
 def execute(words: Sequence[str], run: Path, store: Path, limits: Limits, children: Children) -> Exit:
     """Make the run that the words ask `splitbrain run` for, in its directory, and wait until its process is gone."""

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from harness import escape
 from harness.commands.terminal import Terminal
-from harness.errors import EnvironmentFailure, UsageError
+from harness.errors import LEFT, EnvironmentFailure, Interrupted, UsageError
+from harness.ledger import left_in
 
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.conduct import Engine
@@ -203,9 +205,11 @@ def _conduct(
         prepare({cell.env for cell in definition.cells}, watch.say)
         try:
             summary = Conductor(campaign, plan, engine, watch, Hook(campaign.store, on_failure)).conduct()
-            write_morning_report(campaign)
-        except (KeyboardInterrupt, EnvironmentFailure):
-            watch.say(f"to go on: splitbrain campaign {campaign.path} --resume")
+            terminal.best_effort("the morning report", lambda: write_morning_report(campaign))
+        except (KeyboardInterrupt, Interrupted, EnvironmentFailure) as end:
+            watch.say(f"to go on: splitbrain campaign {escape.shell(str(campaign.path))} --resume")
+            if isinstance(end, KeyboardInterrupt) and (runs := left_in(campaign.path)):
+                raise Interrupted(f"not all that was started has been stopped: {LEFT} of {', '.join(runs)}") from None
             raise
     if terminal.json:
         terminal.document(summary)

@@ -129,6 +129,7 @@ def check_command(
     try:
         initial = _initial(init)
         _require_sense(paths, model, engine, time_limit, memory_limit)
+        _require_place(graph)
         requests = [
             Request(
                 path=path,
@@ -148,14 +149,15 @@ def check_command(
             for path in paths
         ]
         checked = _check_all(requests)
-        _draw(checked, graph)
     except (ModelError, OSError) as error:  # a model or a file that does not fit is the user's mistake, not ours
         raise UsageError(str(error)) from error
     verdict = checkers.merge(one.verdict for one in checked if isinstance(one.verdict, Verdict))
+    terminal = Terminal(as_json)
     if as_json:
-        Terminal(as_json).document({"files": [one.row() for one in checked]})
+        terminal.document({"files": [one.row() for one in checked]})
     else:
-        _print(checked, verdict)
+        _print(checked, verdict, terminal)
+    terminal.best_effort(f"--graph {graph}", lambda: _draw(checked, graph))
     errors = [one.reason for one in checked if one.verdict == "error"]
     if errors:
         raise UsageError(f"{len(errors)} of {len(checked)} files could not be judged; the first: {errors[0]}")
@@ -177,6 +179,12 @@ def _require_sense(
         raise UsageError(f"--memory-limit {memory_limit}: it is a number of bytes above 0")
     if len(paths) > 1 and STANDARD_INPUT in map(str, paths):
         raise UsageError("- is standard input, which is checked alone; name one file, or - by itself")
+
+
+def _require_place(graph: Path | None) -> None:
+    """Raises UsageError if no picture can be written there, before anything is judged."""
+    if graph is not None and (graph.is_dir() or not graph.parent.is_dir()):
+        raise UsageError(f"--graph {graph}: name a file in a directory that exists")
 
 
 def _check_all(requests: Sequence[Request]) -> list[Checked]:
@@ -268,7 +276,7 @@ def _draw(checked: Sequence[Checked], target: Path | None) -> None:
     """Writes the picture of the first violation, if one is wanted and there is one."""
     pictures = [one.picture for one in checked if one.picture is not None]
     if target is not None and pictures:
-        target.write_text(pictures[0])
+        target.write_text(pictures[0], encoding="utf-8")
 
 
 def _file(path: Path) -> Path:
@@ -302,9 +310,8 @@ def _as_edn(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return Float(value) if isinstance(value, float) else value
 
 
-def _print(checked: Sequence[Checked], verdict: Verdict) -> None:
+def _print(checked: Sequence[Checked], verdict: Verdict, terminal: Terminal) -> None:
     """One file in full; of many a line each in a table, then the verdict on all."""
-    terminal = Terminal()
     if len(checked) == 1:
         terminal.lines(checked[0].text.split("\n"))
         return

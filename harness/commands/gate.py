@@ -57,6 +57,7 @@ def gate_command(
     from harness.report import gate as text
 
     kinds = _reports(report)
+    _require_places(write_baseline, to)
     found = find(store, campaign)
     coverage = _given(
         faults=faults,
@@ -74,19 +75,38 @@ def gate_command(
     rows = told.rows
     decision = gate.decide(rows, plan.gate, known.signatures() if known is not None else frozenset(), planned)
     terminal = Terminal(json)
-    if write_baseline is not None:
-        accepted = baselines.write(write_baseline, rows, known)
-        terminal.say(f"{write_baseline}: kinds of failure that are accepted from now on: {len(accepted.failures)}")
-    for path in _write(kinds, to or found.path, found.name, rows, decision):
-        terminal.say(f"wrote {path}")
-    _tell_github(found.name, decision, terminal)
     if json:
         terminal.document({"campaign": str(found.path), **msgspec.to_builtins(decision)})
     else:
         *lines, last = text.render(found.name, decision)
         terminal.lines(lines)
         terminal.verdict(decision.verdict, last)
+
+    def keep_baseline() -> None:
+        if write_baseline is not None:
+            accepted = baselines.write(write_baseline, rows, known)
+            count = len(accepted.failures)
+            terminal.say(f"{write_baseline}: kinds of failure that are accepted from now on: {count}")
+
+    def write_reports() -> None:
+        for path in _write(kinds, to or found.path, found.name, rows, decision):
+            terminal.say(f"wrote {path}")
+
+    terminal.best_effort(f"--write-baseline {write_baseline}", keep_baseline)
+    terminal.best_effort("--report", write_reports)
+    _tell_github(found.name, decision, terminal)
     raise typer.Exit(decision.verdict.exit_code)
+
+
+def _require_places(baseline: Path | None, to: Path | None) -> None:
+    """Raises `UsageError` for what cannot be written, before anything is decided."""
+    if baseline is not None and (baseline.is_dir() or not baseline.parent.is_dir()):
+        raise UsageError(f"--write-baseline {baseline}: no such place; name a file that can be written")
+    if to is not None:
+        try:
+            to.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--to {to}: {error.strerror}; name a directory that can be written") from error
 
 
 def _given(**options: object) -> dict[str, Any]:

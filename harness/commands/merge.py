@@ -29,7 +29,7 @@ def merge_command(
         terminal.say(f"shards missing: {', '.join(map(str, absent))}")
     merged, lacking = merge(found, store, time.time())
     summary = finished(merged, lacking)
-    write_morning_report(merged)
+    terminal.best_effort("the morning report", lambda: write_morning_report(merged))
     if json:
         terminal.document(summary)
     else:

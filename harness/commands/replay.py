@@ -130,7 +130,10 @@ class Replay:
 
     @property
     def difference(self) -> Difference | None:
-        return first_difference(self.recorded, self.runs[0][0].path) if self.is_repeated is False else None
+        try:
+            return first_difference(self.recorded, self.runs[0][0].path) if self.is_repeated is False else None
+        except OSError:  # the recorded run is there, and cannot be read
+            return None
 
     def report(self) -> None:
         """Say what came out: of a single replay everything, of several how many failed."""

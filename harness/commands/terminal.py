@@ -25,6 +25,7 @@ from rich.text import Text
 
 from checkers.result import Verdict
 from harness import escape
+from harness.errors import EnvironmentFailure, UsageError
 
 _COLOURS = {Verdict.VALID: "green", Verdict.INVALID: "red", Verdict.UNKNOWN: "yellow"}
 _REFRESH_S = 0.25
@@ -72,6 +73,16 @@ class Terminal:
     def error(self, message: str) -> None:
         """The one line that says why a command ends without a result."""
         self._notices.print(escape.terminal(f"splitbrain: {one_line(message)}"))
+
+    def best_effort(self, what: str, step: Callable[[], None]) -> None:
+        """Do what follows from a verdict. Whatever goes wrong is said, and takes nothing from the verdict."""
+        try:
+            step()
+        except (UsageError, EnvironmentFailure) as error:
+            self.error(str(error))
+        except Exception as error:  # noqa: BLE001 - see above
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
+            self.error(f"{what}: {reason}")
 
     def crash(self, error: BaseException) -> None:
         """The traceback of an exception that nobody expected."""
