@@ -59,6 +59,10 @@ class BadRecord(UsageError):  # noqa: N818 - as its base class
         self.reason = reason
 
 
+class NotOfThatShape(BadRecord):
+    """It is JSON, but not what it should be: perhaps another version's."""
+
+
 class Absent(BadRecord):
     """There is no such file."""
 
@@ -106,11 +110,13 @@ def require_file(path: Path, *, follow: bool = False) -> None:
 def decode(path: Path, content: bytes, kind: type[T]) -> T:
     """The JSON text as a value of that type. Raises `BadRecord`; `path` is for the message."""
     if not content.strip():
-        raise BadRecord(path, "empty")
+        raise BadRecord(path, "empty, its content was truncated")
     if _nesting(content) > MOST_NESTED:
         raise BadRecord(path, f"nested more than {MOST_NESTED} deep")
     try:
         return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise NotOfThatShape(path, short(str(error))) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRecord(path, short(str(error))) from None
 
@@ -136,6 +142,11 @@ def inside(root: Path, path: Path) -> Path:
 def is_word(text: str) -> bool:
     """Whether it is a `Word`."""
     return re.search(WORD, text) is not None
+
+
+def is_text(name: str) -> bool:
+    """Whether the name of a file is text, and not bytes that no encoding explains."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _content(descriptor: int, most: int) -> bytes | None:
