@@ -202,7 +202,7 @@ def _unknown_words(test: Test) -> list[str]:
         found.append("nodes: two have the same name")
     for spec in test.nemesis:
         try:
-            read = parse_nemesis(format_nemesis((msgspec.structs.replace(spec, named=True),)), 1.0)
+            read = parse_nemesis(format_nemesis((msgspec.structs.replace(spec, named=True, interval_s=1.0),)), 1.0)
         except (UsageError, KeyError, ValueError, ArithmeticError):
             read = ()
         if [(one.name, dict(one.given)) for one in read] != [(spec.name, dict(spec.given))]:

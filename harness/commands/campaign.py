@@ -14,6 +14,7 @@ import typer
 
 from harness.commands.terminal import Terminal
 from harness.errors import EnvironmentFailure, UsageError
+from harness.escape import shell, short
 
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.conduct import Engine
@@ -74,7 +75,7 @@ def campaign_command(
         jobs=jobs,
         budget=_options(wall_s=wall, runs=runs),
         limits=_options(wall_s=run_wall, memory_mb=memory),
-        keep=_options(valid=int(keep) if keep and keep.isdigit() else keep, disk_mb=disk),
+        keep=_options(valid=keep, disk_mb=disk),
     )
     terminal = Terminal(json)
     part = parse_shard(shard)
@@ -95,9 +96,9 @@ def campaign_command(
 
 def parse_shard(text: str) -> tuple[int, int]:
     """(index, count) of `2/8`. Raises `UsageError`."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"--shard {text}: give I/N with I from 1 to N, such as 2/8")
+        raise UsageError(f"--shard {short(text)}: give I/N with I from 1 to N, such as 2/8")
     return int(match[1]), int(match[2])
 
 
@@ -205,7 +206,7 @@ def _conduct(
             summary = Conductor(campaign, plan, engine, watch, Hook(campaign.store, on_failure)).conduct()
             write_morning_report(campaign)
         except (KeyboardInterrupt, EnvironmentFailure):
-            watch.say(f"to go on: splitbrain campaign {campaign.path} --resume")
+            watch.say(f"to go on: splitbrain campaign {shell(str(campaign.path))} --resume")
             raise
     if terminal.json:
         terminal.document(summary)
