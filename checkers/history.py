@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from checkers.shown import one_line
 from checkers.texts import Texts
 from checkers.values import PLAIN, NotAValueError, freeze, told_apart
 
@@ -93,7 +94,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_d
 
     def __str__(self) -> str:
         """As people write it, with the moment of its call: `3: cas (1, 2) -> mismatch, saw 4`."""
-        return f"{self.process}: {self.f}{_argument(self)}{_outcome(self)}"
+        return one_line(f"{self.process}: {self.f}{_argument(self)}{_outcome(self)}")
 
 
 class History:

@@ -19,6 +19,7 @@ from checkers.history import Event, History, HistoryError, Operation
 from checkers.models import Model, ModelError
 from checkers.replay import UNFINISHED, replay
 from checkers.result import Result, Verdict, merge
+from checkers.shown import one_line
 
 
 def check(
@@ -164,7 +165,8 @@ def _merged(results: Sequence[Result], keys: int, history: History) -> Result:
         reason = f"the {len(history)} operations on {keys} keys have a linearization each, replayed"
     else:
         share = "undecided" if verdict is Verdict.UNKNOWN else "violated"
-        reason = f"key {worst[0].key}: {worst[0].reason} ({len(worst)} of {len(results)} keys checked {share})"
+        key = one_line(str(worst[0].key))
+        reason = f"key {key}: {worst[0].reason} ({len(worst)} of {len(results)} keys checked {share})"
     return Result(
         verdict=verdict,
         reason=reason,

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from checkers.history import Key, Operation
 from checkers.models import Model, State
+from checkers.shown import one_line
 
 
 class Verdict(StrEnum):
@@ -58,7 +59,7 @@ class Violation:
 
     def table(self) -> str:
         """The window as a table in order of calls, the blocked operation marked."""
-        where = "" if self.key is None else f" of key {self.key}"
+        where = "" if self.key is None else one_line(f" of key {self.key}")
         title = f"shortest failing window{where}: {len(self.window)} of {len(self.prefix)} operations"
         return "\n".join([title, *_table(self)])
 

@@ -53,11 +53,46 @@ _decode = msgspec.json.Decoder(Line).decode
 
 
 def state_directory() -> Path:
-    """Where what outlives runs is kept."""
+    """Return where what outlives runs is kept. Raises `UsageError` for somebody who has no home."""
     if given := os.environ.get("SPLITBRAIN_STATE"):
-        return Path(given)
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "splitbrain"
+        return Path(given).absolute()
+    try:
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise UsageError(f"no ledger can be kept ({str(error).rstrip('.').lower()}): {_REMEDY}") from error
+    return Path(home).absolute() / "splitbrain"
+
+
+def unavailable() -> str | None:
+    """Return why no ledger can be kept, in one line; None if one can. Tries it, and leaves nothing."""
+    try:
+        directory = state_directory() / "ledger"
+    except UsageError as error:
+        return str(error)
+    made: list[Path] = []
+    try:
+        for path in [*reversed(directory.parents), directory]:
+            if not path.exists():
+                path.mkdir()
+                made.append(path)
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return _reason(directory, error)
+    finally:
+        for path in reversed(made):
+            with suppress(OSError):  # somebody else keeps a ledger there meanwhile
+                path.rmdir()
+    return None
+
+
+def _reason(directory: Path, error: OSError) -> str:
+    return f"no ledger can be kept in {directory} ({error.strerror}): {_REMEDY}"
+
+
+_REMEDY = "set SPLITBRAIN_STATE to a directory that can be written"
 
 
 class FileLedger:
@@ -71,9 +106,7 @@ class FileLedger:
             self._write(run)
             _sync_directory(directory)
         except OSError as error:
-            raise UsageError(
-                f"no ledger can be kept in {directory} ({error.strerror}): set SPLITBRAIN_STATE"
-            ) from error
+            raise UsageError(_reason(directory, error)) from error
         self._next = 1
 
     def enter(self, fault: str, resolved: Mapping[str, object], told: str) -> int:
@@ -91,10 +124,12 @@ class FileLedger:
             self._write(Strike(number))
 
     def close(self, clean: bool) -> None:
-        """Give it up; without anything left to put right, remove it."""
-        if clean:
-            self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        """Give it up; without anything left to put right, remove it. Nothing is written to it afterwards."""
+        descriptor, self._descriptor = self._descriptor, -1
+        with suppress(OSError):  # then it is found by whoever heals, who has nothing to do
+            if clean:
+                self.path.unlink(missing_ok=True)
+        os.close(descriptor)
 
     def _write(self, line: Line) -> None:
         """Append it, durably. What was written of a line that does not fit is taken back: nothing behind it is read."""
@@ -181,14 +216,10 @@ class Unreadable:
 @contextmanager
 def abandoned() -> Iterator[list[Abandoned | Unreadable]]:
     """The ledgers of runs that are gone, which nobody else can put right meanwhile; and what cannot be read."""
-    directory = state_directory() / "ledger"
     descriptors: list[int] = []
     found: list[Abandoned | Unreadable] = []
     try:
-        try:
-            paths = sorted(directory.glob("*.jsonl")) if directory.is_dir() else []
-        except OSError as error:
-            paths, found = [], [Unreadable.because(directory, error)]
+        paths, found = _ledgers()
         for path in paths:
             try:
                 descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
@@ -202,6 +233,18 @@ def abandoned() -> Iterator[list[Abandoned | Unreadable]]:
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _ledgers() -> tuple[list[Path], list[Abandoned | Unreadable]]:
+    """The files, and the directory if it cannot be read. Who has no home has no ledgers."""
+    try:
+        directory = state_directory() / "ledger"
+    except UsageError:
+        return [], []
+    try:
+        return sorted(directory.glob("*.jsonl")) if directory.is_dir() else [], []
+    except OSError as error:
+        return [], [Unreadable.because(directory, error)]
 
 
 def _read(path: Path) -> list[Abandoned | Unreadable]:

@@ -9,18 +9,18 @@ is where it happens, `harness.driver` carries out generators, `harness.judge` tu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from checkers.history import NEMESIS
+from checkers.history import NEMESIS, Event
 from checkers.result import Verdict
 from harness.adapters.base import Adapter
 from harness.artefact import artefact_of
 from harness.cluster import Cluster
 from harness.driver import Driver, Handler
 from harness.environments.base import Environment
-from harness.errors import EnvironmentFailure
+from harness.errors import LEFT, EnvironmentFailure, Interrupted
 from harness.generator import AnyOf, Generator, Thread, TimeLimit, nemesis
 from harness.interpreter import Interpreter
 from harness.judge import Evidence, Results, judge
@@ -31,7 +31,7 @@ from harness.nemesis.life import Life
 from harness.nemesis.specs import possible
 from harness.nemesis.windows import troubles_at_the_end
 from harness.recorder import Recorder
-from harness.store import RunDirectory, save
+from harness.store import RunDirectory, Say, save
 from harness.test import Test
 from harness.worker import Worker
 from harness.workloads import WORKLOADS
@@ -55,25 +55,46 @@ def run(test: Test, environment: Environment, adapter: Adapter, directory: RunDi
     """
     save(directory.definition, test)
     recorder = Recorder(directory.history, environment.digest)
-    remains = environment.remains()
-    ledger = NoLedger() if remains is None else FileLedger(Run(environment.name, str(directory.path), remains))
-    session = Session(test, environment, adapter, directory, recorder, ledger)
+    session = Session(test, environment, adapter, directory, recorder)
     try:
         environment.run(session.execute)
     except EnvironmentFailure as failure:
         session.evidence.failure = str(failure)
+    except KeyboardInterrupt:
+        if session.left is not None:
+            raise Interrupted(f"not all that was started has been stopped: {session.left}") from None
+        raise
     finally:
         recorder.close()
-        ledger.close(session.clean)
     session.evidence.digest = environment.digest.text() if environment.digest else None
     events = recorder.events()
     leader_changes = adapter.leader_changes(directory.path)
     results = judge(test, session.evidence, events, leader_changes, str(directory.path))
-    if results.verdict == Verdict.INVALID:
-        save(directory.artefact, artefact_of(test, results, events))
-    save(directory.results, results)
-    directory.finish()
+    _keep(test, results, events, directory, environment.say)
     return results
+
+
+def _keep(test: Test, results: Results, events: Sequence[Event], directory: RunDirectory, say: Say) -> None:
+    """Save the results, then all that follows from them. The verdict stands whatever of it fails, which is said."""
+
+    def keep_artefact() -> None:
+        if results.verdict == Verdict.INVALID:
+            save(directory.artefact, artefact_of(test, results, events))
+
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: save(directory.results, results),
+        keep_artefact,
+        lambda: directory.finish(say),
+    )
+    for step in steps:
+        try:
+            step()
+        except EnvironmentFailure as failure:
+            if step is steps[0] and results.verdict == Verdict.UNKNOWN:
+                raise  # it says as much, and why
+            say(str(failure))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the verdict with it
+            say(f"{directory.path}: not everything could be kept: {error!r}")
 
 
 @dataclass
@@ -85,12 +106,16 @@ class Session:
     adapter: Adapter
     directory: RunDirectory
     recorder: Recorder
-    ledger: FileLedger | NoLedger
+    ledger: FileLedger | NoLedger = field(default_factory=NoLedger)
     evidence: Evidence = field(default_factory=Evidence)
-    clean: bool = False
+    left: str | None = None
+    """What could not be taken down, and how to remove it."""
 
     async def execute(self) -> None:
         """Set up, run all phases, tear down. An environment that breaks on the way is evidence, not an error."""
+        remains = self.environment.remains()
+        if remains is not None:
+            self.ledger = FileLedger(Run(self.environment.name, str(self.directory.path), remains))
         try:
             await self.environment.setup()
             await self._phases()
@@ -100,7 +125,16 @@ class Session:
             try:
                 await self.environment.fetch(self.directory.path)
             finally:
-                self.clean = await self.environment.teardown()
+                await self._tear_down()
+
+    async def _tear_down(self) -> None:
+        """Take everything down. The ledger goes with it: in between no signal could tell the two apart."""
+        clean = False
+        try:
+            clean = await self.environment.teardown()
+        finally:
+            self.left = None if clean else f"{LEFT} of the run {self.directory.path}"
+            self.ledger.close(clean)
 
     async def _phases(self) -> None:
         test, environment, recorder = self.test, self.environment, self.recorder

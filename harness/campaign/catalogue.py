@@ -23,7 +23,7 @@ from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_directory
 from harness.errors import UsageError
 from harness.escape import short
-from harness.store import LINKS
+from harness.store import is_link_name
 from harness.untrusted import Absent, BadRecord, is_text, require_file
 
 FILE = "catalogue.sqlite"
@@ -263,5 +263,5 @@ def _folders(store: Path) -> list[str]:
 
 
 def _may_be_run(entry: os.DirEntry[str]) -> bool:
-    ours = not entry.name.startswith(".") and entry.name not in LINKS and is_text(entry.name)
-    return ours and entry.is_dir(follow_symlinks=False)
+    hidden = entry.name.startswith(".") or is_link_name(entry.name) or not is_text(entry.name)
+    return entry.is_dir(follow_symlinks=False) and not hidden

@@ -36,7 +36,7 @@ from harness.campaign.plan import MOST_RUNS, Plan
 from harness.campaign.row import Row
 from harness.errors import UsageError
 from harness.escape import short
-from harness.store import DEFINITION, LINKS, RESULTS, save
+from harness.store import DEFINITION, RESULTS, is_link_name, save
 from harness.test import LAST_SEED
 from harness.untrusted import WORD, BadRecord, Count, Integer, Moment
 
@@ -128,10 +128,11 @@ class CampaignDirectory:
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}; remove it, or name a campaign that can be written") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"{self.path}: another process is running this campaign; wait for it") from None
             yield
-        except BlockingIOError:
-            raise UsageError(f"{self.path}: another process is running this campaign; wait for it") from None
         finally:
             os.close(descriptor)
 
@@ -170,7 +171,7 @@ class CampaignDirectory:
     def runs(self) -> Iterator[Path]:
         """What stands where its runs are kept, whatever it is, in order of names; `latest` is one of them again."""
         for path in sorted(self.path.iterdir()):
-            if path.name.startswith(".") or path.name in LINKS:
+            if path.name.startswith(".") or is_link_name(path.name):
                 continue
             if _JOB.fullmatch(path.name) or (path.is_dir() and any((path / name).exists() for name in _OF_A_RUN)):
                 yield path

@@ -50,7 +50,8 @@ def connected(address: str, whole: bool) -> Callable[[Iterable[Task]], Generator
     Raises `UsageError` if nothing answers there, or if the workers have another version of splitbrain.
     """
     # What it has to say of a lost scheduler, in many lines, we say in one.
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    for name in ("distributed.client", "distributed.batched"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=_CONNECT_S)
         versions = client.run(_version)

@@ -34,7 +34,7 @@ _GRACE_S = 30.0
 """How long a run may take to tear down before it is killed: containers are slow to go."""
 _LOOK_S = 1.0
 """How soon a run notices that everything is being stopped."""
-_INTERRUPTED = (exit_codes.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)
+_INTERRUPTED = (exit_codes.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 _TAIL_BYTES = 64 << 10
 
 

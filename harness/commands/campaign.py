@@ -219,8 +219,7 @@ def _conduct(
 def _print_schema() -> None:
     from harness.campaign.plan import Plan
 
-    text = msgspec.json.encode(Plan.model_json_schema())
-    print(msgspec.json.format(text, indent=2).decode())
+    Terminal(json=True).indented(msgspec.json.encode(Plan.model_json_schema()))
 
 
 def _print_dry_run(plan: Plan, store: Path, part: tuple[int, int], terminal: Terminal) -> None:

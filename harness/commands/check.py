@@ -15,9 +15,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
 import checkers
 from checkers import Budget, HistoryError, ModelError, Result, Verdict, formats, models
@@ -307,19 +304,19 @@ def _as_edn(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 def _print(checked: Sequence[Checked], verdict: Verdict) -> None:
     """One file in full; of many a line each in a table, then the verdict on all."""
+    terminal = Terminal()
     if len(checked) == 1:
-        typer.echo(printable(checked[0].text))
+        terminal.lines(checked[0].text.split("\n"))
         return
-    whole = [Column(name, overflow="fold") for name in ("file", "reason")]
-    table = Table("verdict", "seconds", "operations", "engine", *whole, box=None)
-    for one in checked:
-        cells = (one.verdict, f"{one.seconds:.3f}", str(one.operations), one.engine, str(one.path), one.reason)
-        table.add_row(*(Text(one_line(printable(cell))) for cell in cells))  # as Text, since keys may look like markup
-    Console().print(table)
+    rows = [
+        (one.verdict, f"{one.seconds:.3f}", str(one.operations), one.engine, str(one.path), one.reason)
+        for one in checked
+    ]
+    terminal.table(("verdict", "seconds", "operations", "engine", "file", "reason"), rows, whole=["file"])
     split = sum(bool(one.note) for one in checked)
     if split:
-        typer.echo(f"keys, in {split} of them: {SPLIT}")
+        terminal.lines([f"keys, in {split} of them: {SPLIT}"])
     judged = [one for one in checked if one.verdict != "error"]
     missing = f", {len(checked) - len(judged)} not judged" if len(judged) < len(checked) else ""
     count = sum(one.verdict is verdict for one in judged)
-    typer.echo(f"{verdict}: {count} of {len(checked)} histories{missing}")
+    terminal.lines([f"{verdict}: {count} of {len(checked)} histories{missing}"])

@@ -13,11 +13,13 @@ import typer
 from checkers.budget import Budget
 from checkers.formats import jsonl
 from checkers.result import Violation
+from harness import escape
 from harness.artefact import Artefact, read_artefact
+from harness.commands.terminal import Terminal
 from harness.environments.choose import ENVIRONMENTS
 from harness.environments.sim.environment import SimEnvironment
 from harness.errors import UsageError
-from harness.escape import shell, short, terminal
+from harness.escape import short
 from harness.report.regression import recorded, simulated
 from harness.store import HISTORY
 from harness.test import validated
@@ -50,7 +52,12 @@ def export_command(
         raise UsageError(
             f"--pytest {pytest}: {error.strerror}; name a new file in a directory that is there"
         ) from error
-    typer.echo(f"wrote {terminal(str(pytest))}; run it with: pytest {shell(str(pytest))}")
+    Terminal().lines([f"wrote {pytest}; run it with: pytest {escape.shell(_as_argument(pytest))}"])
+
+
+def _as_argument(path: Path) -> str:
+    """The path as a word that no program takes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def _violation(artefact: Artefact, run: Path) -> Violation:

@@ -7,7 +7,6 @@ Lives here: options over the plan's own gate, reports to files, the exit code. M
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,7 +79,7 @@ def gate_command(
         terminal.say(f"{write_baseline}: kinds of failure that are accepted from now on: {len(accepted.failures)}")
     for path in _write(kinds, to or found.path, found.name, rows, decision):
         terminal.say(f"wrote {path}")
-    _tell_github(found.name, decision)
+    _tell_github(found.name, decision, terminal)
     if json:
         terminal.document({"campaign": str(found.path), **msgspec.to_builtins(decision)})
     else:
@@ -127,7 +126,7 @@ def _write(kinds: Sequence[str], to: Path, name: str, rows: Sequence[Row], decis
     return written
 
 
-def _tell_github(name: str, decision: Decision) -> None:
+def _tell_github(name: str, decision: Decision, terminal: Terminal) -> None:
     """Annotations and a step summary, where GitHub's runner reads them. It reads annotations from stderr as well."""
     from harness.report import gate as text
     from harness.report import github
@@ -135,10 +134,9 @@ def _tell_github(name: str, decision: Decision) -> None:
     path = github.summary_file(os.environ)
     if path is None:
         return
-    for line in github.error_commands(decision):
-        print(line, file=sys.stderr)
+    terminal.runner_commands(github.error_commands(decision))
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(github.step_summary(text.decision_report(name, decision)))
     except OSError as error:  # the decision stands all the same
-        print(f"splitbrain: GITHUB_STEP_SUMMARY {path} cannot be written: {error.strerror}", file=sys.stderr)
+        terminal.error(f"GITHUB_STEP_SUMMARY {path} cannot be written: {error.strerror}")

@@ -6,8 +6,6 @@ Lives here: arguments in, text or JSON out, the exit code. What a replay is, and
 
 from __future__ import annotations
 
-import sys
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +19,7 @@ from harness.artefact import Artefact, OtherVersion, failure_of, read_artefact
 from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments import choose
-from harness.errors import EnvironmentFailure, UsageError
+from harness.errors import EnvironmentFailure, Interrupted, UsageError
 from harness.judge import Results
 from harness.replay import (
     BAD,
@@ -104,7 +102,7 @@ class Replay:
         self._say_versions()
         for number in range(times):
             test = validated(definition_of(self.artefact, self.environment, number, self.aim_anew))
-            directory = create(self.store, test.name)
+            directory = create(self.store, test.name, say=self.terminal.say)
             results = execute(test, directory, self.terminal)
             self.runs.append((directory, results))
             if times > 1:
@@ -202,13 +200,13 @@ def _bisected(replay: Replay, times: int) -> int:
         replay.run(times)
     except typer.Exit as other:  # of the process that made the runs; an interruption is to end the bisection
         return other.exit_code if other.exit_code in (GOOD, BAD, exit_codes.INTERRUPTED) else CANNOT_TELL
-    except typer.Abort:
+    except (typer.Abort, Interrupted):
         raise
     except (UsageError, EnvironmentFailure) as error:
         replay.terminal.say(f"this version cannot run it here: {error}")
         return CANNOT_TELL
-    except Exception:  # noqa: BLE001 - whatever it is, it is no verdict; git would take 255 for a reason to stop
-        traceback.print_exc(file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is no verdict; git would take 255 for a reason to stop
+        replay.terminal.crash(error)
         return CANNOT_TELL
     code = bisect_code(replay.artefact.failure, replay.outcomes)
     replay.terminal.lines([f"{code}: {tally(replay.artefact.failure, replay.outcomes)}"])

@@ -6,7 +6,6 @@ Lives here: options in, text or JSON out. Must not live here: the catalogue itse
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
@@ -21,7 +20,6 @@ from harness.errors import UsageError
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.row import Row
 
-_WIDE = 10_000
 _UNITS_S = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
@@ -110,16 +108,9 @@ def parse_time(option: str, text: str, now: float) -> float:
 
 
 def _print(rows: list[Row], counts: dict[str, int], terminal: Terminal) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from harness.report.runs import COLUMNS, cells, counted
 
-    table = Table(*COLUMNS, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*cells(row))
-    # Whoever reads it from a pipe wants a line a run.
-    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
+    terminal.table(COLUMNS, [cells(row) for row in rows], whole=["run"])
     terminal.lines([counted(counts, len(rows))])
 
 

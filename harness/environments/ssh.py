@@ -103,6 +103,7 @@ class SshEnvironment(AgentEnvironment):
         await ssh_machine.install(connection, directory)
 
     async def teardown(self) -> bool:
+        await self._settle()
         self._detach()
         outcomes = await all_of(self._clean(node) for node in self._directories)
         await all_of(connection.close() for connection in self._connections.values())
