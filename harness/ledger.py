@@ -14,42 +14,50 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from harness import untrusted
 from harness.errors import EnvironmentFailure, UsageError
+from harness.untrusted import BadRecord, Count, Word
+
+Text = Annotated[str, msgspec.Meta(max_length=10_000)]
+
+_NOT_PRIVATE = "others can write it, so it says nothing that may be acted upon: remove it"
 
 
 class Run(msgspec.Struct, frozen=True, tag="run", tag_field="line"):
     """Whose ledger it is. `machines` is what the environment needs to find its things again, as JSON."""
 
-    environment: str
-    directory: str
+    environment: Word
+    directory: Text
     machines: Mapping[str, object]
 
 
 class Entry(msgspec.Struct, frozen=True, tag="entry", tag_field="line"):
     """A fault that is, or may be, in force. `resolved` is its undo: what `Fault.undo` needs."""
 
-    number: int
-    fault: str
-    told: str
+    number: Count
+    fault: Text
+    told: Text
     resolved: Mapping[str, object]
 
 
 class Strike(msgspec.Struct, frozen=True, tag="strike", tag_field="line"):
     """That fault is gone."""
 
-    number: int
+    number: Count
 
 
 Line = Run | Entry | Strike
-_decode = msgspec.json.Decoder(Line).decode
+_decoder = msgspec.json.Decoder(Line)
 
 
 def state_directory() -> Path:
@@ -101,7 +109,7 @@ class FileLedger:
     def __init__(self, run: Run) -> None:
         directory = state_directory() / "ledger"
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor, self.path = _locked_file(directory, f"{run.environment}-")
             self._write(run)
             _sync_directory(directory)
@@ -222,9 +230,12 @@ def abandoned() -> Iterator[list[Abandoned | Unreadable]]:
         paths, found = _ledgers()
         for path in paths:
             try:
-                descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+                descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK))
                 fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found += _read(path)
+                reason = _foreign(descriptors[-1])
+                found += [Unreadable(path, reason)] if reason is not None else _read(path)
+            except BadRecord as error:
+                found.append(Unreadable(path, error.reason))
             except (FileNotFoundError, BlockingIOError):  # its run has just ended, or lives
                 continue
             except OSError as error:
@@ -254,17 +265,27 @@ def _ledgers() -> tuple[list[Path], list[Abandoned | Unreadable]]:
         return [], [Unreadable.because(directory, error)]
 
 
+def _foreign(descriptor: int) -> str | None:
+    """Why the file is not one that a run of ours has written; None if it may be."""
+    told = os.fstat(descriptor)
+    if not stat.S_ISREG(told.st_mode):
+        return "not a regular file"
+    if told.st_uid != os.geteuid():
+        return "it is another user's; whose it is can run `splitbrain heal`"
+    return _NOT_PRIVATE if told.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else None
+
+
 def _read(path: Path) -> list[Abandoned | Unreadable]:
-    """The ledger; nothing if it was never begun, since then nothing was done."""
-    content = path.read_bytes()
+    """The ledger; nothing if it was never begun, since then nothing was done. Raises `BadRecord`."""
+    content = untrusted.read(path)
     if b"\n" not in content:
         path.unlink(missing_ok=True)
         return []
     lines: list[Line] = []
     for text in content.splitlines():
         try:
-            lines.append(_decode(text))
-        except msgspec.MsgspecError:  # the last line of a writer that was killed: what it announces was not done
+            lines.append(untrusted.decode_with(path, text, _decoder))
+        except BadRecord:  # the last line of a writer that was killed: what it announces was not done
             break
     if not lines or not isinstance(lines[0], Run):
         return [Unreadable(path, "another version of splitbrain wrote it: use the one that made it")]

@@ -102,6 +102,8 @@ def replace_file(path: Path, content: bytes) -> None:
 def create(store: Path, name: str, now: datetime | None = None, say: Say = lambda notice: None) -> RunDirectory:
     """A new, empty run directory. Raises `UsageError` if the store cannot be written."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+    if (store / name).is_symlink():
+        raise UsageError(f"{store / name}: a symbolic link, and nothing is written through one; remove it")
     try:
         path = _make_unique(store.resolve() / name, stamp)
     except OSError as error:

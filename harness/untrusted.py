@@ -59,6 +59,10 @@ class BadRecord(UsageError):  # noqa: N818 - as its base class
         self.reason = reason
 
 
+class NotOfThatShape(BadRecord):
+    """It is JSON, but not what it should be: perhaps another version's."""
+
+
 class Absent(BadRecord):
     """There is no such file."""
 
@@ -73,7 +77,7 @@ def read(path: Path, *, most: int | None = None, follow: bool = False) -> bytes:
     try:
         descriptor = os.open(path, flags)
     except (FileNotFoundError, NotADirectoryError):
-        raise Absent(path, "there is no such file") from None
+        raise Absent(path, "No such file or directory") from None
     except OSError as error:
         raise BadRecord(path, _is_link(path) or f"cannot be read: {error.strerror}") from None
     except ValueError as error:  # a NUL in the name
@@ -96,7 +100,7 @@ def require_file(path: Path, *, follow: bool = False) -> None:
     try:
         mode = path.stat(follow_symlinks=follow).st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise Absent(path, "there is no such file") from None
+        raise Absent(path, "No such file or directory") from None
     except (OSError, ValueError) as error:
         raise BadRecord(path, f"cannot be read: {error}") from None
     if not stat.S_ISREG(mode):
@@ -105,12 +109,19 @@ def require_file(path: Path, *, follow: bool = False) -> None:
 
 def decode(path: Path, content: bytes, kind: type[T]) -> T:
     """The JSON text as a value of that type. Raises `BadRecord`; `path` is for the message."""
+    return decode_with(path, content, msgspec.json.Decoder(kind))
+
+
+def decode_with(path: Path, content: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """The same by a decoder: also of one of several types."""
     if not content.strip():
-        raise BadRecord(path, "empty")
+        raise BadRecord(path, "empty, its content was truncated")
     if _nesting(content) > MOST_NESTED:
         raise BadRecord(path, f"nested more than {MOST_NESTED} deep")
     try:
-        return msgspec.json.decode(content, type=kind)
+        return decoder.decode(content)
+    except msgspec.ValidationError as error:
+        raise NotOfThatShape(path, short(str(error))) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadRecord(path, short(str(error))) from None
 
@@ -136,6 +147,11 @@ def inside(root: Path, path: Path) -> Path:
 def is_word(text: str) -> bool:
     """Whether it is a `Word`."""
     return re.search(WORD, text) is not None
+
+
+def is_text(name: str) -> bool:
+    """Whether the name of a file is text, and not bytes that no encoding explains."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _content(descriptor: int, most: int) -> bytes | None:

@@ -24,7 +24,7 @@ from harness.campaign.settle import row_of_directory
 from harness.errors import UsageError
 from harness.escape import short
 from harness.store import is_link_name
-from harness.untrusted import Absent, BadRecord, require_file
+from harness.untrusted import Absent, BadRecord, is_text, require_file
 
 FILE = "catalogue.sqlite"
 SCHEMA = 1
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS folders (folder TEXT PRIMARY KEY, modified_ns INTEGER
 """What is searched is apart from the whole rows: a search then reads a fraction of the file."""
 
 _MASTER = bytes.fromhex("d9d505f920a163d7")
-"""A journal that ends so names another file, which SQLite would remove; it writes that only where databases are joined."""
+"""A journal that ends so names another file, which SQLite would remove; none of ours does."""
 
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Row)
@@ -263,5 +263,5 @@ def _folders(store: Path) -> list[str]:
 
 
 def _may_be_run(entry: os.DirEntry[str]) -> bool:
-    hidden = entry.name.startswith(".") or is_link_name(entry.name)
+    hidden = entry.name.startswith(".") or is_link_name(entry.name) or not is_text(entry.name)
     return entry.is_dir(follow_symlinks=False) and not hidden

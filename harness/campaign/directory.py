@@ -128,10 +128,11 @@ class CampaignDirectory:
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}; remove it, or name a campaign that can be written") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"{self.path}: another process is running this campaign; wait for it") from None
             yield
-        except BlockingIOError:
-            raise UsageError(f"{self.path}: another process is running this campaign; wait for it") from None
         finally:
             os.close(descriptor)
 

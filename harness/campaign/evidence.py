@@ -64,7 +64,7 @@ def account(campaign: CampaignDirectory, ending: bool = False) -> Account:
         troubles |= _unended(found, troubles)
     rows = {record.run.name: record.row for record in fitting if record.row is not None}
     absent = _of_absent_parts(definition, jobs, {place_of(name)[0] for name in rows})
-    own = [f"{name}: {trouble}" for name, trouble in troubles.items()]
+    own = [f"{short(name)}: {trouble}" for name, trouble in troubles.items()]
     if not ending and over:
         own += _against_summary(campaign, rows, troubles, len(jobs), absent)
     return Account(
@@ -156,10 +156,12 @@ def _against_summary(
         if row is None and name not in troubles:
             yield f"{short(name)}: summary.json has it as {short(brief.verdict)}, and it is not there"
         elif row is not None and row.verdict.value != brief.verdict:
-            yield f"{name}: it is {row.verdict}, and summary.json has it as {short(brief.verdict)}"
+            yield f"{short(name)}: it is {row.verdict}, and summary.json has it as {short(brief.verdict)}"
         elif row is not None and (row.seed, str(row.cell)) != (brief.seed, brief.cell):
-            yield f"{name}: summary.json has another cell or seed"
-    yield from (f"{name}: it is not in summary.json" for name in rows if name not in briefs and name not in troubles)
+            yield f"{short(name)}: summary.json has another cell or seed"
+    yield from (
+        f"{short(name)}: it is not in summary.json" for name in rows if name not in briefs and name not in troubles
+    )
     yield from _sums(summary, len(briefs), planned)
 
 

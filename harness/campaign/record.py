@@ -131,7 +131,7 @@ def _without_history(path: Path) -> str | None:
     return None if path.stat().st_size else f"{HISTORY} is empty"
 
 
-_ATTEMPT = re.compile(r"(?P<job>.+?)(?:\.(?P<attempt>[1-9][0-9]{0,4}))?")
+_ATTEMPT = re.compile(r"(?P<job>.+?)(?:\.(?P<attempt>[1-9][0-9]{0,4}))?", re.DOTALL)
 
 
 def place_of(name: str) -> tuple[str, int]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from harness import escape
 from harness.commands.terminal import Terminal
 from harness.errors import LEFT, EnvironmentFailure, Interrupted, UsageError
+from harness.escape import shell, short
 from harness.ledger import left_in
 
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
@@ -76,7 +76,7 @@ def campaign_command(
         jobs=jobs,
         budget=_options(wall_s=wall, runs=runs),
         limits=_options(wall_s=run_wall, memory_mb=memory),
-        keep=_options(valid=int(keep) if keep and keep.isdigit() else keep, disk_mb=disk),
+        keep=_options(valid=keep, disk_mb=disk),
     )
     terminal = Terminal(json)
     part = parse_shard(shard)
@@ -97,9 +97,9 @@ def campaign_command(
 
 def parse_shard(text: str) -> tuple[int, int]:
     """(index, count) of `2/8`. Raises `UsageError`."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"--shard {text}: give I/N with I from 1 to N, such as 2/8")
+        raise UsageError(f"--shard {short(text)}: give I/N with I from 1 to N, such as 2/8")
     return int(match[1]), int(match[2])
 
 
@@ -207,7 +207,7 @@ def _conduct(
             summary = Conductor(campaign, plan, engine, watch, Hook(campaign.store, on_failure)).conduct()
             terminal.best_effort("the morning report", lambda: write_morning_report(campaign))
         except (KeyboardInterrupt, Interrupted, EnvironmentFailure) as end:
-            watch.say(f"to go on: splitbrain campaign {escape.shell(str(campaign.path))} --resume")
+            watch.say(f"to go on: splitbrain campaign {shell(str(campaign.path))} --resume")
             if isinstance(end, KeyboardInterrupt) and (runs := left_in(campaign.path)):
                 raise Interrupted(f"not all that was started has been stopped: {LEFT} of {', '.join(runs)}") from None
             raise

@@ -39,7 +39,9 @@ from harness.test import validated
 
 def replay_command(
     path: Annotated[Path, typer.Argument(metavar="FILE|RUN", help="An artefact.json, or the directory of a run.")],
-    times: Annotated[int, typer.Option(min=1, help="How often; in the simulator with the seeds that follow.")] = 1,
+    times: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="How often; in the simulator with the seeds that follow.")
+    ] = 1,
     env: Annotated[
         str | None, typer.Option(help="Where instead of where it was recorded: auto, docker, local or sim.")
     ] = None,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from ipaddress import IPv4Network
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -159,7 +159,7 @@ class DockerEnvironment(AgentEnvironment):
 class _Remains:
     """What a ledger keeps of a run: its name, and on which engine that is, as far as it could be told."""
 
-    run: str
+    run: Annotated[str, msgspec.Meta(pattern=r"\Asplitbrain-[A-Za-z0-9_-]{1,64}\Z")]
     engine: str | None = None
     host: str | None = None
     """What DOCKER_HOST was; nothing depends on it, since one engine may be reached in several ways."""

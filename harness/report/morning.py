@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from harness.campaign.compare import Comparison, Slower, Versions, compare, flaky, versions_of
 from harness.campaign.gate import Failure
 from harness.campaign.row import Row, counts_of
-from harness.report.markdown import escape, failure_table, table
+from harness.escape import markdown as escape
+from harness.report.markdown import failure_table, table
 
 
 def report(
