@@ -108,7 +108,7 @@ class Conductor:
         left = (job for job in jobs if job.key not in rows)
         tasks = self._tasks(left, definition.campaign)
         # Closed whatever happens here: an engine that is not asked to go on stops what is under way.
-        with catalogue.opened(self.campaign.store) as known, closing(self.engine(tasks)) as made:
+        with catalogue.opened(self.campaign.store, say=self.watcher.say) as known, closing(self.engine(tasks)) as made:
             known.refresh()
             for row in sorted(rows.values(), key=lambda row: row.began):
                 known.add(keeper.ended(row))

@@ -54,7 +54,7 @@ def runs_command(
         since=None if since is None else parse_time("--since", since, time.time()),
         until=None if until is None else parse_time("--until", until, time.time()),
     )
-    with opened(store, anew=reindex) as known:
+    with opened(store, anew=reindex, say=terminal.say) as known:
         known.refresh(lambda count: terminal.say(f"read {count} runs"))
         rows, counts = known.rows(wanted, limit), known.counts(wanted)
     if json:

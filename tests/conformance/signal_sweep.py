@@ -143,6 +143,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1, help="what the moments are drawn from")
     options = parser.parse_args()
+    for number in SIGNALS:  # a shell in the background, or nohup, may have had them ignored
+        signal.signal(number, signal.SIG_DFL)
     random, failed, ends = Random(options.seed), 0, dict[str, int]()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
