@@ -144,8 +144,8 @@ class RealTimeEnvironment(Environment):
             self._escape(error)
 
     def _escape(self, error: BaseException) -> None:
-        """End `run` with this exception; the first one counts, and none that comes of the end itself."""
-        if self._escaped is None and not self._ending:
+        """End `run` with this exception; the first one counts, and none that comes of being cancelled in the end."""
+        if self._escaped is None and not self._over:
             self._escaped = error
         self._end_main()
 
