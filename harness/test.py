@@ -148,9 +148,11 @@ def validated(test: Test) -> Test:
     if test.environment == "sim" and test.clock != "node":
         found.append(f"--clock {test.clock}: only real nodes have it: choose --env docker, local or ssh")
     if test.environment != "docker":
-        found += [f"{option} {value}: only --env docker has it" for option, value in test.docker_options().items()]
+        found += [
+            f"{option} {short(value)}: only --env docker has it" for option, value in test.docker_options().items()
+        ]
     if test.environment != "ssh":
-        found += [f"{option} {value}: only --env ssh has it" for option, value in test.ssh_options().items()]
+        found += [f"{option} {short(value)}: only --env ssh has it" for option, value in test.ssh_options().items()]
     found += problems(test.schedule or ())
     found += [problem for window in test.schedule or () for problem in _foreign(window, test.nodes)]
     if found:

@@ -30,6 +30,7 @@ from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_exit
 from harness.environments.scratch import Scratch, remove_abandoned
 from harness.errors import EnvironmentFailure, UsageError
+from harness.escape import short
 from harness.store import save
 
 _PREFIX = "splitbrain-worker-"
@@ -169,8 +170,8 @@ def _landed(task: Task, future: Future, client: Client) -> Row:
 
 def _write(run: Path, name: str, content: bytes) -> None:
     path = PurePosixPath(name)
-    assert not path.is_absolute(), name
-    assert ".." not in path.parts, name
+    if path.is_absolute() or ".." in path.parts:
+        raise EnvironmentFailure(f"a worker returned a file that is not of its run: {short(name)}")
     (run / path).parent.mkdir(parents=True, exist_ok=True)
     (run / path).write_bytes(content)
 

@@ -79,9 +79,11 @@ class _OneOf:
 
 def _nemesis(value: str) -> str:
     try:
-        parse_nemesis(value, 1.0)
+        specs = parse_nemesis(value, 1.0)
     except UsageError as error:
         raise ValueError(str(error).replace("--nemesis ", "")) from error
+    if any(not LEAST_INTERVAL_S <= spec.interval_s <= MOST_SECONDS for spec in specs):
+        raise ValueError(f"{short(value)}: an interval is from {LEAST_INTERVAL_S:g} to {MOST_SECONDS:g} s")
     return value
 
 

@@ -16,6 +16,7 @@ import typer
 
 from harness.commands.terminal import Terminal
 from harness.errors import UsageError
+from harness.store import replace_file
 
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.gate import Decision
@@ -139,7 +140,7 @@ def _write(kinds: Sequence[str], to: Path, name: str, rows: Sequence[Row], decis
             content = text.decision_report(name, decision)
         try:
             to.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8")
+            replace_file(path, content.encode(errors="replace"))
         except OSError as error:
             raise UsageError(f"--to {to}: {error.strerror}; name a directory that can be written") from error
         written.append(path)
