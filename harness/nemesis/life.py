@@ -16,7 +16,7 @@ from random import Random
 from typing import Protocol
 
 from harness.cluster import Cluster
-from harness.environments.base import Environment, Node
+from harness.environments.base import Environment, Node, Pair
 from harness.errors import EnvironmentFailure
 from harness.nemesis.fault import (
     DRAW,
@@ -125,7 +125,7 @@ class Life:
         deadline_ns = self._after_ns(_ELECTION_S)
         now = await (self._aim(asked, random, deadline_ns) if again is None else self._observe())
         while True:
-            view = View(self._environment.nodes, now, self._former, self._held())
+            view = View(self._environment.nodes, now, self._former, self._held(), self._cut())
             try:
                 return view, fault.resolve(asked, view, random) if again is None else _possible(fault, again, view)
             except NothingToHit:
@@ -158,6 +158,10 @@ class Life:
             node for window in self._windows.values() if window.fault.holds_nodes for node in nodes_of(window.resolved)
         )
 
+    def _cut(self) -> frozenset[Pair]:
+        """The directions of the network that some fault cuts."""
+        return frozenset(pair for window in self._windows.values() for pair in window.fault.pairs(window.resolved))
+
     async def _believe(self, window: Window) -> Window:
         """The window with its evidence, as soon as there is some, and with what was seen first."""
         deadline_ns = self._after_ns(_BELIEF_S)
@@ -172,12 +176,18 @@ class Life:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    async def end(self, fault: Fault) -> Mapping[str, object]:
-        """What was seen at last. Raises `EnvironmentFailure` if the fault is not gone; then it may be ended again."""
+    async def end(self, fault: Fault, *, only_if_seen: bool = False) -> Mapping[str, object]:
+        """What was seen at last. Raises `EnvironmentFailure` if the fault is not gone; then it may be ended again.
+
+        With `only_if_seen`, a fault that lacks evidence stays in force, so that it can still be felt.
+        """
         window = self._windows.get(fault.name)
         if window is None:
             return {"skipped": "nothing to undo"}
         window, lost = await self._last_look(window)
+        if only_if_seen and not believed(window.evidence):
+            self._windows[fault.name] = window
+            return {"goes_on": "not seen yet", "evidence": window.evidence}
         await fault.undo(self._environment, window.resolved)
         confirmed = await self._confirm(window)
         del self._windows[fault.name]

@@ -19,7 +19,7 @@ from msgspec import UNSET
 from checkers.history import NEMESIS, Event
 from harness.generator import PENDING, Context, Generator, Invocation, Later, Step, Template
 from harness.nemesis import FAULTS
-from harness.nemesis.schedule import RESOLVED, begin_of, end_of, paired, skipped
+from harness.nemesis.schedule import RESOLVED, begin_of, end_of, goes_on, paired, skipped
 
 
 class FaultWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ def recorded(events: Sequence[Event]) -> Schedule:
         if invocation.f == begin_of(fault) and not skipped(completion):
             open_at[fault] = len(windows)
             windows.append(_begun(fault, invocation, completion, origin_ns))
-        elif invocation.f == end_of(fault) and fault in open_at and completion.error is UNSET:
+        elif invocation.f == end_of(fault) and fault in open_at and _ended(completion):
             at = open_at.pop(fault)
             windows[at] = msgspec.structs.replace(windows[at], end_ns=invocation.time - origin_ns)
     return tuple(windows)
@@ -64,6 +64,10 @@ def _begun(fault: str, invocation: Event, completion: Event, origin_ns: int) -> 
     asked = {word: answer for word, answer in invocation.value.items() if word != RESOLVED}
     begin_ns = value.get("applied_ns", invocation.time) - origin_ns
     return FaultWindow(fault, begin_ns, None, asked, value.get(RESOLVED))
+
+
+def _ended(completion: Event) -> bool:
+    return completion.error is UNSET and not goes_on(completion)
 
 
 def problems(schedule: Sequence[FaultWindow]) -> list[str]:
