@@ -153,7 +153,8 @@ class Session:
         limit_s, recorded = self.test.time_limit_s, self.test.schedule
         faults = schedule.generator(aims, limit_s) if recorded is None else script.generator(recorded)
         both = AnyOf((self._workload.generator(self._pace), nemesis(faults)))
-        return schedule.UntilSeen(limit_s, both) if recorded is None else TimeLimit(limit_s, both)
+        missing = frozenset(aim.fault.name for aim in aims)
+        return schedule.UntilSeen(limit_s, both, missing) if recorded is None else TimeLimit(limit_s, both)
 
     def _worker(self, thread: int) -> Worker:
         """The worker of a thread, whose clients all belong to one node: workers go round the nodes."""

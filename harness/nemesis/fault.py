@@ -157,6 +157,8 @@ class Fault(ABC):
     """Whether it is seen in what nodes say of themselves, which takes longer than to look at them from outside."""
     holds_nodes: ClassVar[bool] = False
     """Whether the processes of its nodes are in its hands, so that no other such fault may hit them meanwhile."""
+    silences_nodes: ClassVar[bool] = False
+    """Whether its nodes cannot be asked anything as long as it is in force."""
     window: ClassVar[tuple[float, float]] = (0.5, 0.5)
     """For how many intervals it is in force, and for how many it is not, about."""
 

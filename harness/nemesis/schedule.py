@@ -51,6 +51,10 @@ class Run:
         last_begin_ns = begin_ns + int((seconds - quiet_s) * 1e9)
         return Run(last_begin_ns, begin_ns + int(seconds * 1e9), int(patience_s * 1e9))
 
+    def next_limit_ns(self, time_ns: int) -> int:
+        """The end, or if that has passed, when patience is at an end; for ever after that."""
+        return next((limit for limit in (self.end_ns, self.end_ns + self.patience_ns) if limit > time_ns), 1 << 62)
+
 
 FOR_EVER: Final = Run(1 << 62, 1 << 62, int(PATIENCE_S * 1e9))
 
@@ -125,8 +129,8 @@ class Windows:
         return self.doubted_until_ns is not None
 
     def may_begin(self, time_ns: int) -> bool:
-        """Whether there is time for it to begin, now or later; for one that never came, until the very end."""
-        last_begin_ns = self.run.last_begin_ns if self.has_begun else self.run.end_ns
+        """Whether there is time for it to begin, now or later. One that never came is waited for beyond the end."""
+        last_begin_ns = self.run.last_begin_ns if self.has_begun else self.run.end_ns + self.run.patience_ns
         return self.next_ns is not None and max(self.next_ns, time_ns) < last_begin_ns
 
     def next(self, context: Context) -> tuple[Answer, Windows]:
@@ -151,10 +155,13 @@ class Windows:
             return replace(self, next_ns=context.time_ns + _AGAIN_NS)
         mean_s = self.closed_s if self.is_open else self.open_s
         next_ns = context.time_ns + int((0.5 + context.random.random()) * mean_s * 1e9)
-        if self.is_open or skipped(event):  # what found nothing to hit comes again as soon as it would have ended
+        if self.is_open:
             return replace(self, is_open=False, next_ns=next_ns, doubted_until_ns=None)
+        if skipped(event):  # what found nothing to hit comes again as soon as it would have ended
+            latest_ns = next_ns if self.has_begun else max(context.time_ns + _AGAIN_NS, self.run.end_ns)
+            return replace(self, next_ns=min(next_ns, latest_ns))
         next_ns = min(next_ns, max(context.time_ns, self.run.end_ns))
-        until_ns = next_ns + self.run.patience_ns if leaves_doubt(event) else None
+        until_ns = min(next_ns, self.run.end_ns) + self.run.patience_ns if leaves_doubt(event) else None
         return replace(self, is_open=True, next_ns=next_ns, doubted_until_ns=until_ns, has_begun=True)
 
 
@@ -221,37 +228,40 @@ def generator(aims: Sequence[Aim], limit_s: float | None = None) -> Generator:
 class UntilSeen:
     """Clients and faults for that long, and on until no fault is in force that has not been seen.
 
-    Most faults are felt only by who is at work: once clients have stopped, there would be nothing more to see.
+    Most faults are felt only by who is at work: once clients have stopped, there would be nothing more to see. Kinds of
+    faults that are `missing`, since they have not come yet, are waited for as well, as long as there is patience.
     """
 
     seconds: float
     generator: Generator
-    end_ns: int | None = None
+    missing: frozenset[str] = frozenset()
     unseen: frozenset[str] = frozenset()
+    run: Run | None = None
 
     def next(self, context: Context) -> Step | None:
-        end_ns = context.time_ns + int(self.seconds * 1e9) if self.end_ns is None else self.end_ns
-        is_over = context.time_ns >= end_ns
-        step = None if is_over and not self.unseen else self.generator.next(context)
+        run = Run.of(context.time_ns, self.seconds) if self.run is None else self.run
+        waits = self.unseen or (self.missing and context.time_ns < run.end_ns + run.patience_ns)
+        step = None if context.time_ns >= run.end_ns and not waits else self.generator.next(context)
         if step is None:
             return None
         answer = step[0]
-        if isinstance(answer, Later) and not is_over:
-            answer = Later(min(answer.time_ns, end_ns))
-        return answer, replace(self, generator=step[1], end_ns=end_ns)
+        if isinstance(answer, Later):
+            answer = Later(min(answer.time_ns, run.next_limit_ns(context.time_ns)))
+        return answer, replace(self, generator=step[1], run=run)
 
     def update(self, context: Context, event: Event) -> Generator:
-        unseen = self._after(context, event) if event.process == NEMESIS else self.unseen
-        return replace(self, generator=self.generator.update(context, event), unseen=unseen)
+        then = replace(self, generator=self.generator.update(context, event))
+        return then._after(event, is_complete=NEMESIS in context.free) if event.process == NEMESIS else then
 
-    def _after(self, context: Context, event: Event) -> frozenset[str]:
-        """The faults that have not been seen after this operation of the nemesis. Until it is complete nobody knows."""
+    def _after(self, event: Event, is_complete: bool) -> UntilSeen:
+        """What is to be waited for after this operation of the nemesis. Until it is complete nobody knows."""
         _, _, name = event.f.partition("-")
-        is_complete = NEMESIS in context.free
         if event.f == begin_of(name):
-            is_seen = is_complete and not leaves_doubt(event)
-            return self.unseen - {name} if is_seen else self.unseen | {name}
-        return self.unseen - {name} if is_complete and not goes_on(event) else self.unseen
+            unseen = self.unseen | {name} if not is_complete or leaves_doubt(event) else self.unseen - {name}
+            has_come = is_complete and not skipped(event)
+            return replace(self, unseen=unseen, missing=self.missing - {name} if has_come else self.missing)
+        has_gone = is_complete and not goes_on(event)
+        return replace(self, unseen=self.unseen - {name}) if has_gone else self
 
 
 def final_generator(aims: Sequence[Aim]) -> Generator:

@@ -191,16 +191,16 @@ def test_a_fault_that_was_seen_at_once_ends_unasked_and_stays_as_long_as_ever(si
 # -- in a run that ends
 
 
-def run_of(aims, seconds):
+def run_of(aims, seconds, missing=()):
     """The main phase of such a run: a client that is always at work, and the nemesis."""
     both = AnyOf((clients(Stagger(0.1, Calls(lambda random: Template("read", 1)))), nemesis(generator(aims, seconds))))
-    return UntilSeen(seconds, both)
+    return UntilSeen(seconds, both, frozenset(missing))
 
 
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("seconds", [4, 10, 20, 60])
 def test_a_run_in_which_all_is_seen_ends_in_time_and_begins_nothing_shortly_before(simulate, seconds, seed):
-    schedule = simulate(run_of(aims_of(interval_s=2.0), seconds), end=Unseen([]), seed=seed)
+    schedule = simulate(run_of(aims_of(interval_s=2.0), seconds, FAULTS), end=Unseen([]), seed=seed)
     begins_s = {}
     for event, _ in schedule.invocations:
         assert event.time < seconds * 1e9
@@ -227,7 +227,7 @@ def test_clients_go_on_until_what_is_in_force_at_the_end_has_been_seen(simulate,
 
 @pytest.mark.parametrize("seconds", [4, 10, 60])
 def test_clients_do_not_go_on_for_ever_for_what_is_never_seen(simulate, seconds):
-    schedule = simulate(run_of(aims_of(), seconds), end=Unseen(list(FAULTS)))
+    schedule = simulate(run_of(aims_of(), seconds, FAULTS), end=Unseen(list(FAULTS)))
     assert seconds < schedule.ended_ms / 1000 <= seconds + min(PATIENCE_S, seconds / 2) + 1
 
 
@@ -236,16 +236,22 @@ def test_a_run_without_faults_ends_in_time(simulate):
     assert 9.5 <= schedule.ended_ms / 1000 <= 10.5
 
 
-def test_a_fault_that_never_found_anything_to_hit_may_still_come_at_the_very_end(simulate):
-    def busy(event):
-        return Completion("info", value={"skipped": "nobody"} if event.time < 9.3e9 else {"evidence": {"seen": 1}})
+@pytest.mark.parametrize("seed", range(10))
+def test_a_fault_that_has_not_found_anything_to_hit_is_waited_for(simulate, seed):
+    def end(event):
+        return Completion("info", value={"skipped": "nobody"} if event.time < 10e9 else {"evidence": {"seen": 1}})
 
-    aims = aims_of("disk", interval_s=2.0)
-    schedules = [simulate(run_of(aims, 10), end=busy, seed=seed) for seed in range(20)]
-    begins = [
-        event.time / 1e9 for schedule in schedules for event, _ in schedule.invocations if event.f == "start-disk"
-    ]
-    assert 9.3 < max(begins) < 10
+    schedule = simulate(run_of(aims_of("disk", "kill"), 10, ["disk", "kill"]), end=end, seed=seed)
+    begins = [event for event in schedule.events if event.f.startswith("start-")]
+    assert {event.f for event in begins[1::2] if "evidence" in event.value} == {"start-disk", "start-kill"}
+    assert schedule.ended_ms < 12_000
+
+
+def test_a_fault_that_never_finds_anything_to_hit_is_not_waited_for_for_ever(simulate):
+    schedule = simulate(
+        run_of(aims_of("disk"), 10, ["disk"]), end=lambda event: Completion("info", value={"skipped": "nobody"})
+    )
+    assert 14_900 <= schedule.ended_ms <= 15_100
 
 
 # -- what is asked for
