@@ -40,9 +40,6 @@ from harness.workloads.base import Pace, Workload
 _UNHEALED_LIMIT_S = 10.0
 """How long a cluster may take to come back whose last faults could not be undone: it cannot be blamed for that."""
 
-_LAST_FAULT_S = 2.0
-"""So long before the clients end no fault begins any more: one that nobody feels could not be seen."""
-
 STREAMS = ("generator", "clients", NEMESIS, "targets")
 """The random streams of a test, each derived from its seed by name: what one draws never changes what another draws."""
 
@@ -144,7 +141,7 @@ class Session:
         driver = self._driver(cluster, aims, workers)
         if complaint := await cluster.wait_healthy(test.recovery_limit_s):
             raise EnvironmentFailure(f"the cluster did not form within {test.recovery_limit_s:g} s: {complaint}")
-        await driver.drive(TimeLimit(test.time_limit_s, self._operations(aims)))
+        await driver.drive(self._operations(aims))
         mark = recorder.mark()
         await driver.drive(nemesis(schedule.final_generator(aims)))
         unhealed = troubles_at_the_end([aim.fault.name for aim in aims], recorder.events(mark))
@@ -186,11 +183,12 @@ class Session:
         return Driver(self.environment, Interpreter(self.test.concurrency, streams), handlers, self.recorder)
 
     def _operations(self, aims: Sequence[Aim]) -> Generator:
-        """What clients and nemesis do. Faults come as recorded, else by chance until shortly before the end."""
-        test, quiet_s = self.test, min(_LAST_FAULT_S, self.test.time_limit_s / 10)
-        drawn = TimeLimit(test.time_limit_s - quiet_s, schedule.generator(aims))
-        faults = drawn if test.schedule is None else script.generator(test.schedule)
-        return AnyOf((self._workload.generator(self._pace), nemesis(faults)))
+        """What clients and nemesis do in the main phase. Faults come as recorded, else by chance."""
+        limit_s, recorded = self.test.time_limit_s, self.test.schedule
+        faults = schedule.generator(aims, limit_s) if recorded is None else script.generator(recorded)
+        both = AnyOf((self._workload.generator(self._pace), nemesis(faults)))
+        missing = frozenset(aim.fault.name for aim in aims)
+        return schedule.UntilSeen(limit_s, both, missing) if recorded is None else TimeLimit(limit_s, both)
 
     def _worker(self, thread: int) -> Worker:
         """The worker of a thread, whose clients all belong to one node: workers go round the nodes."""

@@ -20,7 +20,7 @@ from checkers.history import NEMESIS, Event
 from harness.escape import short
 from harness.generator import PENDING, Context, Generator, Invocation, Later, Step, Template
 from harness.nemesis import FAULTS
-from harness.nemesis.schedule import RESOLVED, begin_of, end_of, paired, skipped
+from harness.nemesis.schedule import RESOLVED, begin_of, end_of, goes_on, paired, skipped
 from harness.untrusted import Integer
 
 
@@ -55,7 +55,7 @@ def recorded(events: Sequence[Event]) -> Schedule:
         if invocation.f == begin_of(fault) and not skipped(completion):
             open_at[fault] = len(windows)
             windows.append(_begun(fault, invocation, completion, origin_ns))
-        elif invocation.f == end_of(fault) and fault in open_at and completion.error is UNSET:
+        elif invocation.f == end_of(fault) and fault in open_at and _ended(completion):
             at = open_at.pop(fault)
             windows[at] = msgspec.structs.replace(windows[at], end_ns=invocation.time - origin_ns)
     return tuple(windows)
@@ -68,6 +68,10 @@ def _begun(fault: str, invocation: Event, completion: Event, origin_ns: int) -> 
     applied_ns, resolved = value.get("applied_ns"), value.get(RESOLVED)
     begin_ns = (applied_ns if isinstance(applied_ns, int) else invocation.time) - origin_ns
     return FaultWindow(fault, begin_ns, None, asked, resolved if isinstance(resolved, dict) else None)
+
+
+def _ended(completion: Event) -> bool:
+    return completion.error is UNSET and not goes_on(completion)
 
 
 def problems(schedule: Sequence[FaultWindow]) -> list[str]:
