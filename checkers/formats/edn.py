@@ -86,15 +86,6 @@ class Set(frozenset[object]):
         return f"#{{{' '.join(sorted(map(repr, self)))}}}"
 
 
-class Map(msgspec.Struct, frozen=True):
-    """A map where it must have a hash: in a set, or as the key of another."""
-
-    items: frozenset[tuple[object, object]]
-
-    def __repr__(self) -> str:
-        return f"{{{', '.join(sorted(f'{key!r} {value!r}' for key, value in self.items))}}}"
-
-
 def forms(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Any]]:
     """(first line, form) of every form of a file; a vector or list around all of them is looked through.
 
@@ -231,7 +222,7 @@ def _map(items: list[Any]) -> dict[Any, Any]:
     for place in range(0, len(items), 2):
         key = items[place]
         if type(key) is not Word:
-            key = _hashable(key)
+            key = freeze(key)
         if key in found:
             raise EdnError(f"a map with the key {key!r} twice")
         found[key] = items[place + 1]
@@ -239,17 +230,10 @@ def _map(items: list[Any]) -> dict[Any, Any]:
 
 
 def _set(items: list[Any]) -> Set:
-    found = Set(map(_hashable, items))
+    found = Set(map(freeze, items))
     if len(found) < len(items):
         raise EdnError("a set with an element twice")
     return found
-
-
-def _hashable(form: object) -> object:
-    """The form as it stands in a set or as a key."""
-    if isinstance(form, dict):
-        return Map(frozenset((key, _hashable(value)) for key, value in form.items()))
-    return tuple(map(_hashable, form)) if isinstance(form, list) else freeze(form)
 
 
 @lru_cache(maxsize=1 << 12)

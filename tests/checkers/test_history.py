@@ -69,7 +69,7 @@ MISTAKES = {
     "other-key": ([event(0, "invoke", key=1), event(1, "ok", key=2)], "on key 2 but line 1 invoked it on 1"),
     "backwards": ([event(1, "invoke"), event(0, "ok")], "h:2: time runs backwards, from 10 to 0"),
     "index": ([event(0, "invoke"), Event(index=0, time=0, type="ok", process=0, f="write")], "index 0 follows 0"),
-    "map": ([event(0, "invoke", value={"a": 1}), event(1, "ok")], "value {'a': 1} cannot be hashed"),
+    "no value": ([event(0, "invoke", value=bytearray()), event(1, "ok")], "value bytearray(b'') cannot be hashed"),
 }
 
 

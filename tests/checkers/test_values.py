@@ -50,7 +50,7 @@ def test_models_that_begin_with_equal_values_are_different_models() -> None:
     assert [repr(models.get("register", value).initial) for value in (1, True, 1.0)] == ["1", "true", "1.0"]
 
 
-@pytest.mark.parametrize("value", [{"a": 1}, float("nan"), [float("nan")]])
+@pytest.mark.parametrize("value", [{"a": {1: float("nan")}}, float("nan"), [float("nan")], [bytearray()]])
 def test_an_initial_value_that_is_none_is_said_so(value: object) -> None:
     with pytest.raises(ModelError, match="model register: the initial value"):
         models.register(value)
@@ -79,8 +79,20 @@ def test_an_event_with_nan_is_named_by_its_line() -> None:
 def test_a_key_is_a_value_too() -> None:
     reads = [op("read", n, n, result=n, key=key) for n, key in enumerate([1, True])]
     assert len(History.of_operations(reads).columns.keys) == 2
-    with pytest.raises(HistoryError, match=r"key \{\} cannot be hashed"):
-        History.of_operations([op("read", 0, 1, key={})])
+    with pytest.raises(HistoryError, match=r"key bytearray\(b''\) cannot be hashed"):
+        History.of_operations([op("read", 0, 1, key=bytearray())])
+
+
+def test_a_map_is_a_value_and_a_key() -> None:
+    one, same, other = {"a": [1], "b": {True: 2}}, {"b": {True: 2}, "a": (1,)}, {"a": [1], "b": {1: 2}}
+    assert freeze(one) == freeze(same) != freeze(other)
+    assert hash(freeze(one)) == hash(freeze(same))
+    assert repr(freeze(one)) == repr(freeze(same)) == "{'a': (1,), 'b': {true: 2}}"
+    assert told_apart(freeze({"a": 1})) != told_apart(freeze({"a": 1.0}))
+    for read, expected in ((same, VALID), (other, INVALID)):
+        assert verdicts([op("write", 0, 1, value=one), op("read", 2, 3, result=read)], "register") == {expected}
+    keyed = [op("read", n, n, key=key) for n, key in enumerate([one, other, same])]
+    assert len(History.of_operations(keyed).columns.keys) == 2
 
 
 def test_one_and_one_point_zero_are_equal_to_a_register_and_two_kinds_to_a_model_that_looks() -> None:
