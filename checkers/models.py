@@ -7,9 +7,10 @@ What a model is stands in `checkers.model`, the models in `checkers.registers` a
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from checkers.datatypes import counter, kv, kv_unsplit, multi_register, mutex, queue, set_model, stack
+from checkers.datatypes import counter, kv, kv_unsplit, mutex, queue, set_model, stack
 from checkers.history import Operation
 from checkers.model import ILLEGAL, Illegal, Model, ModelError, NotApplicableError, State, Step
+from checkers.multi_register import multi_register
 from checkers.registers import cas_argument, cas_register, register, saw_mismatch, versioned_register
 
 __all__ = [

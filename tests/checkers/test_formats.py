@@ -137,7 +137,7 @@ DIFFERENT = {
     "a set and a vector": ("#{1 2}", "[1 2]"),
     "a map and its entries": ("{:a 1}", "[[:a 1]]"),
     "maps with other values": ("{:a 1}", "{:a 1.0}"),
-    "maps with other keys": ("{:a 1}", "{\"a\" 1}"),
+    "maps with other keys": ("{:a 1}", '{"a" 1}'),
     "true and one": ("#{true}", "#{1}"),
     "a tagged text and the text": ('#inst "2026"', '"2026"'),
 }
