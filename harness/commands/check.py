@@ -28,6 +28,7 @@ from harness.commands.terminal import Terminal, one_line, printable
 from harness.errors import UsageError
 
 Choice = TypeVar("Choice", bound=str)
+AUTO = "auto"
 TAKES_A_MAP = "multi-register"
 SPLIT = "each value was taken as [key value], and each key checked apart; --keyed no takes the values whole"
 
@@ -78,7 +79,8 @@ class Fated:
 class Checked:
     """What came of one file. The result has been put into words, since models do not travel between processes.
 
-    `unfinished` is None where nobody asked, `note` what the reader of the file has to be told.
+    `model` is None where it was left to a guess and there was none. `unfinished` is None where nobody asked, `note`
+    what the reader of the file has to be told.
     """
 
     path: Path
@@ -88,6 +90,8 @@ class Checked:
     operations: int
     reason: str
     text: str
+    model: str | None
+    guessed: bool
     picture: str | None = None
     unfinished: tuple[Fated, ...] | None = None
     note: str = ""
@@ -97,6 +101,8 @@ class Checked:
         row: dict[str, object] = {
             "path": printable(str(self.path)),
             "verdict": str(self.verdict),
+            "model": self.model,
+            "guessed": self.guessed,
             "engine": self.engine,
             "seconds": round(self.seconds, 6),
             "operations": self.operations,
@@ -113,7 +119,7 @@ class Checked:
 
 def check_command(
     paths: Annotated[list[Path], typer.Argument(help="History files, run directories, or - for standard input.")],
-    model: Annotated[str, typer.Option(help="The specification; auto takes the strongest that fits.")] = "auto",
+    model: Annotated[str, typer.Option(help="The specification; auto takes the only one that fits, or asks.")] = AUTO,
     form: Annotated[str, typer.Option("--format", help="jsonl, edn, jepsen-log; auto looks at the content.")] = "auto",
     init: Annotated[str, typer.Option(help="The initial value, as JSON, or :keyword.")] = "null",
     failed_cas: Annotated[str, typer.Option(help="observe or ignore; auto: as the format means it.")] = "auto",
@@ -171,7 +177,7 @@ def _require_sense(
     """Raises UsageError or ModelError for what is wrong whatever is in the files."""
     from checkers.engines import ENGINES
 
-    if model != "auto":
+    if model != AUTO:
         models.get(model)
     _one_of("--engine", engine, *ENGINES)
     if time_limit is not None and not time_limit > 0:  # which is how nan fails too
@@ -208,7 +214,9 @@ def _check_of_many(request: Request) -> Checked:
         return _check(request)
     except (HistoryError, ModelError, UsageError, OSError) as error:
         reason = one_line(str(error))
-        return Checked(request.path, "error", "none", time.perf_counter() - start, 0, reason, text="")
+        seconds = time.perf_counter() - start
+        given = None if request.model == AUTO else request.model
+        return Checked(request.path, "error", "none", seconds, 0, reason, text="", model=given, guessed=False)
 
 
 def _check(request: Request) -> Checked:
@@ -223,19 +231,20 @@ def _check(request: Request) -> Checked:
         keyed=request.keyed,
     )
     history = reading.history
-    name = models.guess(history) if request.model == "auto" else request.model
+    name = models.guess(history.columns.kinds) if request.model == AUTO else request.model
     model = models.get(name, request.initial.of(name, reading.form))
     meter = Meter(request.budget)
     result = checkers.check(history, model, budget=request.budget, engine=request.engine, all_keys=request.all_keys)
     seconds = time.perf_counter() - start
     unfinished = tuple(_unfinished(result, model, meter.part())) if request.explain else None
-    return _put_into_words(request, result, seconds, unfinished, SPLIT if reading.keyed else "")
+    return _put_into_words(request, name, result, seconds, unfinished, SPLIT if reading.keyed else "")
 
 
 def _put_into_words(
-    request: Request, result: Result, seconds: float, unfinished: tuple[Fated, ...] | None, note: str
+    request: Request, model: str, result: Result, seconds: float, unfinished: tuple[Fated, ...] | None, note: str
 ) -> Checked:
     """What travels back from the process that checked."""
+    guessed = request.model == AUTO
     picture = None
     if request.picture and result.violation is not None:
         from checkers.drawing import svg
@@ -251,7 +260,9 @@ def _put_into_words(
         seconds=seconds,
         operations=result.operations,
         reason=result.reason,
-        text=said + split + chosen + result.render(),
+        text=said + split + chosen + f"model: {model}{' (guessed)' if guessed else ''}\n" + result.render(),
+        model=model,
+        guessed=guessed,
         picture=picture,
         unfinished=unfinished,
         note=note,
@@ -311,11 +322,15 @@ def _print(checked: Sequence[Checked], verdict: Verdict) -> None:
         typer.echo(printable(checked[0].text))
         return
     whole = [Column(name, overflow="fold") for name in ("file", "reason")]
-    table = Table("verdict", "seconds", "operations", "engine", *whole, box=None)
+    table = Table("verdict", "seconds", "operations", "model", "engine", *whole, box=None)
     for one in checked:
-        cells = (one.verdict, f"{one.seconds:.3f}", str(one.operations), one.engine, str(one.path), one.reason)
+        how = one.model or "", one.engine
+        cells = (one.verdict, f"{one.seconds:.3f}", str(one.operations), *how, str(one.path), one.reason)
         table.add_row(*(Text(one_line(printable(cell))) for cell in cells))  # as Text, since keys may look like markup
     Console().print(table)
+    guessed = sum(one.guessed for one in checked)
+    if guessed:
+        typer.echo(f"model, of {guessed} of them: guessed; --model says which")
     split = sum(bool(one.note) for one in checked)
     if split:
         typer.echo(f"keys, in {split} of them: {SPLIT}")
