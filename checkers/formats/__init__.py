@@ -76,7 +76,6 @@ def load(
             form, lines = _detect(begin, source), chain(begin, file)
         if form == "jsonl":
             events: Iterator[tuple[int, Event]] = jsonl.events(lines, source, truncated_tail)
-            keyed = "no" if keyed == "auto" else keyed
         else:
             events = (jepsen_edn if form == "edn" else jepsen_log).events(lines, source)
         split, events = independent.split(events, source, keyed)

@@ -35,6 +35,7 @@ HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+N?")
 FLOAT = re.compile(r"([+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?)(M?)", re.ASCII)
 RATIO = re.compile(r"[+-]?\d+/\d+", re.ASCII)
 INFINITE = {"##Inf": "inf", "##-Inf": "-inf"}
+PAIR = re.compile(r"independent|MapEntry$")
 MOST_NESTED = 100  # forms in forms; what judges values calls itself for each
 LINES_OF_ONE_FORM = 1000
 DISCARD = "#_"
@@ -84,6 +85,10 @@ class Set(frozenset[object]):
 
     def __repr__(self) -> str:
         return f"#{{{' '.join(sorted(map(repr, self)))}}}"
+
+
+class Pair(list[Any]):
+    """A vector of two that was tagged as a pair, as `jepsen.independent` has them."""
 
 
 def forms(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Any]]:
@@ -210,9 +215,15 @@ class Reader:
             _, prefix = self._prefixes.pop()
             if prefix == DISCARD:
                 return
-            # a record is its map, a tuple its vector; but #inst "2026" is not the text "2026"
-            form = form if isinstance(form, dict | list) else Word(f"{prefix} {form!r}")
+            form = _tagged(prefix, form)
         self._stack[-1][1].append(form)
+
+
+def _tagged(tag: str, form: Any) -> Any:  # noqa: ANN401 - whatever EDN can say
+    """A record is its map, a tuple its vector; but #inst "2026" is not the text "2026"."""
+    if isinstance(form, list) and len(form) == 2 and PAIR.search(tag):
+        return Pair(form)
+    return form if isinstance(form, dict | list) else Word(f"{tag} {form!r}")
 
 
 def _map(items: list[Any]) -> dict[Any, Any]:

@@ -3,13 +3,11 @@
 import gzip
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from checkers import HistoryError, Verdict, check, formats, models
-from checkers.formats import edn, independent, jepsen_edn
 
 KNOSSOS = """{:process 0, :type :invoke, :f :write, :value 3}
 {:process 1, :type :invoke, :f :cas, :value [1 2]}
@@ -50,21 +48,6 @@ def test_a_jepsen_history_with_independent_keys(tmp_path: Path) -> None:
     write, read = formats.read(file(tmp_path, JEPSEN))
     assert (write.key, write.value, write.call_time) == (7, 1, 10)
     assert (read.key, read.value, read.result, read.line) == (7, None, 1, 4)
-
-
-def test_events_are_taken_one_by_one_as_they_are_read() -> None:
-    line = b"{:process 0, :type :%s, :f :read, :value [7 nil]}\n"
-    read: list[int] = []
-
-    def lines() -> Iterator[bytes]:
-        for number in range(10 * independent.LOOK):
-            read.append(number)
-            yield line % (b"invoke" if number % 2 == 0 else b"ok")
-
-    split, stream = independent.split(jepsen_edn.events(lines(), "h"), "h", "auto")
-    assert split
-    assert next(stream)[1].key == 7
-    assert len(read) == independent.LOOK
 
 
 def test_a_console_log(tmp_path: Path) -> None:
@@ -204,56 +187,10 @@ def test_what_the_nemesis_says_may_be_any_edn(tmp_path: Path) -> None:
     assert len(formats.read(file(tmp_path, text + WRITE % (1, 1)))) == 1
 
 
-PAIRS = WRITE % ("[1 2]", "[1 2]") + WRITE % ("[2 2]", "[2 2]")
-FILLED = "{:process 0, :type :invoke, :f :read, :value [1 2]}\n{:process 0, :type :ok, :f :read, :value [1 2]}\n"
-KEYS = {
-    "reads say": (PAIRS + FILLED.replace("[1 2]", "[1 nil]", 1), {1, 2}),
-    "reads say not": (PAIRS + READ % "[2 2]", {None}),
-    "a cas says": (PAIRS + (WRITE % ("[1 [2 3]]", "[1 [2 3]]")).replace("write", "cas"), {1, 2}),
-    "a cas alone says": ((WRITE % ("[1 [nil 3]]", "[1 [nil 3]]")).replace("write", "cas"), {1}),
-    "a plain cas says not": (PAIRS + (WRITE % ("[1 2]", "[1 2]")).replace("write", "cas"), {None}),
-    "keywords are keys": (FILLED.replace("[1 2]", "[:x nil]"), {edn.Word(":x")}),
-    "a failure may lose its value": (
-        "{:process 0, :type :invoke, :f :read, :value [1 nil]}\n{:process 0, :type :fail, :f :read, :value nil}\n",
-        {1},
-    ),
-}
-
-
-@pytest.mark.parametrize("name", KEYS)
-def test_keys_are_seen_in_the_invocations(name: str, tmp_path: Path) -> None:
-    text, keys = KEYS[name]
-    reading = formats.load(file(tmp_path, text))
-    assert {operation.key for operation in reading.history} == keys
-    assert reading.keyed is (keys != {None})
-
-
 def test_a_console_log_may_have_keys(tmp_path: Path) -> None:
     line = "INFO  jepsen.util - 0\t:%s\t:read\t%s\n"
     text = line % ("invoke", "[1 nil]") + line % ("fail", ":timed-out")
     assert [operation.key for operation in formats.read(file(tmp_path, text))] == [1]
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (PAIRS, 1),
-        (PAIRS + FILLED, 5),
-        (PAIRS + FILLED + FILLED.replace("[1 2]", "[1 nil]", 1), 5),
-        (FILLED.replace("[1 2]", "[1 nil]") * 600 + FILLED, 1201),
-        (FILLED.replace("[1 2]", "[1 nil]") + WRITE % (1, 1), 3),
-    ],
-)
-def test_where_keys_cannot_be_told_it_is_asked(text: str, line: int, tmp_path: Path) -> None:
-    with pytest.raises(HistoryError, match=f"history:{line}: .* say --keyed yes or --keyed no"):
-        formats.read(file(tmp_path, text))
-    assert {operation.key for operation in formats.read(file(tmp_path, text), keyed="no")} == {None}
-
-
-def test_a_verdict_on_pairs_follows_the_answer(tmp_path: Path) -> None:
-    path = file(tmp_path, PAIRS + FILLED)
-    assert check(formats.read(path, keyed="no"), "register").verdict is Verdict.INVALID
-    assert check(formats.read(path, keyed="yes"), "register").verdict is Verdict.VALID
 
 
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
@@ -287,7 +224,7 @@ MISTAKES = {
     "no-pair": (
         "{:process 0, :type :invoke, :f :read, :value [7 nil]}\n{:process 0, :type :ok, :f :read, :value [7 1]}\n" * 600
         + "{:process 0, :type :invoke, :f :read, :value nil}\n",
-        "history:1201: value None is no [key value], as those before are",
+        "history:1201: read of None has no key, but others seem to; say --keyed yes or --keyed no",
     ),
     "other-f": (
         "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :write}\n",
