@@ -33,7 +33,8 @@ def check(
     """Whether some order of the operations respects real time and satisfies the model.
 
     Keys are checked apart where the model allows it, the smallest first; the first violation ends the check unless
-    `all_keys`. The budget is for the whole check. Events are taken in order of time, as `History.of_events` does.
+    `all_keys`. The budget is for the whole check. Events are taken in the order given, or in that of
+    their indexes if each has one, as `History.of_events` does.
     Raises HistoryError or ModelError for input that cannot be judged.
     """
     if engine not in ENGINES:

@@ -20,16 +20,16 @@ MISSING = object()
 
 
 def events(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Event]]:
-    """(line, event) pairs; position in the file stands in for a missing :time or :index. Raises HistoryError."""
-    for number, (line, form) in enumerate(edn.forms(lines, source)):
+    """(line, event) pairs. Raises HistoryError."""
+    for line, form in edn.forms(lines, source):
         if not isinstance(form, dict):
             raise HistoryError(
                 f"{source}:{line}: {form!r} is not an operation; a map such as {{:type :invoke, ...}} is"
             )
-        yield line, _event(form, number, f"{source}:{line}")
+        yield line, _event(form, f"{source}:{line}")
 
 
-def _event(form: dict[Any, Any], number: int, where: str) -> Event:
+def _event(form: dict[Any, Any], where: str) -> Event:
     """The event that a map says."""
     for name in (TYPE, F, PROCESS):
         if name not in form:
@@ -38,13 +38,10 @@ def _event(form: dict[Any, Any], number: int, where: str) -> Event:
     if kind not in TYPES:
         raise HistoryError(f"{where}: :type {form[TYPE]}; it is one of :invoke, :ok, :fail, :info")
     process = form[PROCESS]
-    time, index = form.get(TIME, number), form.get(INDEX, number)
-    if type(time) is not int or type(index) is not int:
-        raise HistoryError(f"{where}: :time {time!r} and :index {index!r} must be whole numbers")
     error = form.get(ERROR, MISSING)
     return Event(
-        index=index,
-        time=time,
+        index=form.get(INDEX, -1),
+        time=form.get(TIME, -1),
         type=kind,  # type: ignore[arg-type]
         process=process if type(process) is int else _name(process),
         f=_name(form[F]),

@@ -1,6 +1,6 @@
 """Jepsen's console log, the form of Porcupine's etcd histories: `INFO  jepsen.util - 3 :invoke :cas [1 2]`.
 
-Lives here: that one line form. The lines carry no times: their order is the time.
+Lives here: that one line form. The lines carry no times.
 """
 
 import re
@@ -31,8 +31,6 @@ def events(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Event]]:
         yield (
             number,
             Event(
-                index=number,
-                time=number,
                 type=kind,  # type: ignore[arg-type]
                 process=int(process) if process.isdecimal() else NEMESIS,
                 f=f,

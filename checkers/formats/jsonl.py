@@ -13,11 +13,18 @@ from typing import Literal
 import msgspec
 
 from checkers.formats.files import open_binary
-from checkers.history import Event, History, HistoryError
+from checkers.history import MISSING, Event, History, HistoryError
 
 TruncatedTail = Literal["error", "drop"]
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 MOST_NESTED = 100  # lists in lists; what judges values calls itself for each
+
+
+class Line(Event, frozen=True, kw_only=True, gc=False):
+    """An event as a line may say it: null for an index or a time that is not known, and times with a fraction."""
+
+    index: int | None = MISSING  # type: ignore[assignment]
+    time: int | float | None = MISSING  # type: ignore[assignment]
 
 
 def read(path: Path | str, *, truncated_tail: TruncatedTail = "error") -> History:
@@ -42,7 +49,7 @@ def write(path: Path | str, events: Iterable[Event]) -> None:
 
 def events(lines: Iterable[bytes], source: str, truncated_tail: TruncatedTail) -> Iterator[tuple[int, Event]]:
     """(line, event) pairs; raises HistoryError for a line that is no event."""
-    decode = msgspec.json.Decoder(Event).decode
+    decode = msgspec.json.Decoder(Line).decode
     for number, line in enumerate(lines, 1):
         if not line.endswith(b"\n"):
             if truncated_tail == "drop":

@@ -95,6 +95,7 @@ class Checked:
     picture: str | None = None
     unfinished: tuple[Fated, ...] | None = None
     note: str = ""
+    disorder: str = ""
 
     def row(self) -> dict[str, object]:
         """What `--json` says of it."""
@@ -112,8 +113,9 @@ class Checked:
             row["unfinished"] = [
                 {"operation": printable(one.operation), "fate": one.fate, "line": one.line} for one in self.unfinished
             ]
-        if self.note:
-            row["note"] = self.note
+        notes = [note for note in (self.note, self.disorder) if note]
+        if notes:
+            row["note"] = "; ".join(notes)
         return row
 
 
@@ -237,11 +239,18 @@ def _check(request: Request) -> Checked:
     result = checkers.check(history, model, budget=request.budget, engine=request.engine, all_keys=request.all_keys)
     seconds = time.perf_counter() - start
     unfinished = tuple(_unfinished(result, model, meter.part())) if request.explain else None
-    return _put_into_words(request, name, result, seconds, unfinished, SPLIT if reading.keyed else "")
+    split = SPLIT if reading.keyed else ""
+    return _put_into_words(request, name, result, seconds, unfinished, split, history.note)
 
 
 def _put_into_words(
-    request: Request, model: str, result: Result, seconds: float, unfinished: tuple[Fated, ...] | None, note: str
+    request: Request,
+    model: str,
+    result: Result,
+    seconds: float,
+    unfinished: tuple[Fated, ...] | None,
+    note: str = "",
+    disorder: str = "",
 ) -> Checked:
     """What travels back from the process that checked."""
     guessed = request.model == AUTO
@@ -252,6 +261,7 @@ def _put_into_words(
         picture = svg(result.violation)
     said = "".join(f"{one.fate:<6} {one.operation}\n" for one in unfinished or ())
     split = f"keys: {note}\n" if note else ""
+    times = f"times: {disorder}\n" if disorder else ""
     chosen = f"engine: {result.why if result.keys else f'{result.engine}, since {result.why}'}\n" if result.why else ""
     return Checked(
         path=request.path,
@@ -260,12 +270,13 @@ def _put_into_words(
         seconds=seconds,
         operations=result.operations,
         reason=result.reason,
-        text=said + split + chosen + f"model: {model}{' (guessed)' if guessed else ''}\n" + result.render(),
+        text=said + split + times + chosen + f"model: {model}{' (guessed)' if guessed else ''}\n" + result.render(),
         model=model,
         guessed=guessed,
         picture=picture,
         unfinished=unfinished,
         note=note,
+        disorder=disorder,
     )
 
 
@@ -334,6 +345,9 @@ def _print(checked: Sequence[Checked], verdict: Verdict) -> None:
     split = sum(bool(one.note) for one in checked)
     if split:
         typer.echo(f"keys, in {split} of them: {SPLIT}")
+    for one in checked:
+        if one.disorder:
+            typer.echo(printable(f"times, in {one.path}: {one.disorder}"))
     judged = [one for one in checked if one.verdict != "error"]
     missing = f", {len(checked) - len(judged)} not judged" if len(judged) < len(checked) else ""
     count = sum(one.verdict is verdict for one in judged)

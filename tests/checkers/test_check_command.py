@@ -135,10 +135,10 @@ MISTAKES = {
         (),
         "bad:2: process 0 completes write (ok) but line 1 invoked read",
     ),
-    "times that run backwards": (
-        "{:time 5, :process 0, :type :invoke, :f :read}\n{:time 4, :process 0, :type :ok, :f :read}\n",
+    "one index twice": (
+        "{:index 5, :process 0, :type :invoke, :f :read}\n{:index 5, :process 0, :type :ok, :f :read}\n",
         (),
-        "bad:2: time runs backwards, from 5 to 4",
+        "bad:2: index 5 is also that of line 1",
     ),
     "a model that raises": (
         INVOKE % ("add", '"x"') + OK % ("add", '"x"'),

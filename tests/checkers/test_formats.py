@@ -39,7 +39,8 @@ def file(tmp_path: Path, text: str | bytes) -> Path:
 
 def test_one_map_a_line(tmp_path: Path) -> None:
     write, cas, read = formats.read(file(tmp_path, KNOSSOS))
-    assert (write.f, write.value, write.status, write.call_time, write.return_time) == ("write", 3, "ok", 0, 2)
+    assert (write.f, write.value, write.status, write.call_time, write.return_time) == ("write", 3, "ok", None, None)
+    assert (write.line, write.return_line) == (1, 3)
     assert (cas.value, cas.status) == ((1, 2), "fail")
     assert (read.result, read.line) == (3, 5)
 
@@ -206,6 +207,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
 
 
 ZIPPED = gzip.compress(KNOSSOS.encode())
+JSON = '{"type":"invoke","process":0,"f":"write","value":1,%s}\n'
 DEEP = '{"index":0,"time":0,"type":"invoke","process":0,"f":"write","value":%s}\n'
 MISTAKES = {
     "no-type": ("{:process 0, :f :read, :value nil}\n", "history:1: an operation with no :type"),
@@ -217,9 +219,9 @@ MISTAKES = {
         "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :invoke, :f :read}\n",
         "history:2: process 0 invokes read while its read of line 1 is still open",
     ),
-    "backwards": (
-        "{:time 5, :process 0, :type :invoke, :f :read}\n{:time 4, :process 0, :type :ok, :f :read}\n",
-        "history:2: time runs backwards",
+    "index-twice": (
+        "{:index 5, :process 0, :type :invoke, :f :read}\n{:index 5, :process 0, :type :ok, :f :read}\n",
+        "history:2: index 5 is also that of line 1; every event has an index of its own",
     ),
     "no-pair": (
         "{:process 0, :type :invoke, :f :read, :value [7 nil]}\n{:process 0, :type :ok, :f :read, :value [7 1]}\n" * 600
@@ -234,7 +236,13 @@ MISTAKES = {
     "not-a-map": ("[1 2]\n", "history:1: 1 is not an operation; a map such as {:type :invoke, ...} is"),
     "not-utf-8": (b"{:process 0, :type :invoke, :f \xff}\n", "history:1: not UTF-8 text"),
     "number": ("{:process 0, :type :invoke, :f :write, :value 1x}\n", "history:1: malformed EDN: "),
-    "odd-time": ("{:time 1.5, :process 0, :type :invoke, :f :read}\n", "history:1: :time 1.5"),
+    "odd-time": ('{:time "1", :process 0, :type :invoke, :f :read}\n', "history:1: time '1'; a time is a number of"),
+    "odd-index": ("{:index 1.5, :process 0, :type :invoke, :f :read}\n", "history:1: index 1.5; an index is a whole"),
+    "json-time": (JSON % '"time":"noon"', "history:1: not an event: Expected `int | float | null`, got `str`"),
+    "json-index": (JSON % '"index":1.5', "history:1: not an event: Expected `int | null`, got `float`"),
+    "json-index-size": (JSON % '"index":99999999999999999999', "history:1: index 99999999999999999999 is out of range"),
+    "json-version": (JSON % '"version":true', "history:1: not an event: Expected `int`, got `bool`"),
+    "json-f": (JSON % '"f":""', "history:1: f ''; f is the name of an operation"),
     "closes-nothing": (WRITE % (1, "1}]]])"), "history:2: malformed EDN: ']' closes nothing"),
     "never-closed": (
         "[{:process 0, :type :invoke, :f :read}\n",
