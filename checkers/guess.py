@@ -6,22 +6,23 @@ their verdicts could differ, so the user is asked. `register` and `cas-register`
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from checkers.history import Operation
+from checkers.history import History, Operation
 from checkers.model import ModelError
 from checkers.multi_register import are_pairs, is_transaction
+from checkers.recorded import Recorded
 
 Kinds = Sequence[Operation]
 ASK = "name one with --model"
 SHOWN = 8
 
 
-def guess(operations: Iterable[Operation]) -> str:
-    """The name of the one model that fits these operations, of which one of each kind is enough.
+def guess(operations: History | Iterable[Operation]) -> str:
+    """The name of the one model that fits these operations.
 
     Raises ModelError, which names the option, where several fit or none. Without operations it is the register.
     """
-    kinds = operations if isinstance(operations, Sequence) else list(operations)
-    names = {one.f for one in kinds}
+    kinds, shapes = _few(operations)
+    names = {one.f for one in shapes}
     if not names:
         return "register"
     known = [(model, fits) for model, (has, fits) in SHAPES.items() if names <= has]
@@ -30,17 +31,28 @@ def guess(operations: Iterable[Operation]) -> str:
         raise ModelError(f"no model has all of {listed}; {ASK}")
     fitting = [model for model, fits in known if fits(kinds)]
     if len(fitting) == 1:
-        return _register(kinds) if fitting == ["register"] else fitting[0]
+        return _register(shapes) if fitting == ["register"] else fitting[0]
     if fitting:
         raise ModelError(f"the values of {listed} fit several models, {_listed(fitting)}; {ASK}")
     raise ModelError(f"the values of {listed} do not fit {_listed(model for model, _ in known)}; {ASK}")
 
 
-def _register(kinds: Kinds) -> str:
+def _few(operations: History | Iterable[Operation]) -> tuple[Kinds, Kinds]:
+    """The operations, one of each kind where these are known, and one for each name, with a version and without."""
+    if not isinstance(operations, History):
+        every = list(operations)
+        return every, every
+    if operations.columns.counted:
+        return operations.columns.kinds, operations.columns.kinds
+    made = operations.operations
+    return made, made.shapes[0] if isinstance(made, Recorded) else made
+
+
+def _register(shapes: Kinds) -> str:
     """Which register: where a reply numbers the updates, one that counts them."""
-    if any(one.version is not None for one in kinds):
+    if any(one.version is not None for one in shapes):
         return "versioned-register"
-    return "cas-register" if any(one.f == "cas" for one in kinds) else "register"
+    return "cas-register" if any(one.f == "cas" for one in shapes) else "register"
 
 
 def _anything(kinds: Kinds) -> bool:

@@ -233,7 +233,7 @@ def _check(request: Request) -> Checked:
         keyed=request.keyed,
     )
     history = reading.history
-    name = models.guess(history.columns.kinds) if request.model == AUTO else request.model
+    name = models.guess(history) if request.model == AUTO else request.model
     model = models.get(name, request.initial.of(name, reading.form))
     meter = Meter(request.budget)
     result = checkers.check(history, model, budget=request.budget, engine=request.engine, all_keys=request.all_keys)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from test_check_command import run
 
-from checkers import History, ModelError, Operation, models
+from checkers import Event, History, ModelError, Operation, models
 from checkers.formats.edn import Float, Number, Word
+from checkers.history import EventType
 
 Step = tuple[str, object, object] | tuple[str, object, object, str]
 
@@ -103,6 +104,18 @@ def test_where_none_fits_the_option_is_named(name: str) -> None:
 def test_where_no_model_knows_the_operations_they_are_named(names: list[str]) -> None:
     with pytest.raises(ModelError, match=r"no model has all of .*; name one with --model"):
         guessed(*((name, None, None) for name in names))
+
+
+def test_a_long_history_is_not_looked_at_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checkers.history.MOST_MADE", 10)
+    kinds: list[EventType] = ["invoke", "ok"]
+    for f, model in (("write", "register"), ("push", "stack"), ("cas", "cas-register")):
+        events = [Event(type=kind, process=0, f=f, value=[n, n]) for n in range(20) for kind in kinds]
+        history = History.of_events(events)
+        assert models.guess(history) == model
+        assert not history.columns.counted
+    events = [Event(type=kind, process=0, f="write", value=n, version=n) for n in range(20) for kind in kinds]
+    assert models.guess(History.of_events(events)) == "versioned-register"
 
 
 def test_of_many_names_a_few_are_shown() -> None:
