@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import UNSET
 
-from checkers.formats.edn import EdnError, Word, read_all
+from checkers.formats.edn import read_all
+from checkers.formats.edn_atoms import EdnError, Word
 from checkers.history import NEMESIS, Event, HistoryError
 
 LINE = re.compile(r"INFO\s+jepsen\.util\s+-\s+:?(\S+)\s+:(invoke|ok|fail|info)\s+:(\S+)\s*(.*)")

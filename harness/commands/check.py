@@ -22,7 +22,8 @@ from rich.text import Text
 import checkers
 from checkers import Budget, HistoryError, ModelError, Result, Verdict, formats, models
 from checkers.budget import Meter
-from checkers.formats.edn import EdnError, Float, read_all
+from checkers.formats.edn import read_all
+from checkers.formats.edn_atoms import EdnError, Float
 from checkers.formats.files import STANDARD_INPUT
 from harness.commands.terminal import Terminal, one_line, printable
 from harness.errors import UsageError

@@ -90,6 +90,43 @@ SAME = {
     "a list and a vector": ("(1 2)", "[1 2]"),
     "an integer with its N": ("7N", "7"),
     "a hexadecimal": ("0x1f", "31"),
+    "an octal": ("017", "15"),
+    "two zeros": ("00", "0"),
+    "minus an octal": ("-017", "-15"),
+    "a hexadecimal with its N": ("-0XfFN", "-255"),
+    "a binary": ("2r1010", "10"),
+    "of radix 36": ("36rZz", "1295"),
+    "of radix 36, where N is a digit": ("-36R10N", "-1319"),
+    "a float with zeros before it": ("007.50", "7.5"),
+    "a float without a fraction": ("7.", "7.0"),
+    "a ratio with zeros before it": ("02/04", "1/2"),
+    "an octal as a character": (r"\o101", r"\A"),
+    "a short octal as a character": (r"\o7", r"\u0007"),
+    "a character by its number": (r"\u0041", r"\A"),
+    "a space": (r"\space", r"\u0020"),
+    "a space by itself": ("\\ ", r"\space"),
+    "a tab": (r"\tab", r"\o11"),
+    "a return": (r"\return", r"\o15"),
+    "a formfeed and a backspace": (r"[\formfeed \backspace]", r"[\u000c \u0008]"),
+    "u and o": (r"[\u \o]", r"[\u0075 \o157]"),
+    "octals in a text": (r'"\101\0\60x\1234"', r'"A\u0000\u0030xS4"'),
+    "escapes in a text": (r'"\b\f\r\t\n\"\\"', r'"\u0008\u000c\u000d\u0009\u000a\u0022\u005c"'),
+    "a regular expression": (r'#"\d+\"\."', r'#"\d+\"\."'),
+    "a map with a namespace": (
+        '#:a{:b 1, :c/d 2, :_/e 3, f 4, _/g 5, "h" 6, 7 8}',
+        '{:a/b 1 :c/d 2 :e 3 a/f 4 g 5 "h" 6 7 8}',
+    ),
+    "a namespace apart from its map": ("#:a.b-c {:b #:d{:e 1}}", "{:a.b-c/b {:d/e 1}}"),
+    "metadata": ("^{:a 1} [1]", "[1]"),
+    "metadata on metadata": ("^:a ^{:b ^c [d]} #^String {:x ^:y {}}", "{:x {}}"),
+    "metadata that is discarded": ("#_ ^:a [1] 2", "2"),
+    "metadata on what is tagged": ("^:a #a.B {:x 1}", "#a.B {:x 1}"),
+    "a symbol with odd signs": ("[a# b' 'c @d ->e %]", "[a# b' 'c @d ->e %]"),
+    "a var": ("#'user/x", "#'user/x"),
+    "an object that cannot be read": ("#<Object <a> b>", "#<Object <a> b>"),
+    "what stands without a space": ('[1[2]:a"b"#{c}]', '[1 [2] :a "b" #{c}]'),
+    "commas": ("[1,,2,]", "[1 2]"),
+    "a comment": ("[1 ; two ]\n 2]", "[1 2]"),
     "a decimal with another scale": ("0.10M", "0.1M"),
     "a float with an exponent": ("1e1", "10.0"),
     "a ratio that is whole": ("4/2", "2"),
@@ -108,6 +145,11 @@ SAME = {
     "a tagged text": ('#inst "2026"', '#inst  "2026"'),
 }
 DIFFERENT = {
+    "a regular expression and its text": ('#"a"', '"a"'),
+    "a name in a namespace and one in none": ("#:a{:b 1}", "{:b 1}"),
+    "a digit and its character": (r"\1", "1"),
+    "infinity and its negative": ("##Inf", "##-Inf"),
+    "an octal and its digits": ("017", "17"),
     "a keyword and its text": (":x", '":x"'),
     "a symbol and its text": ("x", '"x"'),
     "a symbol and a keyword": ("x", ":x"),
@@ -177,6 +219,49 @@ def test_a_mark_of_the_byte_order_before_json(tmp_path: Path) -> None:
     assert len(formats.read(file(tmp_path, gzip.compress(b"\xef\xbb\xbf" + text.encode())))) == 1
 
 
+KINDS = {
+    "the nemesis": ":process :nemesis, :type :info, :f :start, :value {:a #<x>}",
+    "the nemesis without an f": ':process :nemesis, :value #object[a.B 0x1 "x"]',
+    "another that is no client": ':process :admin, :type :info, :f :start, :value #:a{:b #"x"}',
+    "a regular expression": ':process :nemesis, :type :info, :f :x, :value ^:a [#inst "2026" #uuid "x" 017 36rZ]',
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_who_is_no_client_is_passed_over(name: str, tmp_path: Path) -> None:
+    between = f"{{{KINDS[name]}}}\n"
+    (operation,) = formats.read(file(tmp_path, between + (WRITE % (1, 1)).replace("\n", "\n" + between)))
+    assert (operation.value, operation.status, operation.line) == (1, "ok", 2)
+
+
+def test_a_client_may_have_a_name(tmp_path: Path) -> None:
+    text = (WRITE % (1, 1)).replace("process 0", "process :a")
+    info = "{:process :a, :type :invoke, :f :read}\n{:process :a, :type :info, :f :read}\n"
+    write, read = formats.read(file(tmp_path, text + info))
+    assert (write.process, write.status, read.status) == ("a", "ok", "info")
+
+
+@pytest.mark.parametrize("around", ["%s", "[%s]", "(%s)", "; of 2014\n%s"])
+def test_operations_may_be_vectors_as_knossos_once_had_them(around: str, tmp_path: Path) -> None:
+    written = "[0 :invoke :write 1]\n[:nemesis :info :start {:a 1}]\n[0 :ok :write 1]\n"
+    text = written + "[1 :invoke :read nil]\n[1 :fail :read nil :x]\n"
+    write, read = formats.read(file(tmp_path, around % text))
+    assert (write.value, write.result, write.status) == (1, 1, "ok")
+    assert (read.status, read.error) == ("fail", ":x")
+
+
+def test_a_form_may_go_over_many_lines(tmp_path: Path) -> None:
+    elements = "\n  ".join(map(str, range(5000)))
+    (read,) = formats.read(file(tmp_path, READ % f"[{elements}]"))
+    assert len(read.result) == 5000
+
+
+def test_a_long_text_over_many_lines_is_read_once(tmp_path: Path) -> None:
+    line = "x" * 1000 + '\\"\n'
+    (write,) = formats.read(file(tmp_path, WRITE % (f'"{line * 20_000}"', "nil")))
+    assert len(write.value) == 20_000 * 1002
+
+
 def test_a_text_may_go_over_lines(tmp_path: Path) -> None:
     (operation,) = formats.read(file(tmp_path, WRITE % ('"a\nb ; {"', '"a\nb ; {"')))
     assert (operation.value, operation.line) == ("a\nb ; {", 1)
@@ -233,7 +318,7 @@ MISTAKES = {
         "history:2: process 0 completes write (ok) but line 1 invoked read; a completion repeats f",
     ),
     "no-process": ("{:type :invoke, :f :read, :value nil}\n", "history:1: an operation with no :process"),
-    "not-a-map": ("[1 2]\n", "history:1: 1 is not an operation; a map such as {:type :invoke, ...} is"),
+    "not-a-map": ("[1 2]\n", "history:1: [1, 2] is not an operation; a map such as {:type :invoke, ...} is"),
     "not-utf-8": (b"{:process 0, :type :invoke, :f \xff}\n", "history:1: not UTF-8 text"),
     "number": ("{:process 0, :type :invoke, :f :write, :value 1x}\n", "history:1: malformed EDN: "),
     "odd-time": ('{:time "1", :process 0, :type :invoke, :f :read}\n', "history:1: time '1'; a time is a number of"),
@@ -256,9 +341,27 @@ MISTAKES = {
     "key-twice": ("{:process 0, :f :read, :f :write}\n", "history:1: malformed EDN: a map with the key :f twice"),
     "element-twice": (WRITE % ("#{1 1}", 1), "history:1: malformed EDN: a set with an element twice"),
     "underscore": (WRITE % ("1_000", 1), "history:1: malformed EDN: '1_000' is no number"),
-    "zero-first": (WRITE % ("007", 1), "history:1: malformed EDN: '007' is no number"),
+    "radix": (WRITE % ("2r2", 1), "history:1: malformed EDN: '2r2' is no number"),
+    "radix-too-large": (WRITE % ("37r1", 1), "history:1: malformed EDN: '37r1' is no number"),
+    "no-radix": (WRITE % ("1r0", 1), "history:1: malformed EDN: '1r0' is no number"),
+    "ratio-digits": (WRITE % ("1/" + "9" * 5000, 1), "history:1: malformed EDN: a number of 5002 digits"),
+    "hexadecimal-digits": (WRITE % ("0x" + "f" * 4000, 1), "history:1: malformed EDN: a number of 4002 digits"),
+    "exponent": (WRITE % ("1e99999999999999999999M", 1), "history:1: malformed EDN: 1e99999999999999999999M is out of"),
+    "octal-character": (WRITE % (r"\o400", 1), r"history:1: malformed EDN: \o400 is no character"),
+    "half-a-character": (WRITE % (r"\ud800", 1), r"history:1: malformed EDN: \ud800 is no character"),
+    "octal-escape": (WRITE % (r'"\400"', 1), r"history:1: malformed EDN: a text with the unknown escape \400"),
+    "no-map": (WRITE % ("#:a [1]", 1), "history:1: malformed EDN: #:a before [1], where a map is wanted"),
+    "own-namespace": (WRITE % ("#::{:a 1}", 1), "history:1: malformed EDN: unexpected '#'"),
+    "own-keyword": (WRITE % ("::a", 1), "history:1: malformed EDN: '::a' is neither a keyword nor a symbol"),
+    "metadata-of-nothing": (
+        WRITE % ("[^:a]", 1),
+        "history:1: malformed EDN: ']' after ^ and its metadata, which wants",
+    ),
+    "no-metadata": (WRITE % ("[^]", 1), "history:1: malformed EDN: ']' after ^, which wants a form"),
+    "code": (WRITE % ("#=(+ 1 2)", 1), "history:1: malformed EDN: unexpected '#'"),
+    "no-octal": (WRITE % ("08", 1), "history:1: malformed EDN: '08' is no number"),
     "divided-by-zero": (WRITE % ("1/0", 1), "history:1: malformed EDN: '1/0' is no number"),
-    "digits": (WRITE % ("9" * 5000, 1), "history:1: malformed EDN: an integer of 5000 digits"),
+    "digits": (WRITE % ("9" * 5000, 1), "history:1: malformed EDN: a number of 5000 digits"),
     "escape": (WRITE % (r'"\x"', 1), r"history:1: malformed EDN: a text with the unknown escape \x"),
     "short-escape": (WRITE % (r'"\u00g9"', 1), r"history:1: malformed EDN: a text with the unknown escape \u"),
     "character": (WRITE % (r"\abc", 1), r"history:1: malformed EDN: \abc is no character"),

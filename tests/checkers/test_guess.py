@@ -7,7 +7,7 @@ import pytest
 from test_check_command import run
 
 from checkers import Event, History, ModelError, Operation, models
-from checkers.formats.edn import Float, Number, Word
+from checkers.formats.edn_atoms import Float, Number, Word
 from checkers.history import EventType
 
 Step = tuple[str, object, object] | tuple[str, object, object, str]

@@ -8,7 +8,7 @@ import pytest
 
 from checkers import HistoryError, Verdict, check, formats, models
 from checkers.formats import independent, jepsen_edn
-from checkers.formats.edn import Word
+from checkers.formats.edn_atoms import Word
 from checkers.values import FALSE, TRUE, Map
 
 Keys = set[object]
