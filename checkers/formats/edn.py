@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from checkers.history import HistoryError
+from checkers.limits import DEFAULT, Limits, make_room, too_deep
 from checkers.values import freeze
 
 DELIMITERS = r'\s,;"\[\](){}'
@@ -35,7 +36,6 @@ HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+N?")
 FLOAT = re.compile(r"([+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?)(M?)", re.ASCII)
 RATIO = re.compile(r"[+-]?\d+/\d+", re.ASCII)
 INFINITE = {"##Inf": "inf", "##-Inf": "-inf"}
-MOST_NESTED = 100  # forms in forms; what judges values calls itself for each
 LINES_OF_ONE_FORM = 1000
 DISCARD = "#_"
 
@@ -95,12 +95,12 @@ class Map(msgspec.Struct, frozen=True):
         return f"{{{', '.join(sorted(f'{key!r} {value!r}' for key, value in self.items))}}}"
 
 
-def forms(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Any]]:
+def forms(lines: Iterable[bytes], source: str, limits: Limits = DEFAULT) -> Iterator[tuple[int, Any]]:
     """(first line, form) of every form of a file; a vector or list around all of them is looked through.
 
     Maps are dicts, vectors and lists are lists. Raises HistoryError.
     """
-    reader = Reader(around=True)
+    reader = Reader(around=True, limits=limits)
     number = 0
     for number, raw in enumerate(lines, 1):
         try:
@@ -132,7 +132,9 @@ class Reader:
     form under way began, `inside` whether there is one.
     """
 
-    def __init__(self, around: bool = False) -> None:
+    def __init__(self, around: bool = False, limits: Limits = DEFAULT) -> None:
+        make_room(limits)
+        self._limits = limits
         self.first = 0
         self._may_open = around
         self._closed = False  # the vector around all forms
@@ -190,8 +192,8 @@ class Reader:
 
     def _open(self, bracket: str) -> None:
         depth = len(self._stack)
-        if depth > MOST_NESTED:
-            raise EdnError(f"forms more than {MOST_NESTED} deep; flatten the value")
+        if depth > self._base + self._limits.nesting:  # the map of the operation counts for none
+            raise EdnError(too_deep(self._limits))
         self._stack.append((bracket, []))
         if self._may_open and depth == 1 and bracket in "[(" and all(prefix != DISCARD for _, prefix in self._prefixes):
             self._may_open, self._base = False, 2

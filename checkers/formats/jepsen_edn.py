@@ -11,6 +11,7 @@ from msgspec import UNSET
 from checkers.formats import edn
 from checkers.formats.edn import Word
 from checkers.history import Event, EventType, HistoryError
+from checkers.limits import DEFAULT, Limits
 from checkers.values import freeze
 
 TYPES = get_args(EventType)
@@ -19,9 +20,9 @@ KEY, VALUE, ERROR = Word(":key"), Word(":value"), Word(":error")
 MISSING = object()
 
 
-def events(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Event]]:
+def events(lines: Iterable[bytes], source: str, limits: Limits = DEFAULT) -> Iterator[tuple[int, Event]]:
     """(line, event) pairs. Raises HistoryError."""
-    for line, form in edn.forms(lines, source):
+    for line, form in edn.forms(lines, source, limits):
         if not isinstance(form, dict):
             raise HistoryError(
                 f"{source}:{line}: {form!r} is not an operation; a map such as {{:type :invoke, ...}} is"
