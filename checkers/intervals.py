@@ -14,6 +14,8 @@ import msgspec
 from msgspec import UNSET
 
 from checkers.history import NEVER, STATUSES, HistoryError, Operation
+from checkers.limits import DEFAULT, too_deep
+from checkers.value_table import depth
 from checkers.values import PLAIN, NotAValueError, freeze
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ def checked(operation: Operation, source: str, number: int) -> Operation:
     try:
         for name, value in (("value", one.value), ("result", one.result), ("actual", one.actual), ("key", one.key)):
             if type(value) not in PLAIN:
+                if depth(value, DEFAULT.nesting) > DEFAULT.nesting:
+                    raise HistoryError(f"{source}: operation {number}: {name} has {too_deep(DEFAULT)}")
                 found[name] = freeze(value)
     except NotAValueError as error:
         raise HistoryError(f"{source}: operation {number} ({one}): {name} {value!r} {error}") from None

@@ -29,11 +29,13 @@ def check(
     engine: str = "auto",
     all_keys: bool = False,
     clock: Clock = MONOTONIC,
+    meter: Meter | None = None,
 ) -> Result:
     """Whether some order of the operations respects real time and satisfies the model.
 
     Keys are checked apart where the model allows it, the smallest first; the first violation ends the check unless
-    `all_keys`. The budget is for the whole check. Events are taken in the order given, or in that of
+    `all_keys`. The budget is for the whole check; a `meter` that is running already, since it counted what it took to
+    read the history, stands for budget and clock. Events are taken in the order given, or in that of
     their indexes if each has one, as `History.of_events` does.
     Raises HistoryError or ModelError for input that cannot be judged.
     """
@@ -46,7 +48,7 @@ def check(
     history = _as_history(history)
     _require_known(history, model)
     try:
-        return _check(history, model, engine, all_keys, Meter(budget, clock))
+        return _check(history, model, engine, all_keys, meter or Meter(budget, clock))
     except ModelRaisedError as error:
         raise located(error, history) from error.__cause__
 

@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from checkers.budget import Budget, Meter, SpentError
 from checkers.history import MISSING, NEMESIS, Event, HistoryError, Key
+from checkers.limits import DEFAULT, Limits, make_room
 from checkers.value_table import UNSAID, ValueTable
 from checkers.values import PLAIN, NotAValueError, freeze, told_apart
 
@@ -28,6 +29,8 @@ TYPE_BITS, TYPE = 2, 3
 NO_VERSION: Final = -1 << 63
 BATCH = 4096  # events taken at once
 BYTES_OF_A_NAME = 160
+LONGEST_SHOWN = 100  # characters of a value in a message
+CLOCK_READ = (1 << 16) - 1  # events are paired before the clock is read again
 NOTED_NS = 1_000_000  # a time that lies further back than this is worth a word
 PROCESSES, INDEXES, WHOLE = frozenset({int, str}), frozenset({int, NoneType}), {int}
 VERSIONS, ERRORS = frozenset({int, UnsetType}), frozenset({str, UnsetType})
@@ -52,10 +55,11 @@ class Pairs(NamedTuple):
 class Recording:
     """The events of one history. `add` them, then `pair` them; each raises HistoryError for the first mistake it meets.
 
-    Raises SpentError once the meter's budget is.
+    Both count against the meter, and raise SpentError once its budget is spent.
     """
 
-    def __init__(self, source: str, meter: Meter | None = None) -> None:
+    def __init__(self, source: str, meter: Meter | None = None, limits: Limits = DEFAULT) -> None:
+        make_room(limits)
         self.source = source
         self.line, self.code, self.process = array("Q"), array("i"), array("i")
         self.time, self.value = array("q"), array("q")
@@ -64,7 +68,7 @@ class Recording:
         self.version: Integers | None = None
         self.error: Integers | None = None
         self.actual: Integers | None = None
-        self.table = ValueTable()
+        self.table = ValueTable(limits)
         self.names, self.processes, self.keys, self.errors = Numbers(), Numbers(), Numbers(), Numbers({UNSET: 0})
         self.key_values: list[Key] = []
         self._meter = meter or Meter(Budget())
@@ -137,7 +141,7 @@ class Recording:
                 try:
                     self.table.code(value)
                 except NotAValueError as error:
-                    raise HistoryError(f"{self.source}:{line}: {name} {value!r} {error}") from None
+                    raise HistoryError(f"{self.source}:{line}: {name} {_shown(value)} {error}") from None
             raise
 
     def _add_keys(self, lines: Sequence[int], events: Sequence[Event], before: int) -> None:
@@ -160,7 +164,7 @@ class Recording:
         try:
             frozen: Any = key if type(key) in PLAIN else freeze(key)
         except NotAValueError as error:
-            raise HistoryError(f"{self.source}:{line}: key {key!r} {error}") from None
+            raise HistoryError(f"{self.source}:{line}: key {_shown(key)} {error}") from None
         number = self.keys[told_apart(frozen)]
         if number == len(self.key_values):
             self.key_values.append(frozen)
@@ -241,9 +245,7 @@ class Recording:
         grown, self._size = held - self._size, held
         if not (self._meter.spend(0, grown) and self._meter.read_clock()):
             last = lines[-1] if lines else 0
-            raise SpentError(
-                f"{self._meter.exhausted} while {self.source} was read, after line {last} and {len(self)} events"
-            )
+            raise SpentError(f"{self._meter.exhausted} while {self.source} was read, after line {last:,}")
 
     def pair(self) -> Pairs:
         """The operations that the events make, once they are in order."""
@@ -270,6 +272,8 @@ class Recording:
         called, ended, order = calls.append, ends.append, events.append
         code, key, count = self.code, self.key, 0
         for number, (process, what) in enumerate(zip(self.process, code, strict=True)):
+            if not number & CLOCK_READ:
+                self._look_at_clock(number)
             if process == nemesis:
                 continue
             operation = open_of[process]
@@ -291,6 +295,10 @@ class Recording:
             if what & TYPE != INFO:
                 order(~operation)
         return Pairs(calls, ends, events)
+
+    def _look_at_clock(self, number: int) -> None:
+        if not self._meter.read_clock():
+            raise SpentError(f"{self._meter.exhausted} after {number:,} of {len(self):,} events were paired")
 
     def _still_open(self, number: int, opened: int) -> NoReturn:
         line, process = self.line[number], self.process_of(number)
@@ -355,3 +363,9 @@ def _stamp(time: object) -> int | None:
     if not isinstance(time, int | float) or type(time) is bool:
         return None
     return int(time) if isfinite(time) and abs(time) < 1 << 62 else MISSING
+
+
+def _shown(value: object) -> str:
+    """The value in a message, cut short."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."

@@ -10,7 +10,8 @@ from types import NoneType
 
 from msgspec import UNSET
 
-from checkers.values import PLAIN, freeze, told_apart
+from checkers.limits import DEFAULT, Limits, too_deep
+from checkers.values import PLAIN, NotAValueError, freeze, told_apart
 
 Code = int
 KIND_BITS, KIND = 2, 3
@@ -26,7 +27,8 @@ BYTES_KEPT = 160  # about what a value in the table takes, with its place in the
 class ValueTable:
     """The values of one history. Simple ones have equal codes if and only if they are equal; pairs have codes anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT) -> None:
+        self._limits = limits
         self.pairs = array("q")
         self._kept: list[object] = [None, UNSET]
         self._numbers: dict[object, int] = {None: 0, UNSET: 1}
@@ -53,6 +55,8 @@ class ValueTable:
                 return number << KIND_BITS | PAIR
         elif kind in PLAIN:
             return self._number(value, value)
+        if depth(value, self._limits.nesting) > self._limits.nesting:
+            raise NotAValueError(f"has {too_deep(self._limits)}")
         frozen = freeze(value)
         return self._number(told_apart(frozen), frozen)
 
@@ -80,3 +84,23 @@ class ValueTable:
     def size(self) -> int:
         """About the bytes that it takes."""
         return self.pairs.itemsize * len(self.pairs) + BYTES_KEPT * len(self._kept)
+
+
+def depth(value: object, most: int) -> int:
+    """How deep lists, sets and maps are nested in each other, counted as far as one more than `most`. O(n)."""
+    level, deep = [value], 0
+    while deep <= most:
+        inner: list[object] = []
+        found = False
+        for one in level:
+            if isinstance(one, list | tuple | set | frozenset):
+                found = True
+                inner.extend(one)
+            elif isinstance(one, dict):
+                found = True
+                inner.extend(one)
+                inner.extend(one.values())
+        if not found:
+            break
+        level, deep = inner, deep + 1
+    return deep

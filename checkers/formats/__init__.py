@@ -13,10 +13,13 @@ from typing import Literal
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from checkers.budget import Meter
 from checkers.formats import independent, jepsen_edn, jepsen_log, jsonl
 from checkers.formats.files import open_binary
 from checkers.formats.independent import Keyed
 from checkers.history import Event, History, HistoryError
+from checkers.limits import DEFAULT, Limits, make_room
+from checkers.recording import Recording
 
 __all__ = ["FailedCas", "Format", "Keyed", "NilRead", "Reading", "jsonl", "load", "open_binary", "read"]
 
@@ -43,8 +46,10 @@ def read(
     nil_read: NilRead = "value",
     truncated_tail: jsonl.TruncatedTail = "error",
     keyed: Keyed = "auto",
+    limits: Limits = DEFAULT,
+    meter: Meter | None = None,
 ) -> History:
-    """The history in that file, gzipped or not, or in standard input (-); raises HistoryError naming file and line,
+    """The history in that file, packed or not, or in standard input (-); raises HistoryError naming file and line,
     or OSError.
 
     `failed_cas` "observe" takes every failed cas for one that compared and found another value, "ignore" for one that
@@ -52,9 +57,18 @@ def read(
     `nil_read` "unknown" takes an ok read of nil for one whose value was not recorded. `truncated_tail` is jsonl's.
     `keyed` is whether each value is a [key value] of jepsen.independent; "auto" looks at the invocations, and raises
     HistoryError where they leave it open. Our own format has a field for the key, so there it means "no".
+    `limits` bound what is read at all. `meter` is that of the check to come: reading counts against it, and raises
+    SpentError, which says how far it got, where its budget does not last.
     """
     return load(
-        path, form=form, failed_cas=failed_cas, nil_read=nil_read, truncated_tail=truncated_tail, keyed=keyed
+        path,
+        form=form,
+        failed_cas=failed_cas,
+        nil_read=nil_read,
+        truncated_tail=truncated_tail,
+        keyed=keyed,
+        limits=limits,
+        meter=meter,
     ).history
 
 
@@ -66,23 +80,39 @@ def load(
     nil_read: NilRead = "value",
     truncated_tail: jsonl.TruncatedTail = "error",
     keyed: Keyed = "auto",
+    limits: Limits = DEFAULT,
+    meter: Meter | None = None,
 ) -> Reading:
     """The same, with what was found out about the file. It is read once, so that it may be a pipe."""
     source = str(path)
-    with open_binary(path) as file:
-        lines: Iterable[bytes] = file
+    make_room(limits)
+    recording = Recording(source, meter, limits)
+    with open_binary(path, limits=limits, meter=meter) as file:
+        begin: list[bytes] = []
         if form == "auto":
             begin = list(_up_to_text(file))
-            form, lines = _detect(begin, source), chain(begin, file)
+            form = _detect(begin, source)
         if form == "jsonl":
-            events: Iterator[tuple[int, Event]] = jsonl.events(lines, source, truncated_tail)
+            keyed = "no" if keyed == "auto" else keyed
+            batches = jsonl.batches(chain([b"".join(begin)], file.blocks()), source, truncated_tail, limits)
+            events: Iterator[tuple[int, Event]] = (
+                pair for numbers, found in batches for pair in zip(numbers, found, strict=True)
+            )
         else:
-            events = (jepsen_edn if form == "edn" else jepsen_log).events(lines, source)
-        split, events = independent.split(events, source, keyed)
+            lines = chain(begin, file)
+            edn = form == "edn"
+            events = jepsen_edn.events(lines, source, limits) if edn else jepsen_log.events(lines, source)
         policy = FAILED_CAS[form] if failed_cas == "auto" else failed_cas
-        if policy != "auto" or nil_read != "value":
-            events = _as_ours(events, policy, nil_read)
-        return Reading(History.of_numbered_events(events, source), form, split)
+        if form == "jsonl" and keyed == "no" and policy == "auto" and nil_read == "value":
+            split = False
+            for numbers, found in batches:
+                recording.add(numbers, found)
+        else:
+            split, events = independent.split(events, source, keyed)
+            if policy != "auto" or nil_read != "value":
+                events = _as_ours(events, policy, nil_read)
+            recording.extend(events)
+        return Reading(History.of_recording(recording), form, split)
 
 
 def _up_to_text(lines: Iterable[bytes]) -> Iterator[bytes]:

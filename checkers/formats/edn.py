@@ -10,6 +10,7 @@ from typing import Any
 
 from checkers.formats.edn_atoms import EdnError, Word, atom, character, text
 from checkers.history import HistoryError
+from checkers.limits import DEFAULT, Limits, make_room, too_deep
 from checkers.values import freeze
 
 DELIMITERS = r'\s,;"\[\](){}\\^'
@@ -22,8 +23,6 @@ TOKEN = re.compile(
 TEXT_ENDS = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 CLOSES = {"[": "]", "(": ")", "{": "}", "#{": "}"}
 PAIR = re.compile(r"independent|MapEntry$")
-MOST_NESTED = 100  # forms in forms; what judges values calls itself for each
-MOST_OF_ONE_FORM = 1 << 26  # characters
 DISCARD, META, WITH_META = "#_", "^", "^ and its metadata"
 NAMESPACED = "#:"
 
@@ -43,12 +42,12 @@ class Pair(list[Any]):
     """A vector of two that was tagged as a pair, as `jepsen.independent` has them."""
 
 
-def forms(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Any]]:
+def forms(lines: Iterable[bytes], source: str, limits: Limits = DEFAULT) -> Iterator[tuple[int, Any]]:
     """(first line, form) of every form of a file; a vector or list around all of them is looked through.
 
     Maps are dicts, vectors and lists are lists. Raises HistoryError.
     """
-    reader = Reader(around=True)
+    reader = Reader(around=True, limits=limits)
     number = 0
     for number, raw in enumerate(lines, 1):
         try:
@@ -57,8 +56,8 @@ def forms(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Any]]:
             raise HistoryError(f"{source}:{number}: not UTF-8 text") from None
         except EdnError as error:
             raise HistoryError(f"{source}:{number}: malformed EDN: {error}") from None
-        if reader.held > MOST_OF_ONE_FORM:
-            raise HistoryError(f"{source}:{reader.first}: a form that {MOST_OF_ONE_FORM:,} characters do not close")
+        if reader.held > limits.line_bytes:
+            raise HistoryError(f"{source}:{reader.first}: a form that {limits.line_bytes:,} characters do not close")
     try:
         reader.end()
     except EdnError as error:
@@ -80,7 +79,9 @@ class Reader:
     form under way began, `held` how many characters have been read of it.
     """
 
-    def __init__(self, around: bool = False) -> None:
+    def __init__(self, around: bool = False, limits: Limits = DEFAULT) -> None:
+        make_room(limits)
+        self._limits = limits
         self.first = 0
         self.held = 0
         self._may_open = around
@@ -153,8 +154,8 @@ class Reader:
 
     def _open(self, bracket: str) -> None:
         depth = len(self._stack)
-        if depth > MOST_NESTED:
-            raise EdnError(f"forms more than {MOST_NESTED} deep; flatten the value")
+        if depth > self._base + self._limits.nesting:  # the map of the operation counts for none
+            raise EdnError(too_deep(self._limits))
         self._stack.append((bracket, []))
         if self._may_open and depth == 1 and bracket in "[(" and not self._to_be_dropped():
             self._may_open, self._base, self._may_be_form = False, 2, True

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from checkers.formats import edn
 from checkers.formats.edn_atoms import Word
 from checkers.history import MISSING, NEMESIS, Event, EventType, HistoryError, Process
+from checkers.limits import DEFAULT, Limits
 from checkers.values import freeze
 
 TYPES = get_args(EventType)
@@ -40,10 +41,10 @@ class Clients:
         return process
 
 
-def events(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Event]]:
+def events(lines: Iterable[bytes], source: str, limits: Limits = DEFAULT) -> Iterator[tuple[int, Event]]:
     """(line, event) pairs. Raises HistoryError."""
     clients = Clients()
-    for line, form in edn.forms(lines, source):
+    for line, form in edn.forms(lines, source, limits):
         where = f"{source}:{line}"
         if isinstance(form, list) and 3 <= len(form) <= len(IN_A_VECTOR):
             form = dict(zip(IN_A_VECTOR, form, strict=False))

@@ -21,15 +21,18 @@ from rich.text import Text
 
 import checkers
 from checkers import Budget, HistoryError, ModelError, Result, Verdict, formats, models
-from checkers.budget import Meter
+from checkers.budget import Meter, SpentError
 from checkers.formats.edn import read_all
 from checkers.formats.edn_atoms import EdnError, Float
 from checkers.formats.files import STANDARD_INPUT
+from checkers.limits import DEFAULT, Limits, make_room, too_deep
+from checkers.value_table import depth
 from harness.commands.terminal import Terminal, one_line, printable
 from harness.errors import UsageError
 
 Choice = TypeVar("Choice", bound=str)
 AUTO = "auto"
+MOST_NESTING = 10_000
 TAKES_A_MAP = "multi-register"
 SPLIT = "each value was taken as [key value], and each key checked apart; --keyed no takes the values whole"
 
@@ -48,6 +51,7 @@ class Request:
     keyed: formats.Keyed
     engine: str
     budget: Budget
+    limits: Limits
     all_keys: bool
     explain: bool
     picture: bool
@@ -130,7 +134,10 @@ def check_command(
     keyed: Annotated[str, typer.Option(help="yes or no: values are [key value]; auto asks if in doubt.")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, register, search or reference.")] = "auto",
     time_limit: Annotated[float | None, typer.Option(help="Seconds a file; past it the verdict is unknown.")] = None,
-    memory_limit: Annotated[int | None, typer.Option(help="Bytes a file for what the search remembers.")] = None,
+    memory_limit: Annotated[int | None, typer.Option(help="Bytes a file for what is read and remembered.")] = None,
+    max_line: Annotated[int, typer.Option(help="Bytes that a line may have.")] = DEFAULT.line_bytes,
+    max_nesting: Annotated[int, typer.Option(help="How deep lists may be nested in a value.")] = DEFAULT.nesting,
+    max_ratio: Annotated[int, typer.Option(help="Times its size a packed file may unpack to.")] = DEFAULT.ratio,
     all_keys: Annotated[bool, typer.Option("--all", help="Check every key, also after a violation.")] = False,
     explain: Annotated[bool, typer.Option(help="Say which unfinished operations must have happened.")] = False,
     graph: Annotated[Path | None, typer.Option(help="Draw the first violation to this file, as SVG.")] = None,
@@ -139,7 +146,8 @@ def check_command(
 ) -> None:
     """Decide whether recorded histories are linearizable. Exits 0 valid, 1 invalid, 2 unknown, 254 bad input."""
     try:
-        initial = _initial(init)
+        limits = _limits(max_line, max_nesting, max_ratio)
+        initial = _initial(init, limits)
         _require_sense(paths, model, engine, time_limit, memory_limit)
         requests = [
             Request(
@@ -153,6 +161,7 @@ def check_command(
                 keyed=_one_of("--keyed", keyed, "auto", "yes", "no"),
                 engine=engine,
                 budget=Budget(seconds=time_limit, bytes=memory_limit),
+                limits=limits,
                 all_keys=all_keys,
                 explain=explain,
                 picture=graph is not None,
@@ -225,23 +234,36 @@ def _check_of_many(request: Request) -> Checked:
 def _check(request: Request) -> Checked:
     """The result of one file or run directory, and the seconds that reading and judging it took."""
     start = time.perf_counter()
-    reading = formats.load(
+    meter = Meter(request.budget)
+    try:
+        reading = _read(request, meter)
+    except SpentError as spent:  # nothing is known of a history that was not read
+        reason, seconds = str(spent), time.perf_counter() - start
+        text = f"{Verdict.UNKNOWN}: {reason}"
+        given = None if request.model == AUTO else request.model
+        return Checked(request.path, Verdict.UNKNOWN, "none", seconds, 0, reason, text, model=given, guessed=False)
+    history = reading.history
+    name = models.guess(history) if request.model == AUTO else request.model
+    model = models.get(name, request.initial.of(name, reading.form))
+    result = checkers.check(history, model, engine=request.engine, all_keys=request.all_keys, meter=meter)
+    seconds = time.perf_counter() - start
+    unfinished = tuple(_unfinished(result, model, meter.part())) if request.explain else None
+    split = SPLIT if reading.keyed else ""
+    return _put_into_words(request, name, result, seconds, unfinished, split, history.note)
+
+
+def _read(request: Request, meter: Meter) -> formats.Reading:
+    """The history of one file or run directory, within the budget of its check."""
+    return formats.load(
         _file(request.path),
         form=request.form,
         failed_cas=request.failed_cas,
         nil_read=request.nil_read,
         truncated_tail=request.truncated_tail,
         keyed=request.keyed,
+        limits=request.limits,
+        meter=meter,
     )
-    history = reading.history
-    name = models.guess(history) if request.model == AUTO else request.model
-    model = models.get(name, request.initial.of(name, reading.form))
-    meter = Meter(request.budget)
-    result = checkers.check(history, model, budget=request.budget, engine=request.engine, all_keys=request.all_keys)
-    seconds = time.perf_counter() - start
-    unfinished = tuple(_unfinished(result, model, meter.part())) if request.explain else None
-    split = SPLIT if reading.keyed else ""
-    return _put_into_words(request, name, result, seconds, unfinished, split, history.note)
 
 
 def _put_into_words(
@@ -308,15 +330,27 @@ def _one_of(option: str, given: str, *choices: Choice) -> Choice:
     raise UsageError(f"{option} {given}: it is one of {', '.join(choices)}")
 
 
-def _initial(text: str) -> Initial:
-    deepest = formats.jsonl.MOST_NESTED
-    if formats.jsonl.depth(os.fsencode(text)) > deepest:
-        raise UsageError(f"--init: lists more than {deepest} deep; flatten the value")
+def _limits(line_bytes: int, nesting: int, ratio: int) -> Limits:
+    for option, given in (("--max-line", line_bytes), ("--max-nesting", nesting), ("--max-ratio", ratio)):
+        if given <= 0:
+            raise UsageError(f"{option} {given}: it is a number above 0")
+    if nesting > MOST_NESTING:
+        raise UsageError(f"--max-nesting {nesting}: it is at most {MOST_NESTING:,}, which is what Python can show")
+    return Limits(line_bytes=line_bytes, nesting=nesting, ratio=ratio)
+
+
+def _initial(text: str, limits: Limits) -> Initial:
+    make_room(limits)
     try:
         keyword = [] if not text.startswith(":") else read_all(text)
-        return Initial(text, keyword[0] if len(keyword) == 1 else msgspec.json.decode(text))
-    except (msgspec.DecodeError, EdnError, RecursionError) as error:
+        value = keyword[0] if len(keyword) == 1 else msgspec.json.decode(text)
+    except RecursionError:
+        raise UsageError(f"--init: {too_deep(limits)}") from None
+    except (msgspec.DecodeError, EdnError) as error:
         raise UsageError(f"--init {text}: {error}; a JSON value is expected") from None
+    if depth(value, limits.nesting) > limits.nesting:
+        raise UsageError(f"--init: {too_deep(limits)}")
+    return Initial(text, value)
 
 
 def _as_edn(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -314,7 +314,7 @@ def test_bad_input_is_one_line_on_stderr_and_254(good: Path, tmp_path: Path) -> 
         (good, "--init", "{"),
         (good, "--init", ":"),
         (good, "--init", "[" * 5000),
-        (good, "--init", "[" * 500 + "]" * 500),
+        (good, "--init", "[" * 1001 + "]" * 1001),
         (good, "--time-limit", "0"),
         (good, "--time-limit", "-1"),
         (good, "--time-limit", "nan"),
