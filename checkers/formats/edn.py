@@ -76,14 +76,14 @@ class Reader:
     """Takes text piece by piece, whole lines each, and gives the forms that it completes.
 
     `around` says that one vector or list may stand around all forms, as in a file. `first` is the line on which the
-    form under way began, `held` how many characters have been read of it.
+    form under way began, `held` how many characters have been read of it, `stop` where in its text the last one ended.
     """
 
     def __init__(self, around: bool = False, limits: Limits = DEFAULT) -> None:
         make_room(limits)
         self._limits = limits
         self.first = 0
-        self.held = 0
+        self.held = self.stop = 0
         self._may_open = around
         self._may_be_form = False  # the vector around all forms, as long as nothing in it has shown that it is that
         self._closed = False  # the vector around all forms
@@ -100,7 +100,8 @@ class Reader:
             self._pieces.append(piece if end is None else end[0])
             if end is not None:
                 self._add(_text("".join(self._pieces)))
-                self._pieces, start = [], end.end()
+                self._pieces, self.stop = [], end.end()
+                start = self.stop
                 yield from self._completed()
         for match in TOKEN.finditer(piece, start) if not self._pieces else ():
             kind = match.lastgroup
@@ -113,6 +114,7 @@ class Reader:
                 break
             self._take(kind, match[0])
             if len(stack) == self._base:
+                self.stop = match.end()
                 yield from self._completed()
         self.held = self.held + len(piece) if len(stack) > self._base or self._pieces else 0
 

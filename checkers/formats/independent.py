@@ -6,7 +6,7 @@ is invoked with [key nil] where there are keys, and with nil where there are non
 [key old new]. A key may be anything.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
 from itertools import chain
 from typing import Literal
@@ -18,6 +18,7 @@ from checkers.history import NEMESIS, Event, HistoryError, Key, Process
 
 Keyed = Literal["auto", "yes", "no"]
 Numbered = Iterator[tuple[int, Event]]
+Batch = tuple[Sequence[int], Sequence[Event]]
 LOOK = 1000  # invocations looked at before it is decided what their values are
 NO_ARGUMENT = frozenset({"read", "get", "dequeue", "pop", "acquire", "release", "drain", "peek", "size"})
 STEPS = frozenset({"r", "w", "read", "write", "append"})  # what stands first in each part of a transaction
@@ -81,6 +82,31 @@ def split(events: Numbered, source: str, keyed: Keyed) -> tuple[bool, Numbered]:
     return True, _apart(everything, source, sure=False)
 
 
+def look(batches: Iterator[Batch], source: str, keyed: Keyed) -> tuple[Keyed, Iterator[Batch]]:
+    """The same of batches: "auto" if they are to be taken apart, else "no", with batches that may be taken whole."""
+    if keyed == "no":
+        return "no", batches
+    first: list[Batch] = []
+    invocations = 0
+    for batch in batches:
+        first.append(batch)
+        invocations += sum(event.type == "invoke" for event in batch[1])
+        if invocations >= LOOK:
+            break
+    pairs = (pair for numbers, events in first for pair in zip(numbers, events, strict=True))
+    if is_keyed((pair for pair in pairs if pair[1].process != NEMESIS), source):
+        return "auto", chain(first, batches)
+    return "no", _whole_batches(chain(first, batches), source)
+
+
+def _whole_batches(batches: Iterable[Batch], source: str) -> Iterator[Batch]:
+    for numbers, events in batches:
+        if any(type(event.value) is list for event in events):
+            for _ in _whole(zip(numbers, events, strict=True), source):
+                pass
+        yield numbers, events
+
+
 def _up_to_invocations(events: Numbered, count: int) -> Numbered:
     for pair in events:
         yield pair
@@ -89,7 +115,7 @@ def _up_to_invocations(events: Numbered, count: int) -> Numbered:
             return
 
 
-def _whole(events: Numbered, source: str) -> Numbered:
+def _whole(events: Iterable[tuple[int, Event]], source: str) -> Numbered:
     """The events as they are; one that certainly has a key raises HistoryError."""
     for line, event in events:
         if isinstance(event.value, list) and event.type == "invoke" and _shows(event) is Shows.KEYED:

@@ -374,7 +374,10 @@ MISTAKES = {
     ),
     "deep-json": (DEEP % ("[" * 1001 + "]" * 1001), "history:1: value [[["),
     "deepest-json": (DEEP % ("[" * 100_000 + "]" * 100_000), "history:1: lists more than 1,000 deep"),
-    "two-values": ("INFO  jepsen.util - 0 :invoke :write 1 2\n", "history:1: '1 2' is 2 values; an operation has one"),
+    "two-values": (
+        "INFO  jepsen.util - 0 :invoke :write 1 2\n",
+        "history:1: '0 :invoke :write 1 2': '1 2' is several values; an operation has one",
+    ),
     "log-not-utf-8": (b'INFO  jepsen.util - 0 :invoke :write "\xff"\n', "history:1: not UTF-8 text"),
     "broken-gzip": (ZIPPED[:12] + b"garbage" * 9, "history: broken gzip: "),
     "cut-gzip": (ZIPPED[:-6], "history: broken gzip: "),
@@ -385,7 +388,7 @@ MISTAKES = {
         '{"index":1,"time":0,"type":"invoke","process":"a\\nb","f":"read"}\n',
         "history:2: process a b invokes read while its re ad of line 1 is still open",
     ),
-    "log": ("INFO  jepsen.util - nonsense\n", "history:1: not a line such as"),
+    "log": ("INFO  jepsen.util - nonsense\n", "history: a Jepsen log in which no line is an operation such as"),
     "unknown": ("hello\n", "history:1: 'hello' begins no known format; use --format"),
 }
 
