@@ -138,6 +138,11 @@ def _step(state: State, operation: Operation) -> State | Illegal:
     return frozenset(found.items())
 
 
+def registers(operations: Iterable[Operation]) -> set[State]:
+    """The names of all registers that the operations are on."""
+    return {step.name for operation in operations for step in _known(operation)}
+
+
 def _written_before(initial: frozenset[tuple[State, State]]) -> Callable[[Iterable[Operation]], Possible]:
     """The value that was read of each register was written there by somebody, or was there at first."""
 

@@ -91,7 +91,9 @@ class Operations:
         if not fields:
             raise EdnError(NO_VALUE)
         value, behind = self._value(fields[0])
-        if behind:
+        if behind.startswith("\t"):  # it ended in a later line, with the error
+            fields[1:] = [behind[1:]]
+        elif behind.strip():
             raise EdnError(f"{shown(fields[0])} is several values; an operation has one")
         return self._f(f), value, "\t".join(fields[1:]) if len(fields) > 1 else None
 
@@ -100,13 +102,13 @@ class Operations:
         if not text.strip():
             raise EdnError(NO_VALUE)
         value, behind = self._value(text)
-        if behind and kind in ("invoke", "ok"):
+        if behind.strip() and kind in ("invoke", "ok"):
             raise EdnError(f"{shown(text.strip())} is several values; an operation has one")
-        return self._f(f), value, behind or None
+        return self._f(f), value, behind.strip() or None
 
     def _f(self, text: str) -> str:
         found, behind = self._value(text)
-        if behind or found is None:
+        if behind.strip() or found is None:
             raise EdnError(f"{shown(text)} is no name of an operation")
         return name(found)
 
@@ -115,7 +117,7 @@ class Operations:
         reader = Reader(limits=self._limits)
         while True:
             for _, form in reader.feed(text, 1):
-                return form, text[reader.stop :].strip()
+                return form, text[reader.stop :]
             if reader.held > self._limits.line_bytes:
                 raise EdnError(f"a value that {self._limits.line_bytes:,} characters do not close")
             _, following = next(self._more, (0, None))

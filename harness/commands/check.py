@@ -7,7 +7,7 @@ too, and does not keep the others from theirs.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,11 @@ import checkers
 from checkers import Budget, HistoryError, ModelError, Result, Verdict, formats, models
 from checkers.budget import Meter, SpentError
 from checkers.formats.edn import read_all
-from checkers.formats.edn_atoms import EdnError, Float
+from checkers.formats.edn_atoms import EdnError, Float, Word
 from checkers.formats.files import STANDARD_INPUT
+from checkers.formats.store import history_in
 from checkers.limits import DEFAULT, Limits, make_room, too_deep
+from checkers.multi_register import registers
 from checkers.value_table import depth
 from harness.commands.terminal import Terminal, one_line, printable
 from harness.errors import UsageError
@@ -34,6 +36,8 @@ Choice = TypeVar("Choice", bound=str)
 AUTO = "auto"
 MOST_NESTING = 10_000
 TAKES_A_MAP = "multi-register"
+EDN_BEGINS = (":", "{", "[", "(", "#")
+LONGEST_NUMBER = 19
 SPLIT = "each value was taken as [key value], and each key checked apart; --keyed no takes the values whole"
 
 
@@ -64,11 +68,16 @@ class Initial:
     text: str
     value: Any
 
-    def of(self, model: str, form: str) -> object:
-        """The same for that model and histories of that format; raises UsageError for a map that is none of them."""
-        if isinstance(self.value, dict) and model != TAKES_A_MAP:
+    def of(self, model: str, reading: formats.Reading) -> object:
+        """The same for that model and that history; raises UsageError for a map that is none of them."""
+        as_json = reading.form in ("jsonl", "json")
+        value = _as_json(self.value) if as_json else _as_edn(self.value)
+        if not isinstance(value, dict):
+            return value
+        if model != TAKES_A_MAP:
             raise UsageError(f"--init {self.text}: only the model {TAKES_A_MAP} takes a map, not {model}")
-        return self.value if form == "jsonl" else _as_edn(self.value)
+        named = registers(reading.history)
+        return [(_register(name, named, as_json), held) for name, held in value.items()]
 
 
 @dataclass(frozen=True)
@@ -125,10 +134,12 @@ class Checked:
 
 
 def check_command(
-    paths: Annotated[list[Path], typer.Argument(help="History files, run directories, or - for standard input.")],
+    paths: Annotated[list[Path], typer.Argument(help="History files, their directories, or - for standard input.")],
     model: Annotated[str, typer.Option(help="The specification; auto takes the only one that fits, or asks.")] = AUTO,
-    form: Annotated[str, typer.Option("--format", help="jsonl, edn, jepsen-log; auto looks at the content.")] = "auto",
-    init: Annotated[str, typer.Option(help="The initial value, as JSON, or :keyword.")] = "null",
+    form: Annotated[
+        str, typer.Option("--format", help="jsonl, json, edn, history-txt, jepsen-log; auto: by content.")
+    ] = "auto",
+    init: Annotated[str, typer.Option(help="The initial value, as JSON or EDN.")] = "null",
     failed_cas: Annotated[str, typer.Option(help="observe or ignore; auto: as the format means it.")] = "auto",
     nil_read: Annotated[str, typer.Option(help="value or unknown: what an ok read of nil says.")] = "value",
     keyed: Annotated[str, typer.Option(help="yes or no: values are [key value]; auto asks if in doubt.")] = "auto",
@@ -154,7 +165,7 @@ def check_command(
                 path=path,
                 model=model,
                 initial=initial,
-                form=_one_of("--format", form, "auto", "jsonl", "edn", "jepsen-log"),
+                form=_one_of("--format", form, "auto", *formats.FORMATS),
                 failed_cas=_one_of("--failed-cas", failed_cas, "auto", "observe", "ignore"),
                 nil_read=_one_of("--nil-read", nil_read, "value", "unknown"),
                 truncated_tail=_one_of("--truncated-tail", truncated_tail, "error", "drop"),
@@ -214,8 +225,8 @@ def _check_all(requests: Sequence[Request]) -> list[Checked]:
 def _size(path: Path) -> int:
     """The bytes of a file; 0 if there is none, which is said when it is read."""
     try:
-        return _file(path).stat().st_size
-    except OSError:
+        return Path(history_in(path)).stat().st_size
+    except (OSError, HistoryError):
         return 0
 
 
@@ -244,7 +255,7 @@ def _check(request: Request) -> Checked:
         return Checked(request.path, Verdict.UNKNOWN, "none", seconds, 0, reason, text, model=given, guessed=False)
     history = reading.history
     name = models.guess(history) if request.model == AUTO else request.model
-    model = models.get(name, request.initial.of(name, reading.form))
+    model = models.get(name, request.initial.of(name, reading))
     result = checkers.check(history, model, engine=request.engine, all_keys=request.all_keys, meter=meter)
     seconds = time.perf_counter() - start
     unfinished = tuple(_unfinished(result, model, meter.part())) if request.explain else None
@@ -255,7 +266,7 @@ def _check(request: Request) -> Checked:
 def _read(request: Request, meter: Meter) -> formats.Reading:
     """The history of one file or run directory, within the budget of its check."""
     return formats.load(
-        _file(request.path),
+        request.path,
         form=request.form,
         failed_cas=request.failed_cas,
         nil_read=request.nil_read,
@@ -319,10 +330,6 @@ def _draw(checked: Sequence[Checked], target: Path | None) -> None:
         target.write_text(pictures[0])
 
 
-def _file(path: Path) -> Path:
-    return path / "history.jsonl" if path.is_dir() else path
-
-
 def _one_of(option: str, given: str, *choices: Choice) -> Choice:
     for choice in choices:
         if given == choice:
@@ -342,15 +349,46 @@ def _limits(line_bytes: int, nesting: int, ratio: int) -> Limits:
 def _initial(text: str, limits: Limits) -> Initial:
     make_room(limits)
     try:
-        keyword = [] if not text.startswith(":") else read_all(text)
-        value = keyword[0] if len(keyword) == 1 else msgspec.json.decode(text)
+        value = msgspec.json.decode(text)
     except RecursionError:
         raise UsageError(f"--init: {too_deep(limits)}") from None
-    except (msgspec.DecodeError, EdnError) as error:
-        raise UsageError(f"--init {text}: {error}; a JSON value is expected") from None
+    except msgspec.DecodeError as error:
+        value = _edn_or(text, f"--init {text}: {error}; a JSON value is expected, or one of EDN such as {{:x 0}}")
     if depth(value, limits.nesting) > limits.nesting:
         raise UsageError(f"--init: {too_deep(limits)}")
     return Initial(text, value)
+
+
+def _edn_or(text: str, mistake: str) -> Any:  # noqa: ANN401 - any EDN value
+    """The one value that a text in EDN is; raises UsageError with that message if it is none."""
+    try:
+        found = read_all(text) if text[:1] in EDN_BEGINS else []
+    except EdnError:
+        found = []
+    if len(found) != 1:
+        raise UsageError(mistake)
+    return found[0]
+
+
+def _register(name: object, named: Collection[object], as_json: bool) -> object:
+    """The register that a text in a map names: JSON has neither keywords nor numbers there."""
+    if not isinstance(name, str) or name in named:
+        return name
+    meant: list[object] = [int(name)] if name.isdecimal() and len(name) < LONGEST_NUMBER else []
+    if not as_json:
+        meant.append(Word(f":{name.removeprefix(':')}"))
+    return next((one for one in meant if one in named), name)
+
+
+def _as_json(value: Any) -> Any:  # noqa: ANN401 - any EDN value
+    """The value as JSON has it: a keyword is its text there."""
+    if isinstance(value, Word):
+        return value.text.removeprefix(":")
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {_as_json(name): _as_json(item) for name, item in value.items()}
+    return float(value) if isinstance(value, Float) else value
 
 
 def _as_edn(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -358,7 +396,7 @@ def _as_edn(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, list):
         return [_as_edn(item) for item in value]
     if isinstance(value, dict):
-        return {name: _as_edn(item) for name, item in value.items()}
+        return {_as_edn(name): _as_edn(item) for name, item in value.items()}
     return Float(value) if isinstance(value, float) else value
 
 
