@@ -92,6 +92,13 @@ def _pairs(value: tuple[tuple[State, State], ...] | Map) -> Sequence[tuple[State
     return [*value.items()] if isinstance(value, Map) else value
 
 
+def without_null(step: object) -> object:
+    """The step of a transaction without the null that it read, so that it says nothing of what it read."""
+    if isinstance(step, list) and len(step) == 3 and step[2] is None and _spelled(step[0]) in READS:
+        return step[:2]
+    return step
+
+
 def steps(operation: Operation) -> list[Step]:
     """What the operation did, as far as it is known. Raises ModelError for a value of another shape."""
     if operation.f == "txn":

@@ -21,6 +21,7 @@ from checkers.formats.independent import Keyed, Numbered
 from checkers.formats.store import history_in
 from checkers.history import Event, History
 from checkers.limits import DEFAULT, Limits, make_room
+from checkers.multi_register import without_null
 from checkers.recording import Recording
 
 __all__ = ["FORMATS", "FailedCas", "Format", "Keyed", "NilRead", "Reading", "jsonl", "load", "open_binary", "read"]
@@ -140,6 +141,9 @@ def _as_ours(
             event = replace(event, error="mismatch")
         elif event.type == "fail" and event.f == "cas" and failed_cas == "ignore":
             event = replace(event, error="ignored", actual=UNSET)
-        elif event.type == "ok" and event.f == "read" and event.value is None and nil_read == "unknown":
-            event = replace(event, type="info")
+        elif event.type == "ok" and nil_read == "unknown":
+            if event.f == "read" and event.value is None:
+                event = replace(event, type="info")
+            elif event.f == "txn" and isinstance(event.value, list):
+                event = replace(event, value=[without_null(step) for step in event.value])
         yield line, event
