@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from checkers.datatypes import counter, kv, kv_unsplit, multi_register, mutex, queue, set_model, stack
-from checkers.history import Operation
+from checkers.history import History, Operation
 from checkers.model import ILLEGAL, Illegal, Model, ModelError, NotApplicableError, State, Step
 from checkers.registers import cas_argument, cas_register, register, saw_mismatch, versioned_register
 
@@ -90,11 +90,11 @@ def get(name: str, initial: object = None) -> Model:
     return MODELS[name](initial)
 
 
-def guess(operations: Iterable[Operation]) -> str:
+def guess(operations: History | Iterable[Operation]) -> str:
     """The name of the strongest model that knows every operation: versioned where any reply carries a version."""
     names: set[str] = set()
     versioned = False
-    for operation in operations:
+    for operation in operations.columns.examples if isinstance(operations, History) else operations:
         names.add(operation.f)
         versioned = versioned or operation.version is not None
     for name in ("versioned-register",) if versioned else GUESSES:
