@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from checkers.history import History, Operation
 from checkers.model import ModelError
 from checkers.multi_register import are_pairs, is_transaction
-from checkers.recorded import Recorded
 
 Kinds = Sequence[Operation]
 ASK = "name one with --model"
@@ -44,8 +43,7 @@ def _few(operations: History | Iterable[Operation]) -> tuple[Kinds, Kinds]:
         return every, every
     if operations.columns.counted:
         return operations.columns.kinds, operations.columns.kinds
-    made = operations.operations
-    return made, made.shapes[0] if isinstance(made, Recorded) else made
+    return operations.operations, operations.columns.examples
 
 
 def _register(shapes: Kinds) -> str:

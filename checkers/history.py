@@ -12,7 +12,7 @@ ranked by time; an interval is closed, so that at equal times calls come before 
 from abc import abstractmethod
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
@@ -163,9 +163,13 @@ class History:
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations)
 
+    def at(self, places: Sequence[int]) -> Sequence[Operation]:
+        """The operations at these places, in that order."""
+        return self.operations if places == range(len(self)) else _taken(self.operations, places)
+
     def part(self, places: Sequence[int]) -> "History":
         """The history of only the operations at these places, which ascend."""
-        operations = _taken(self.operations, places)
+        operations = self.at(places)
         return History(operations, self.source, self.columns.part(operations, places))
 
     def by_key(self) -> Iterator["History"]:
@@ -218,6 +222,15 @@ class Unmade(Sequence[Operation]):
     def until(self, count: int, rank: int) -> "Unmade":
         """The first operations as they stood at that rank: those that returned later are unfinished."""
 
+    @property
+    @abstractmethod
+    def examples(self) -> Sequence[Operation]:
+        """One operation for all that differ in their values, process, key and moment only."""
+
+    @abstractmethod
+    def like(self, wanted: Callable[[Operation], bool]) -> Iterator[Operation]:
+        """The operations whose example is wanted."""
+
     def few(self) -> Sequence[Operation]:
         """The same, made once and for all if they are few."""
         return list(self) if len(self) <= MOST_MADE else self
@@ -261,7 +274,13 @@ class Columns:
 
     @property
     def counted(self) -> bool:
+        """Whether the kinds are known."""
         return "kinds" in self.__dict__
+
+    @property
+    def examples(self) -> Sequence[Operation]:
+        """One operation of each kind; where kinds have not been counted, one for all that have the same fields."""
+        return self.kinds if self.counted or not isinstance(self._operations, Unmade) else self._operations.examples
 
     @classmethod
     def of(cls, operations: Sequence[Operation], events: "array[int]") -> "Columns":

@@ -5,7 +5,7 @@ making a single one.
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
@@ -49,12 +49,12 @@ class Recorded(Unmade):
 
     def at(self, places: Sequence[int]) -> "Recorded":
         """The operations at these places, in that order."""
-        calls, ends = self.calls, self.ends
-        return Recorded(
-            self.recording,
-            array("i", [calls[place] for place in places]),
-            array("i", [ends[place] for place in places]),
-        )
+        mine, theirs = [self.calls[place] for place in places], [self.ends[place] for place in places]
+        found = Recorded(self.recording, array("i", mine), array("i", theirs))
+        if "shapes" in self.__dict__:
+            examples, shape = self.shapes
+            found.shapes = examples, array("i", [shape[place] for place in places])
+        return found
 
     def until(self, count: int, rank: int) -> "Recorded":
         """The first operations as they stood at that rank: what had not ended by then has no end."""
@@ -121,6 +121,15 @@ class Recorded(Unmade):
                 examples.append(self[place])
             shape.append(number)
         return examples, shape
+
+    @property
+    def examples(self) -> Sequence[Operation]:
+        return self.shapes[0]
+
+    def like(self, wanted: Callable[[Operation], bool]) -> Iterator[Operation]:
+        examples, shape = self.shapes
+        chosen = [wanted(example) for example in examples]
+        return (self[place] for place, number in enumerate(shape) if chosen[number])
 
     def keyed(self) -> "tuple[list[Key], Integers]":
         """The keys in order of their first calls, and which of them each operation is on."""

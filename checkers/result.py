@@ -47,7 +47,7 @@ class Violation:
     key: Key
     blocked: Operation
     states: tuple[State, ...]
-    prefix: tuple[Operation, ...]
+    prefix: Sequence[Operation]
     window: tuple[Operation, ...]
     sentence: str
     judge: Model
@@ -79,7 +79,7 @@ class Result:
     why: str = ""
     key: Key = None
     steps: int = 0
-    witness: tuple[Operation, ...] | None = field(default=None, repr=False)
+    witness: Sequence[Operation] | None = field(default=None, repr=False)
     violation: Violation | None = field(default=None, repr=False)
     relevant: Sequence[Operation] = field(default=(), repr=False)
     keys: Sequence["Result"] = field(default=(), repr=False)

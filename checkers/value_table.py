@@ -30,7 +30,7 @@ class ValueTable:
     def __init__(self, limits: Limits = DEFAULT) -> None:
         self._limits = limits
         self.pairs = array("q")
-        self._kept: list[object] = [None, UNSET]
+        self.kept: list[object] = [None, UNSET]
         self._numbers: dict[object, int] = {None: 0, UNSET: 1}
 
     def codes(self, values: Sequence[object]) -> "Sequence[Code]":
@@ -61,9 +61,9 @@ class ValueTable:
         return self._number(told_apart(frozen), frozen)
 
     def _number(self, name: object, value: object) -> Code:
-        number = self._numbers.setdefault(name, len(self._kept))
-        if number == len(self._kept):
-            self._kept.append(value)
+        number = self._numbers.setdefault(name, len(self.kept))
+        if number == len(self.kept):
+            self.kept.append(value)
         return number << KIND_BITS
 
     def value(self, code: Code) -> object:
@@ -72,7 +72,7 @@ class ValueTable:
         if kind == WHOLE:
             return number
         if kind == KEPT:
-            return self._kept[number]
+            return self.kept[number]
         return self.value(self.pairs[2 * number]), self.value(self.pairs[2 * number + 1])
 
     def parts(self, code: Code) -> tuple[Code, Code] | None:
@@ -83,7 +83,7 @@ class ValueTable:
     @property
     def size(self) -> int:
         """About the bytes that it takes."""
-        return self.pairs.itemsize * len(self.pairs) + BYTES_KEPT * len(self._kept)
+        return self.pairs.itemsize * len(self.pairs) + BYTES_KEPT * len(self.kept)
 
 
 def depth(value: object, most: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from checkers.history import MISSING, NEMESIS, Event, HistoryError
 from checkers.limits import DEFAULT, Limits, too_deep
@@ -54,6 +55,21 @@ def event(found: dict[str, Any], where: str) -> Event:
         error=UNSET if error is None else error if isinstance(error, str) else str(error),
         **said,
     )
+
+
+def leniently(found: object, kind: type[Event]) -> Event | None:
+    """The event that an object says without its colons, whatever its key and its error are; None if there is none."""
+    if not isinstance(found, dict):
+        return None
+    key, error = found.get("key"), found.get("error")
+    said = {name: _plain(value) if name in ("type", "process", "f") else value for name, value in found.items()}
+    said |= {"key": None, "error": error if isinstance(error, str) else str(error)}
+    if error is None:
+        del said["error"]
+    try:
+        return replace(msgspec.convert(said, kind), key=key)
+    except msgspec.ValidationError:
+        return None
 
 
 def _place(found: dict[str, Any]) -> dict[str, Any]:

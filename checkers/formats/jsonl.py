@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from checkers.formats.files import open_binary
+from checkers.formats.json_events import leniently
 from checkers.history import MISSING, Event, History, HistoryError
 from checkers.limits import DEFAULT, Limits, make_room, too_deep
 from checkers.recording import Recording
@@ -92,7 +93,7 @@ def _one_by_one(
         if not line or line.isspace():
             continue
         try:
-            found.append(decoder.decode(line))
+            found.append(_decoded(decoder, line))
         except RecursionError:
             raise HistoryError(f"{source}:{number}: {too_deep(limits)}") from None
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
@@ -101,3 +102,14 @@ def _one_by_one(
             ) from None
         numbers.append(number)
     return numbers, found
+
+
+def _decoded(decoder: "msgspec.json.Decoder[Line]", line: bytes) -> Event:
+    """The event of a line; that of one that has keywords, or a key or an error that is no text, as well."""
+    try:
+        return decoder.decode(line)
+    except msgspec.ValidationError:
+        event = leniently(msgspec.json.decode(line), Line)
+        if event is None:
+            raise
+        return event

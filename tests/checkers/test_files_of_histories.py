@@ -55,6 +55,20 @@ def test_an_array_may_lack_what_is_not_needed_and_have_more(tmp_path: Path) -> N
     assert str(cas.key) == "(1, true)"
 
 
+def test_lines_may_have_keywords_and_keys_that_are_no_texts(tmp_path: Path) -> None:
+    events: list[dict[str, object]] = [
+        {"type": ":invoke", "process": ":nemesis", "f": ":start", "error": {"a": 1}},
+        {"type": ":invoke", "process": 0, "f": ":write", "value": 1, "key": [1, {"a": 2}]},
+        {"type": ":info", "process": 0, "f": ":write", "value": 1, "key": [1, {"a": 2}], "error": ["timeout"]},
+        {"type": "invoke", "process": 1, "f": "read", "key": True},
+        {"type": "ok", "process": 1, "f": "read", "key": True, "value": None},
+    ]
+    events[0]["type"] = ":info"
+    write, read = formats.read(file(tmp_path, "".join(json.dumps(event) + "\n" for event in events)))
+    assert (write.f, write.status, write.error, str(write.key)) == ("write", "info", "['timeout']", "(1, {'a': 2})")
+    assert (read.status, str(read.key)) == ("ok", "true")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -29,7 +29,7 @@ INFO  jepsen.util - {OPERATIONS[1]}
 INFO  jepsen.util - {OPERATIONS[2]}
 WARN  jepsen.core - Process 7 indeterminate
 {STACK}INFO  jepsen.util - {OPERATIONS[3]}
-INFO  jepsen.core - Everything looks good! ヽ(‘ー`)ノ
+INFO  jepsen.core - Everything looks good! \u30fd(\u2018\u30fc`)\u30ce
 """
 LOG_UNILOG = f"""INFO [2017-03-30 22:38:51,892] jepsen test runner - jepsen.core Running test:
  {{:name "etcd",
