@@ -1,14 +1,13 @@
-"""More sequential specifications: key-value maps, sets, queues, stacks, counters, locks, several registers at once.
+"""More sequential specifications: key-value maps, sets, queues, stacks, counters, locks.
 
 Lives here: one function a model, its step beside it. An operation that may have happened ("info") has no result to
 agree with, so each step says what it would have done. An initial value of None is the empty one.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
 from operator import attrgetter
-from typing import TypeGuard
 
 from checkers.history import Operation
 from checkers.model import ILLEGAL, Aspects, Illegal, Model, ModelError, State, frozen_initial
@@ -16,11 +15,9 @@ from checkers.parts import (
     elements,
     items,
     of_elements,
-    of_registers,
     put_before,
     queued,
     said_before,
-    written_before,
 )
 from checkers.texts import UNSEEN
 
@@ -113,45 +110,6 @@ def _kv_unsplit_step(start: State, state: State, operation: Operation) -> State 
     if isinstance(after, Illegal) or after is before:
         return ILLEGAL if isinstance(after, Illegal) else state
     return frozenset({**texts, operation.key: after}.items())
-
-
-def multi_register(initial: object = None) -> Model:
-    """Several registers, read and written in one step: `read` of [[name, value], ...] and `write` of the same.
-
-    A read names the registers that it looked at; one that was never written holds null, or what `initial` says: a map
-    of names to values, or [[name, value], ...] as well.
-    """
-    pairs = [*initial.items()] if isinstance(initial, Mapping) else [] if initial is None else initial
-    found = frozen_initial("multi-register", pairs)
-    if not _are_pairs(found):
-        raise ModelError(f"model multi-register: the initial value is a map of names to values, not {initial!r}")
-    start = frozenset(dict(found).items())
-    return Model(
-        "multi-register",
-        start,
-        _multi_step,
-        frozenset({"read", "write"}),
-        frozenset({"read"}),
-        possible=written_before(start),
-        aspects=of_registers(start),
-    )
-
-
-def _are_pairs(value: State) -> TypeGuard[tuple[tuple[State, State], ...]]:
-    return isinstance(value, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value)
-
-
-def _multi_step(state: State, operation: Operation) -> State | Illegal:
-    assert isinstance(state, frozenset)
-    registers = dict(state)
-    pairs = operation.result if operation.f == "read" else operation.value
-    if operation.f == "read" and operation.status != "ok":
-        return state
-    if not _are_pairs(pairs):
-        raise ModelError(f"it takes [[name, value], ...], not {pairs!r}")
-    if operation.f == "write":
-        return frozenset({**registers, **dict(pairs)}.items())
-    return state if all(registers.get(name) == value for name, value in pairs) else ILLEGAL
 
 
 def set_model(initial: object = None) -> Model:

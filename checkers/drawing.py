@@ -59,8 +59,9 @@ def _timeline(rows: Sequence[Operation], blocked: Operation, top: int) -> Iterat
         start, end = place[one.call_rank], place[one.return_rank]
         yield _text(MARGIN, y + 15, str(one), "told" if "bad" in kind else "")
         yield f'<rect class="{kind}" x="{start:.0f}" y="{y}" width="{max(3, end - start):.0f}" height="20" rx="3"/>'
-        until = "" if one.return_time is None else one.return_time
-        yield _text(start + 4, y + 15, f"{one.call_time} .. {until}", "small")
+        call = one.line if one.call_time is None else one.call_time
+        back = one.return_line if one.return_time is None else one.return_time
+        yield _text(start + 4, y + 15, f"{call} .. {back if one.returned else ''}", "small")
 
 
 def _values(graph: "nx.DiGraph[str]", edges: Sequence[Edge], top: int) -> Iterator[str]:

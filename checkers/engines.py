@@ -6,6 +6,7 @@ None of them is believed on its word: see `checkers.linearizable`.
 """
 
 import sys
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -16,8 +17,10 @@ from checkers.compiled import Loops, compiled, interpreted
 from checkers.decision import Answer, Decision
 from checkers.depth_first import DepthFirst
 from checkers.frontier import BYTES_OF_A_KIND, Frontier, NoRoomError, require_room
+from checkers.guard import is_ours
 from checkers.history import History, Operation
 from checkers.models import Illegal, Model, NotApplicableError, State
+from checkers.recorded import Recorded
 from checkers.replay import replay
 from checkers.shared_graphs import graph_for, may_be_shared
 from checkers.state_graph import StateGraph
@@ -137,13 +140,12 @@ class _Engines:
     def on_relevant(self, engine: Callable[[Sequence[Operation]], Decision | None]) -> Decision | None:
         """What an engine says that takes only the operations that matter."""
         places = relevant(self.history, self.model)
-        operations = self.history.operations
-        found = engine([operations[place] for place in places])
-        if found is None or len(places) == len(operations):
+        found = engine(self.history.at(places))
+        if found is None or len(places) == len(self.history):
             return found
         return replace(
             found,
-            order=[places[place] for place in found.order],
+            order=self.loops.words(self.loops.gather(places, found.order)) if found.order else (),
             core=[places[place] for place in found.core],
             blocked=places[found.blocked] if found.blocked >= 0 else -1,
         )
@@ -180,7 +182,7 @@ class _Engines:
             return None
         places = columns[1]
         if answer.witness is not None:
-            order = [places[row] for row in self.loops.listed(answer.witness[: answer.count])]
+            order = self.loops.words(self.loops.gather(places, answer.witness[: answer.count]))
             return Decision(Answer.LINEARIZED, "register", why, order=order)
         core = [places[row] for row in answer.core]
         returned = [place for place in core if operations[place].returned]
@@ -214,10 +216,20 @@ class _Engines:
 
 
 def relevant(history: History, model: Model) -> Sequence[int]:
-    """The places of the operations that can matter to the verdict; each kind is asked once."""
-    wanted = [model.relevant(operation) for operation in history.columns.kinds]
-    places = range(len(history))
-    return places if all(wanted) else [place for place in places if wanted[history.columns.kind[place]]]
+    """The places of the operations that can matter to the verdict; each kind is asked once.
+
+    Where kinds have not been counted, each operation is, unless the model is ours: then each shape, which is all that
+    ours look at.
+    """
+    columns, operations, places = history.columns, history.operations, range(len(history))
+    if isinstance(operations, Recorded) and not columns.counted:
+        if not is_ours(model.observes):
+            return array("q", [place for place, one in enumerate(operations) if model.relevant(one)])
+        examples, alike = operations.shapes
+    else:
+        examples, alike = columns.kinds, columns.kind
+    wanted = [model.relevant(operation) for operation in examples]
+    return places if all(wanted) else array("q", [place for place in places if wanted[alike[place]]])
 
 
 def _least(first: int, second: int | None) -> int:
@@ -264,7 +276,7 @@ def _why_search(history: History, model: Model) -> str | None:
 
 def _mostly_unique(history: History) -> bool:
     """Whether it looks as if written values are different: asked of a sample, so that it costs nothing."""
-    if 2 * len(history.columns.kinds) < len(history):
+    if history.columns.counted and 2 * len(history.columns.kinds) < len(history):
         return False
     written = [operation.value for operation in history.operations[:64] if operation.f != "read"]
     return len(set(written)) * 4 >= len(written) * 3

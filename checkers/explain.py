@@ -93,7 +93,7 @@ def explain(history: History, key: Key, model: Model, decision: Decision, meter:
         key=key,
         blocked=operations[blocked],
         states=states,
-        prefix=tuple(shown),
+        prefix=shown.operations,
         window=tuple(part),
         judge=judge,
         sentence=_sentence(operations[blocked], states, decision),

@@ -29,8 +29,8 @@ def guarded(model: Model) -> Model:
         raise ModelError(f"model {model.name}: the initial state {model.initial!r}: {error}") from None
     return replace(
         model,
-        step=_Step(model, ours=_is_ours(model.step)),
-        observes=model.observes if _is_ours(model.observes) else _Observes(model),
+        step=_Step(model, ours=is_ours(model.step)),
+        observes=model.observes if is_ours(model.observes) else _Observes(model),
         part=None if model.part is None else _Part(model),
     )
 
@@ -106,6 +106,6 @@ def _raised(model: Model, operation: Operation, error: Exception) -> ModelRaised
     return ModelRaisedError(model.name, did, operation, str(error))
 
 
-def _is_ours(function: object) -> bool:
+def is_ours(function: object) -> bool:
     """Whether it belongs to a model of this package, and is not made of somebody's step."""
     return str(getattr(function, "__module__", "")).startswith("checkers.")

@@ -42,13 +42,13 @@ def unfinished(result: Result, model: Model, meter: Meter | None = None) -> Iter
             yield operation, "undecided"
         elif operation.call_rank in place_of:
             spared = _spared(result.witness, place_of[operation.call_rank], states, model, meter)
-            without = [one for one in result.relevant if one is not operation]
+            without = [one for one in result.relevant if one.call_rank != operation.call_rank]
             yield operation, "may" if spared else _fate(without, model, meter, "must")
         elif not isinstance(model.step(states[-1], operation), Illegal):
             yield operation, "may"
         else:
             forced = replace(operation, return_rank=END)
-            with_it = [forced if one is operation else one for one in result.relevant]
+            with_it = [forced if one.call_rank == operation.call_rank else one for one in result.relevant]
             yield operation, _fate(with_it, model, meter, "cannot")
 
 

@@ -15,7 +15,7 @@ from checkers.decision import Answer, Decision
 from checkers.engines import ENGINES, Judgement, relevant
 from checkers.explain import explain
 from checkers.guard import ModelRaisedError, guarded, located
-from checkers.history import Event, History, HistoryError, Operation
+from checkers.history import Event, History, HistoryError, Operation, Unmade
 from checkers.models import Model, ModelError
 from checkers.replay import UNFINISHED, replay
 from checkers.result import Result, Verdict, merge
@@ -30,11 +30,14 @@ def check(
     engine: str = "auto",
     all_keys: bool = False,
     clock: Clock = MONOTONIC,
+    meter: Meter | None = None,
 ) -> Result:
     """Whether some order of the operations respects real time and satisfies the model.
 
     Keys are checked apart where the model allows it, the smallest first; the first violation ends the check unless
-    `all_keys`. The budget is for the whole check. Events are taken in order of time, as `History.of_events` does.
+    `all_keys`. The budget is for the whole check; a `meter` that is running already, since it counted what it took to
+    read the history, stands for budget and clock. Events are taken in the order given, or in that of
+    their indexes if each has one, as `History.of_events` does.
     Raises HistoryError or ModelError for input that cannot be judged.
     """
     if engine not in ENGINES:
@@ -46,7 +49,7 @@ def check(
     history = _as_history(history)
     _require_known(history, model)
     try:
-        return _check(history, model, engine, all_keys, Meter(budget, clock))
+        return _check(history, model, engine, all_keys, meter or Meter(budget, clock))
     except ModelRaisedError as error:
         raise located(error, history) from error.__cause__
 
@@ -101,10 +104,10 @@ def _proved(history: History, decision: Decision, model: Model, meter: Meter, st
         operations=len(history),
         key=history.columns.keys[0] if model.per_key else None,
         steps=steps,
-        relevant=[history.operations[place] for place in places],
+        relevant=history.at(places),
     )
     if decision.answer is Answer.LINEARIZED:
-        return _replayed(result, [history.operations[place] for place in decision.order], model, meter)
+        return _replayed(result, history.at(decision.order), model, meter)
     if decision.answer is Answer.EXHAUSTED:
         return result
     part = history if len(places) == len(history) else history.part(places)
@@ -131,7 +134,9 @@ def _replayed(result: Result, order: Sequence[Operation], model: Model, meter: M
             f"model {model.name} denied the {result.engine} an order that it had allowed: {mistake}; {why}"
         )
     reason = f"the {result.operations} operations have a linearization, replayed"
-    return replace(result, verdict=Verdict.VALID, reason=reason, witness=tuple(order))
+    return replace(
+        result, verdict=Verdict.VALID, reason=reason, witness=order if isinstance(order, Unmade) else tuple(order)
+    )
 
 
 def _gave_up(decision: Decision, meter: Meter) -> str:
@@ -148,11 +153,14 @@ def _require_known(history: History, model: Model) -> None:
     """Raises ModelError for the first operation that the model does not know or cannot take."""
     if not model.operations:
         return
-    for operation in history.columns.kinds:
+    for operation in history.columns.examples:
         if operation.f not in model.operations:
             names = ", ".join(sorted(model.operations))
             where = history.where(operation)
             raise ModelError(f"{where}: model {model.name} has no operation {operation.f!r}; it has {names}")
+    told = history.operations
+    alike = told.like(lambda one: one.f == "cas") if isinstance(told, Unmade) else history.columns.kinds
+    for operation in alike:
         if operation.f == "cas" and not (isinstance(operation.value, tuple) and len(operation.value) == 2):
             raise ModelError(f"{history.where(operation)}: cas takes [old, new], not {operation.value!r}")
 

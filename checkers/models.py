@@ -7,9 +7,11 @@ What a model is stands in `checkers.model`, the models in `checkers.registers` a
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from checkers.datatypes import counter, kv, kv_unsplit, multi_register, mutex, queue, set_model, stack
+from checkers.datatypes import counter, kv, kv_unsplit, mutex, queue, set_model, stack
+from checkers.guess import guess
 from checkers.history import Operation
 from checkers.model import ILLEGAL, Illegal, Model, ModelError, NotApplicableError, State, Step
+from checkers.multi_register import multi_register
 from checkers.registers import cas_argument, cas_register, register, saw_mismatch, versioned_register
 
 __all__ = [
@@ -52,7 +54,6 @@ MODELS: Mapping[str, Callable[[Any], Model]] = {
     "counter": counter,
     "mutex": mutex,
 }
-GUESSES = ("register", "cas-register", "kv", "counter", "set", "queue", "stack", "mutex", "multi-register")
 
 
 def nondeterministic(
@@ -88,16 +89,3 @@ def get(name: str, initial: object = None) -> Model:
     if name not in MODELS:
         raise ModelError(f"no model named {name!r}; there are {', '.join(sorted(MODELS))}")
     return MODELS[name](initial)
-
-
-def guess(operations: Iterable[Operation]) -> str:
-    """The name of the strongest model that knows every operation: versioned where any reply carries a version."""
-    names: set[str] = set()
-    versioned = False
-    for operation in operations:
-        names.add(operation.f)
-        versioned = versioned or operation.version is not None
-    for name in ("versioned-register",) if versioned else GUESSES:
-        if names <= get(name).operations:
-            return name
-    raise ModelError(f"no model has all of {', '.join(sorted(names))}; name one with --model")

@@ -48,7 +48,7 @@ class Violation:
     key: Key
     blocked: Operation
     states: tuple[State, ...]
-    prefix: tuple[Operation, ...]
+    prefix: Sequence[Operation]
     window: tuple[Operation, ...]
     sentence: str
     judge: Model
@@ -80,7 +80,7 @@ class Result:
     why: str = ""
     key: Key = None
     steps: int = 0
-    witness: tuple[Operation, ...] | None = field(default=None, repr=False)
+    witness: Sequence[Operation] | None = field(default=None, repr=False)
     violation: Violation | None = field(default=None, repr=False)
     relevant: Sequence[Operation] = field(default=(), repr=False)
     keys: Sequence["Result"] = field(default=(), repr=False)
@@ -104,9 +104,16 @@ class Result:
 def _table(violation: Violation) -> list[str]:
     """One line an operation: mark, when it was called and returned, and what it was."""
     rows = sorted(violation.window, key=lambda operation: operation.call_rank)
-    times = [(str(row.call_time), "open" if row.return_time is None else str(row.return_time)) for row in rows]
+    timed = all(row.call_time is not None and (row.return_time is not None or not row.returned) for row in rows)
+    times = [_moments(row, timed) for row in rows]
     widths = [max(len(pair[side]) for pair in times) for side in (0, 1)]
     return [
         f"  {'>' if row == violation.blocked else ' '} {call:>{widths[0]}} .. {back:>{widths[1]}}  {row}"
         for row, (call, back) in zip(rows, times, strict=True)
     ]
+
+
+def _moments(row: Operation, timed: bool) -> tuple[str, str]:
+    """When it was called and when it returned; the lines that say so where times are not known."""
+    call, back = (row.call_time, row.return_time) if timed else (row.line, row.return_line)
+    return str(call), str(back) if row.returned else "open"

@@ -13,6 +13,7 @@ It does not apply if a value that was read, or compared by a cas that took place
 initial value counts as written), or if a failed cas does not say what it saw: with those the problem is NP-complete.
 """
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from checkers.compiled import Loops
 from checkers.history import NEVER, Operation
 from checkers.kernel import Integers
 from checkers.models import State, cas_argument
+from checkers.recorded import Recorded
+from checkers.register_rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,12 @@ class Answer:
     sentence: str = ""
 
 
-def columns_of(operations: Sequence[Operation], initial: State, loops: Loops) -> tuple[Columns, list[int]] | int | None:
+def columns_of(
+    operations: Sequence[Operation], initial: State, loops: Loops
+) -> tuple[Columns, Sequence[int]] | int | None:
     """The columns and which operation each row is; or one that contradicts itself; or None: does not apply."""
+    if isinstance(operations, Recorded):
+        return _columns_recorded(operations, initial, loops)
     numbers: dict[State, int] = {initial: 0}
     rows: list[tuple[int, int, int, int, int]] = []
     places: list[int] = []
@@ -91,6 +98,26 @@ def columns_of(operations: Sequence[Operation], initial: State, loops: Loops) ->
         values=len(numbers),
     )
     return columns, places
+
+
+def _columns_recorded(operations: Recorded, initial: State, loops: Loops) -> tuple[Columns, Sequence[int]] | int | None:
+    """The same of operations that have not been made."""
+    found = rows_of(operations, initial)
+    if found is None or isinstance(found, int):
+        return found
+    rows, start = found
+    size = len(rows.new)
+    numbers, count = loops.numbered(array("q", [start]), rows.new, rows.old if rows.cas else array("q"))
+    columns = Columns(
+        kind=loops.view(rows.kind),
+        old=numbers[size + 1 :] if rows.cas else loops.filled(size, int(numbers[0])),
+        new=numbers[1 : size + 1],
+        call=loops.view(rows.call),
+        back=loops.view(rows.back),
+        initial=int(numbers[0]),
+        values=count,
+    )
+    return columns, rows.places
 
 
 def decide(columns: Columns, loops: Loops) -> Answer:

@@ -5,7 +5,7 @@ says that 1 == 1.0 == True, and that NaN equals nothing; a register must not rea
 be compared with NaN.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 from types import NoneType
 
@@ -26,6 +26,35 @@ class Boolean(msgspec.Struct, frozen=True):
         return "true" if self.value else "false"
 
 
+class Map(Mapping[object, object]):
+    """A map that has a hash; its keys and values are frozen."""
+
+    __slots__ = ("_found", "_hash")
+
+    def __init__(self, found: Mapping[object, object]) -> None:
+        self._found = {freeze(key): freeze(value) for key, value in found.items()}
+        self._hash = hash(frozenset(self._found.items()))
+
+    def __getitem__(self, key: object) -> object:
+        return self._found[key]
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Map) and self._found == other._found
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        """Its entries in an order that depends neither on the process nor on how they were written down."""
+        return f"{{{', '.join(sorted(f'{key!r}: {value!r}' for key, value in self.items()))}}}"
+
+
 TRUE, FALSE = Boolean(True), Boolean(False)
 TUPLES = {tuple}
 PLAIN = frozenset(
@@ -38,9 +67,10 @@ class NotAValueError(TypeError):
 
 
 def freeze(value: object) -> object:
-    """The value with lists as tuples, sets as frozensets and booleans as `Boolean`, so that it can be a state.
+    """The value with lists as tuples, sets as frozensets, maps as `Map` and booleans as `Boolean`, so that it can be a
+    state.
 
-    Raises NotAValueError for what has no hash (a map) and for what does not equal itself (NaN).
+    Raises NotAValueError for what has no hash and for what does not equal itself (NaN).
     """
     kind = type(value)
     if kind is int or kind is str or value is None:
@@ -51,6 +81,8 @@ def freeze(value: object) -> object:
         return tuple([freeze(item) for item in value])
     if isinstance(value, set | frozenset):
         return frozenset([freeze(item) for item in value])
+    if isinstance(value, dict):
+        return Map(value)
     try:
         hash(value)
     except TypeError:
@@ -70,6 +102,8 @@ def told_apart(value: object) -> object:
         return parts if kind is tuple else (kind, parts)
     if isinstance(value, frozenset):
         return value if _are_plain(value) else frozenset([told_apart(item) for item in value])
+    if isinstance(value, Map):
+        return (kind, told_apart(frozenset(value.items())))
     return (kind, repr(value) if kind is float else value)  # 0.0 equals -0.0
 
 

@@ -114,7 +114,10 @@ def _model(judge: Model) -> str:
 
 
 def _operation(operation: Operation) -> str:
-    """The operation as Python, without what is as by default."""
+    """The operation as Python, without what is as by default.
+
+    Its times are its ranks: events are ordered by where they stand, and their times need not agree with that.
+    """
     fields = {
         "process": operation.process,
         "f": operation.f,
@@ -125,8 +128,8 @@ def _operation(operation: Operation) -> str:
         "version": operation.version,
         "actual": _plain(operation.actual),
         "error": operation.error,
-        "call_time": operation.call_time,
-        "return_time": operation.return_time,
+        "call_time": operation.call_rank,
+        "return_time": operation.return_rank if operation.returned else None,
     }
     usual = {**dict.fromkeys(fields), "status": "ok", "actual": UNSET, "process": -1}
     return f"Operation({', '.join(f'{name}={value!r}' for name, value in fields.items() if value != usual[name])})"
