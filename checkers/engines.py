@@ -155,16 +155,19 @@ class _Engines:
         """What the versions in the replies say, or None where they leave it open."""
         place_of = {one.call_rank: place for place, one in enumerate(operations)}
         why = "each reply says how many updates there were"
-        pair = version_order.contradiction(operations)
-        if pair is not None:
-            other, blocked = sorted(pair, key=lambda one: one.return_rank)
-            core = [place_of[other.call_rank], place_of[blocked.call_rank]]
-            sentence = f"its version contradicts that of {other}"
-            return Decision(Answer.REFUTED, "versions", why, core=core, sentence=sentence, blocked=core[1])
+        found = version_order.contradiction(operations)
+        if found is not None and self._confirmed([found.first, found.second]):
+            core = [place_of[found.first.call_rank], place_of[found.second.call_rank]]
+            return Decision(Answer.REFUTED, "versions", why, core=core, sentence=found.sentence, blocked=core[1])
         order = version_order.sorted_by_version(operations)
         if order is None or replay(order, operations, self.model) is not None:
             return None
         return Decision(Answer.LINEARIZED, "versions", why, order=[place_of[one.call_rank] for one in order])
+
+    def _confirmed(self, pair: Sequence[Operation]) -> bool:
+        """Whether the reference search, too, finds that the pair contradicts itself; if not, others decide."""
+        judge = self.model.gapped or self.model
+        return wing_gong.search(pair, judge, self.meter.part()).answer is Answer.REFUTED
 
     def register(self, operations: Sequence[Operation]) -> Decision | None:
         """What the register engine says, or None if it does not apply."""

@@ -39,7 +39,7 @@ def cas_register(initial: object = None) -> Model:
 def versioned_register(initial: object = None) -> Model:
     """A cas register whose state is (value, version); each write and each cas that took place adds one to the version.
 
-    A reply carries the version after it; where a reply has none, the version is not compared.
+    A reply carries the version after it; where a reply has none, or none came, the version is not compared.
     """
     names = frozenset({"read", "write", "cas"})
     start = frozen_initial("versioned-register", initial), 0
@@ -77,7 +77,8 @@ def _versioned_register_step(state: State, operation: Operation) -> State | Ille
         return ILLEGAL
     if operation.f != "read" and operation.status != "fail":
         version += 1
-    return (after, version) if operation.version in (None, version) else ILLEGAL
+    told = operation.status != "info" and operation.version is not None
+    return (after, version) if not told or operation.version == version else ILLEGAL
 
 
 def _told_values(operations: Iterable[Operation]) -> Callable[[State], State | Illegal]:
@@ -104,7 +105,7 @@ def _told_values(operations: Iterable[Operation]) -> Callable[[State], State | I
 
 
 def _saw_version(operation: Operation) -> bool:
-    return operation.version is not None and saw_mismatch(operation)
+    return operation.version is not None and operation.status != "info" and saw_mismatch(operation)
 
 
 def _gapped_step(state: State, operation: Operation) -> State | Illegal:

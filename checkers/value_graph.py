@@ -17,6 +17,8 @@ from itertools import combinations, pairwise, permutations
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import UNSET
+
 from checkers.history import Operation
 from checkers.models import Model, cas_argument
 from checkers.version_order import value_after
@@ -59,7 +61,9 @@ def value_graph(operations: Sequence[Operation], model: Model) -> "nx.DiGraph[st
     """
     import networkx as nx
 
-    told = [one for one in operations if model.single_value and model.relevant(one)]
+    told = [
+        one for one in operations if model.single_value and model.relevant(one) and value_after(one) is not UNSET
+    ]
     touching: dict[str, list[Operation]] = {repr(model.initial): []}
     for one in told:
         touching.setdefault(_after(one), []).append(one)
