@@ -6,7 +6,7 @@ shown.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from checkers import models
@@ -14,11 +14,14 @@ from checkers.budget import MONOTONIC, Budget, Clock, Meter
 from checkers.decision import Answer, Decision
 from checkers.engines import ENGINES, Judgement, relevant
 from checkers.explain import explain
-from checkers.guard import ModelRaisedError, guarded, located
+from checkers.guard import ModelRaisedError, guarded, is_ours, located, probe
 from checkers.history import Event, History, HistoryError, Operation
-from checkers.models import Model, ModelError
+from checkers.models import Illegal, Model, ModelError, State
 from checkers.replay import UNFINISHED, replay
 from checkers.result import Result, Verdict, merge
+
+MOST_PROBED = 5
+IMPURE = "is its step pure, and does it look only at what `checkers.model` says?"
 
 
 def check(
@@ -45,7 +48,9 @@ def check(
     history = _as_history(history)
     _require_known(history, model)
     try:
-        return _check(history, model, engine, all_keys, Meter(budget, clock))
+        result = _check(history, model, engine, all_keys, Meter(budget, clock))
+        probe(model, history.columns.kinds, _states_met(result, model))
+        return result
     except ModelRaisedError as error:
         raise located(error, history) from error.__cause__
 
@@ -66,6 +71,17 @@ def _as_history(given: History | Iterable[Operation] | Iterable[Event]) -> Histo
     first = Event if isinstance(found[0], Event) else Operation
     place, odd = next((place, one) for place, one in enumerate(found) if not isinstance(one, first))
     raise HistoryError(f"history: item {place} is {odd!r}; a history is a list of Operation, or of Event")
+
+
+def _states_met(result: Result, model: Model) -> Iterator[State]:
+    """Some states that a model can be in, if it is right that it can: the first, and some that a witness leads to."""
+    state: State | Illegal = model.initial
+    yield model.initial
+    for one in ((result.keys or (result,))[0].witness or ())[:MOST_PROBED]:
+        state = model.step(state, one)
+        if isinstance(state, Illegal):
+            return
+        yield state
 
 
 def _check(history: History, model: Model, engine: str, all_keys: bool, meter: Meter) -> Result:
@@ -125,9 +141,8 @@ def _replayed(result: Result, order: Sequence[Operation], model: Model, meter: M
         reason = f"the {result.engine} found a linearization, but {mistake}"
         return replace(result, reason=reason)
     if mistake is not None:  # no engine errs so where the model keeps its word
-        why = "is its step pure, and does it look only at what `checkers.model` says?"
         raise ModelError(
-            f"model {model.name} denied the {result.engine} an order that it had allowed: {mistake}; {why}"
+            f"model {model.name} denied the {result.engine} an order that it had allowed: {mistake}; {IMPURE}"
         )
     reason = f"the {result.operations} operations have a linearization, replayed"
     return replace(result, verdict=Verdict.VALID, reason=reason, witness=tuple(order))
@@ -147,12 +162,13 @@ def _require_known(history: History, model: Model) -> None:
     """Raises ModelError for the first operation that the model does not know or cannot take."""
     if not model.operations:
         return
+    takes_pairs = model.single_value or model.versioned
     for operation in history.columns.kinds:
         if operation.f not in model.operations:
             names = ", ".join(sorted(model.operations))
             where = history.where(operation)
             raise ModelError(f"{where}: model {model.name} has no operation {operation.f!r}; it has {names}")
-        if operation.f == "cas" and not (isinstance(operation.value, tuple) and len(operation.value) == 2):
+        if operation.f == "cas" and takes_pairs and not (isinstance(operation.value, tuple) and len(operation.value) == 2):
             raise ModelError(f"{history.where(operation)}: cas takes [old, new], not {operation.value!r}")
 
 
