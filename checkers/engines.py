@@ -1,8 +1,8 @@
 """Which engine decides a history, and why that one.
 
 Lives here: the choice, and the adapters. `walk` tries the one obvious order; `versions` is what version numbers say,
-`register` the near-linear decision, `search` the frontier search, plain or compiled, `reference` the readable search.
-None of them is believed on its word: see `checkers.linearizable`.
+`register` the near-linear decision, `search` the frontier search, plain or compiled, which asks the `rules` of the model
+unless it decides at once; `reference` is the readable search. None of them is believed on its word: see `checkers.linearizable`.
 """
 
 import sys
@@ -27,8 +27,11 @@ ENGINES = ("auto", "reference", "search", "register")
 REPAYS_LOADING = 20_000  # operations, above which the compiled loops are worth loading
 STEPS_INTERPRETED = 100_000  # about a second; past it the compiled loops are worth loading
 ASKED_FOR = "it was asked for"
+RULES = "rules"
+CONTRADICTED = "a few operations contradict each other, whatever else there is"
 REPEATED = "values were written more than once"
 NO_QUICKER = "no quicker engine fits the model"
+SAW_ITS_OWN = "it failed, though it saw the very value that it compared with"
 NOT_APPLICABLE = (
     "the register engine does not apply: it takes registers where every value seen was written once "
     "and every failed cas says what it saw; use --engine auto"
@@ -67,9 +70,16 @@ class Judgement:
         history, model, deep = self.history, self.model, None
         if not by_key:
             deep = lambda: DepthFirst(history, model)  # noqa: E731
+        parts: list[History] = [] if by_key else [history]
+
+        def look(key: int) -> Decision | None:
+            if not parts:
+                parts.extend(history.by_key())
+            return by_rules(parts[key], model)
+
         try:
             return Frontier(
-                history.columns, graph, loops, why, by_key=by_key, deep=deep, most_bytes=self.meter.bytes_left
+                history.columns, graph, loops, why, by_key=by_key, deep=deep, look=look, most_bytes=self.meter.bytes_left
             )
         except NoRoomError:
             return None
@@ -176,8 +186,7 @@ class _Engines:
         if columns is None:
             return None
         if isinstance(columns, int):
-            sentence = "a failed cas saw the very value that it compared with"
-            return Decision(Answer.REFUTED, "register", why, core=[columns], sentence=sentence, blocked=columns)
+            return Decision(Answer.REFUTED, "register", why, core=[columns], sentence=SAW_ITS_OWN, blocked=columns)
         answer = unique_register.decide(columns[0], self.loops)
         if not answer.applies:
             return None
@@ -208,12 +217,36 @@ class _Engines:
         try:
             require_room(BYTES_OF_A_KIND * len(columns.kinds), meter.bytes_left)
             graph = TextStates.of(columns, self.model, loops) or graph_for(self.history, self.model, loops)
-            frontier = Frontier(columns, graph, loops, why, deep=deep, most_bytes=meter.bytes_left)
+            look = lambda _: by_rules(self.history, self.model)  # noqa: E731
+            frontier = Frontier(columns, graph, loops, why, deep=deep, look=look, most_bytes=meter.bytes_left)
         except NoRoomError as error:
             meter.spend(0, error.size)
             progress = f"0 of {len(columns.events)} events, for which alone it needs {error.size} bytes"
             return Decision(Answer.EXHAUSTED, "search", why, progress=progress)
         return frontier.decide(meter) or self._frontier(interpreted(), meter, why)
+
+
+def by_rules(history: History, model: Model) -> Decision | None:
+    """No, if the rules of the model name operations that contradict each other; None if they do not."""
+    if model.anomaly is None:
+        return None
+    found = model.anomaly([history.operations[place] for place in relevant(history, model)])
+    if found is None:
+        return None
+    place_of = {one.call_rank: place for place, one in enumerate(history)}
+    core = [place_of[one.call_rank] for one in found.core]
+    blocked = place_of[found.blocked.call_rank]
+    return Decision(Answer.REFUTED, RULES, CONTRADICTED, core=core, sentence=found.sentence, blocked=blocked)
+
+
+def reason_of(operations: Sequence[Operation], model: Model) -> str:
+    """What the register engine says of a few operations; empty where it does not apply, or finds no fault."""
+    loops = interpreted()
+    columns = unique_register.columns_of(operations, model.initial, loops) if model.single_value else None
+    if columns is None or isinstance(columns, int):
+        return "" if columns is None else SAW_ITS_OWN
+    answer = unique_register.decide(columns[0], loops)
+    return answer.sentence if answer.applies else ""
 
 
 def relevant(history: History, model: Model) -> Sequence[int]:

@@ -21,7 +21,7 @@ from checkers.models import ILLEGAL, Illegal, Model, ModelError, State
 from checkers.snapshots import may_change, snapshot
 from checkers.values import PLAIN, Boolean, freeze, thaw, told_apart
 
-ALWAYS_TWICE, TWICE_EVERY = 200, 16  # so many questions are asked twice at first, then one of so many
+ALWAYS_TWICE, TWICE_EVERY = 32, 16  # so many questions are asked twice at first, then one of so many
 MOST_PLAIN = 100_000  # operations whose plain form is kept
 AS_RECORDED = PLAIN - {Boolean}
 PROBED_KINDS, PROBES = 100, 400

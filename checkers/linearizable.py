@@ -12,13 +12,14 @@ from dataclasses import replace
 from checkers import models
 from checkers.budget import MONOTONIC, Budget, Clock, Meter
 from checkers.decision import Answer, Decision
-from checkers.engines import ENGINES, Judgement, relevant
-from checkers.explain import explain
+from checkers.engines import ENGINES, Judgement, decide, relevant
+from checkers.explain import EXACT, explain
 from checkers.guard import ModelRaisedError, guarded, is_ours, located, probe
 from checkers.history import Event, History, HistoryError, Operation
 from checkers.models import Illegal, Model, ModelError, State
 from checkers.replay import UNFINISHED, replay
 from checkers.result import Result, Verdict, merge
+from checkers.wording import listed, shown_key
 
 MOST_PROBED = 5
 IMPURE = "is its step pure, and does it look only at what `checkers.model` says?"
@@ -89,9 +90,9 @@ def _check(history: History, model: Model, engine: str, all_keys: bool, meter: M
     if not _anything_completed(history, model):
         return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
     results: list[Result] = []
-    before = 0
+    before, start = 0, history.operations[0].call_time
     for part, decision in Judgement(history, model, engine, meter):
-        results.append(_proved(part, decision, model, meter, meter.steps - before))
+        results.append(_proved(part, decision, model, engine, meter, meter.steps - before, start))
         before = meter.steps
         if results[-1].verdict is Verdict.INVALID and not all_keys:
             break
@@ -105,7 +106,9 @@ def _anything_completed(history: History, model: Model) -> bool:
     return any(model.relevant(history.operations[place]) for place in returned)
 
 
-def _proved(history: History, decision: Decision, model: Model, meter: Meter, steps: int) -> Result:
+def _proved(
+    history: History, decision: Decision, model: Model, engine: str, meter: Meter, steps: int, start: float
+) -> Result:
     """The result for one key, once what the engine says of it has been confirmed."""
     places = relevant(history, model)
     result = Result(
@@ -125,9 +128,13 @@ def _proved(history: History, decision: Decision, model: Model, meter: Meter, st
     part = history if len(places) == len(history) else history.part(places)
     core = [bisect_left(places, place) for place in decision.core]
     local = replace(decision, core=core, blocked=bisect_left(places, decision.blocked) if decision.blocked >= 0 else -1)
-    violation = explain(part, result.key, model, local, meter)
+    violation = explain(part, result.key, model, local, meter, start)
+    if violation is None and decision.engine not in EXACT and engine == "auto" and meter.read_clock():
+        return _proved(history, decide(history, model, "search", meter), model, "search", meter, steps, start)
     if violation is None:
         limited = meter.budget != Budget()
+        if not limited and not is_ours(model.step):
+            raise ModelError(f"model {model.name} allows an order that it denied the {decision.engine}; {IMPURE}")
         lost = ", but the budget did not last to confirm it" if limited else " that the reference search does not share"
         reason = f"the {decision.engine} found a contradiction{lost}"
         return replace(result, reason=reason)
@@ -152,9 +159,7 @@ def _gave_up(decision: Decision, meter: Meter) -> str:
     """How far an exhausted search got, and what was still possible there."""
     possible = ""
     if decision.states:
-        shown = ", ".join(repr(state) for state in decision.states[:5])
-        more = f" and {len(decision.states) - 5} more" if len(decision.states) > 5 else ""
-        possible = f"; states possible there: {shown}{more}"
+        possible = f"; states possible there: {listed(decision.states)}"
     return f"{meter.exhausted or 'the budget is spent'} after {decision.progress}{possible}"
 
 
@@ -180,7 +185,7 @@ def _merged(results: Sequence[Result], keys: int, history: History) -> Result:
         reason = f"the {len(history)} operations on {keys} keys have a linearization each, replayed"
     else:
         share = "undecided" if verdict is Verdict.UNKNOWN else "violated"
-        reason = f"key {worst[0].key}: {worst[0].reason} ({len(worst)} of {len(results)} keys checked {share})"
+        reason = f"key {shown_key(worst[0].key)}: {worst[0].reason} ({len(worst)} of {len(results)} keys checked {share})"
     return Result(
         verdict=verdict,
         reason=reason,

@@ -9,10 +9,11 @@ failed ones that saw something. Of an operation it may look at `f`, `key`, `valu
 one's own gets values as they were recorded, with lists as tuples and sets as frozensets. No search logic lives here.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from checkers.anomaly import Anomaly
 from checkers.history import Operation
 from checkers.values import NotAValueError, freeze
 
@@ -66,6 +67,8 @@ class Model:
     touches: the values that an operation is on; without all operations on values so connected, a linearizable history
         is linearizable too. (): it leaves the state as it is. None: it has to stay.
     aspects: parts of the state that a simpler model can judge by themselves.
+    anomaly: a few operations that no order explains, found by rules; None if there are none that they see.
+    loose: a weaker model, in which an update does not need the state that it replaced.
     """
 
     name: str
@@ -86,6 +89,8 @@ class Model:
     possible: Callable[[Iterable[Operation]], Callable[[Operation], bool]] | None = None
     touches: Callable[[Operation], tuple[State, ...] | None] | None = None
     aspects: "Aspects | None" = None
+    anomaly: Callable[[Sequence[Operation]], Anomaly | None] | None = field(default=None, compare=False)
+    loose: "Model | None" = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Raises ModelError for a field that is not what it has to be; names may come in any collection."""
@@ -97,11 +102,11 @@ class Model:
             given = getattr(self, field_name)
             if not isinstance(given, bool):
                 raise ModelError(f"model {self.name}: `{field_name}` is True or False, not {given!r}")
-        for field_name in ("step", "observes", "hindsight", "part", "possible", "touches"):
+        for field_name in ("step", "observes", "hindsight", "part", "possible", "touches", "anomaly"):
             given = getattr(self, field_name)
             if not callable(given) and (given is not None or field_name in ("step", "observes")):
                 raise ModelError(f"model {self.name}: `{field_name}` is a function, not {given!r}")
-        for field_name, kind in (("gapped", Model), ("aspects", Aspects)):
+        for field_name, kind in (("gapped", Model), ("loose", Model), ("aspects", Aspects)):
             given = getattr(self, field_name)
             if given is not None and not isinstance(given, kind):
                 raise ModelError(f"model {self.name}: `{field_name}` is of type {kind.__name__}, not {given!r}")

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from checkers.history import Operation
 from checkers.models import State, cas_argument
+from checkers.wording import shown
 
 
 class Contradiction(NamedTuple):
@@ -63,6 +64,22 @@ def _two_values(told: Sequence[Operation]) -> Contradiction | None:
         if _updates(one) and maker.setdefault(one.version, one) is not one:
             return _in_order(maker[one.version], one, "lost update: version {} was also made by [{}]")
     return None
+
+
+def impossible(operation: Operation, initial: State) -> str:
+    """Why a reply cannot be true by itself, given the initial value; empty if that is not known."""
+    one = operation
+    if one.version is None:
+        return ""
+    if one.f == "cas" and one.status == "fail" and one.actual == cas_argument(one)[0]:
+        return "it failed, though it saw the very value that it compared with"
+    if _updates(one) and one.version < 1:
+        return f"an update makes version 1 at least, not {one.version}"
+    if one.version == 0:
+        return f"version 0 is the initial value, {shown(initial)}"
+    if one.f == "cas" and _updates(one) and one.version == 1:
+        return f"it made version 1, so what it replaced was the initial value, {shown(initial)}"
+    return ""
 
 
 def _in_order(one: Operation, other: Operation, sentence: str) -> Contradiction:

@@ -326,9 +326,8 @@ def mistake_of(seed: int, size: int, count: Counter[str]) -> str:
         return "" if verdict is Verdict.UNKNOWN else f"nothing returned, yet {verdict}"
     count["valid" if right else "invalid"] += 1
     count["spoiled, not reported"] += bool(wrong)
-    if verdict is not (Verdict.VALID if right else Verdict.INVALID):
-        return f"{wrong} {engine}: {verdict}, though brute force says {right}"
-    return f"{wrong} {engine}: not reported" if wrong and not right else ""
+    agrees = verdict is (Verdict.VALID if right else Verdict.INVALID)
+    return "" if agrees else f"{wrong} {engine}: {verdict}, though brute force says {right}"
 
 
 def judged(batch: tuple[int, int, int]) -> tuple[Counter[str], str]:

@@ -8,7 +8,8 @@ import pytest
 from checkers import ILLEGAL, Event, History, Model, ModelError, Operation, Verdict, check, models, unfinished
 from checkers.budget import Budget, Meter
 from checkers.decision import Answer, Decision
-from checkers.explain import Refuter, shortest
+from checkers.explain import shortest
+from checkers.windows import Refuter
 from checkers.models import Illegal
 
 ENGINES = ("auto", "search", "reference")

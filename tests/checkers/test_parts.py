@@ -12,7 +12,8 @@ from checkers.budget import Budget, Meter
 from checkers.cuts import beginning_at, starts
 from checkers.decision import Answer
 from checkers.depth_first import DepthFirst
-from checkers.explain import by_value, judge_of
+from checkers.parts import judge_of
+from checkers.windows import by_value
 from checkers.replay import replay
 
 NAMES = ["register", "cas-register", "kv", "kv-unsplit", "multi-register", "set", "queue", "stack", "counter"]
