@@ -15,20 +15,20 @@ from checkers.budget import Meter
 from checkers.compiled import Loops, compiled, interpreted
 from checkers.decision import Answer, Decision
 from checkers.depth_first import DepthFirst
-from checkers.frontier import BYTES_OF_A_KIND, Frontier, NoRoomError, require_room
+from checkers.frontier import BYTES_OF_A_KIND, Frontier, Look, NoRoomError, require_room
 from checkers.history import History, Operation
 from checkers.models import Illegal, Model, NotApplicableError, State
 from checkers.replay import replay
 from checkers.shared_graphs import graph_for, may_be_shared
+from checkers.shortcuts import PART_REFUTED, by_parts, by_rules
 from checkers.state_graph import StateGraph
 from checkers.text_states import TextStates
 
 ENGINES = ("auto", "reference", "search", "register")
 REPAYS_LOADING = 20_000  # operations, above which the compiled loops are worth loading
+STEPS_A_PART = 5_000
 STEPS_INTERPRETED = 100_000  # about a second; past it the compiled loops are worth loading
 ASKED_FOR = "it was asked for"
-RULES = "rules"
-CONTRADICTED = "a few operations contradict each other, whatever else there is"
 REPEATED = "values were written more than once"
 NO_QUICKER = "no quicker engine fits the model"
 SAW_ITS_OWN = "it failed, though it saw the very value that it compared with"
@@ -72,10 +72,10 @@ class Judgement:
             deep = lambda: DepthFirst(history, model)  # noqa: E731
         parts: list[History] = [] if by_key else [history]
 
-        def look(key: int) -> Decision | None:
+        def look(key: int, closely: bool) -> Decision | None:
             if not parts:
                 parts.extend(history.by_key())
-            return by_rules(parts[key], model)
+            return shortcut(parts[key], model, self.meter, closely)
 
         try:
             return Frontier(
@@ -127,6 +127,7 @@ class _Engines:
         self.model = model
         self.meter = meter
         self.loops = _loops(load or len(history) >= REPAYS_LOADING)
+        self.look: Look | None = lambda _, closely: shortcut(history, model, meter, closely)
 
     def automatic(self) -> Decision:
         """What the first engine says that settles it, the cheapest asked first."""
@@ -217,8 +218,7 @@ class _Engines:
         try:
             require_room(BYTES_OF_A_KIND * len(columns.kinds), meter.bytes_left)
             graph = TextStates.of(columns, self.model, loops) or graph_for(self.history, self.model, loops)
-            look = lambda _: by_rules(self.history, self.model)  # noqa: E731
-            frontier = Frontier(columns, graph, loops, why, deep=deep, look=look, most_bytes=meter.bytes_left)
+            frontier = Frontier(columns, graph, loops, why, deep=deep, look=self.look, most_bytes=meter.bytes_left)
         except NoRoomError as error:
             meter.spend(0, error.size)
             progress = f"0 of {len(columns.events)} events, for which alone it needs {error.size} bytes"
@@ -226,17 +226,20 @@ class _Engines:
         return frontier.decide(meter) or self._frontier(interpreted(), meter, why)
 
 
-def by_rules(history: History, model: Model) -> Decision | None:
-    """No, if the rules of the model name operations that contradict each other; None if they do not."""
-    if model.anomaly is None:
-        return None
-    found = model.anomaly([history.operations[place] for place in relevant(history, model)])
-    if found is None:
-        return None
-    place_of = {one.call_rank: place for place, one in enumerate(history)}
-    core = [place_of[one.call_rank] for one in found.core]
-    blocked = place_of[found.blocked.call_rank]
-    return Decision(Answer.REFUTED, RULES, CONTRADICTED, core=core, sentence=found.sentence, blocked=blocked)
+def shortcut(history: History, model: Model, meter: Meter, closely: bool) -> Decision | None:
+    """No, if the rules of the model or, looked at `closely`, a part of the history say so."""
+    if not closely:
+        return by_rules(history, model)
+
+    def decide_part(part: History, judge: Model) -> Decision:
+        patience = meter.part(steps=_least(STEPS_A_PART, meter.steps_left))
+        asked = _Engines(part, judge, patience, load=False)
+        asked.look = None  # a part has no parts
+        found = asked.automatic() if judge is not model else asked.search(PART_REFUTED)
+        meter.spend(patience.steps)
+        return found if meter.read_clock() else replace(found, answer=Answer.EXHAUSTED)
+
+    return by_parts(history, model, decide_part)
 
 
 def reason_of(operations: Sequence[Operation], model: Model) -> str:

@@ -15,12 +15,13 @@ from checkers.anomaly import Anomaly
 from checkers.budget import Meter
 from checkers.cuts import latest_start
 from checkers.decision import Answer, Decision
-from checkers.engines import RULES, decide, reason_of
+from checkers.engines import reason_of
 from checkers.history import History, Key, Operation
 from checkers.models import Model, State
 from checkers.moment import states_when_returned
 from checkers.parts import judge_of
 from checkers.result import Violation
+from checkers.shortcuts import PARTS, RULES
 from checkers.version_order import impossible
 from checkers.windows import Refuter, Window, reduced, reduced_freely
 from checkers.wing_gong import search
@@ -153,8 +154,9 @@ def _alone(window: Window, model: Model) -> str:
 
 def _by_deletion(history: History, blocked: int, decision: Decision, refuted: Refuter) -> Found:
     """A window that deletion makes of the shortest prefix that is refuted."""
-    if _is_first(decision, refuted.model):
-        at_once = _window_at_once(history.prefix(blocked), history.operations[blocked], refuted)
+    if _is_first(decision, refuted.model) or decision.engine == PARTS:
+        whole = len(history) <= READABLE_WHOLE and decision.engine != PARTS
+        at_once = _window_at_once(history.prefix(blocked), history.operations[blocked], refuted, whole)
         if at_once is not None:
             return Found(blocked, at_once, _reason(at_once, history.prefix(blocked), decision))
     blocked, decision = shortest(history, blocked, decision, refuted)
@@ -163,12 +165,15 @@ def _by_deletion(history: History, blocked: int, decision: Decision, refuted: Re
     return Found(blocked, window, _reason(window, shown, decision))
 
 
-def _window_at_once(shown: History, blocked: Operation, refuted: Refuter) -> Window | None:
-    """A window that takes no look at the whole, so that the prefix is known to be refuted as well; None without one."""
+def _window_at_once(shown: History, blocked: Operation, refuted: Refuter, whole: bool) -> Window | None:
+    """A window that takes no look at the whole, so that the prefix is known to be refuted as well; None without one.
+
+    `whole`: a look at the whole costs little, and makes a better one.
+    """
     model = refuted.model
     if model.aspects is not None:
         return _aspect(shown, blocked, refuted)
-    if len(shown) <= READABLE_WHOLE or not model.overwrites:
+    if whole or not model.overwrites:
         return None
     part, first = latest_start(shown, blocked, model, refuted)
     return None if first is None else reduced(part, blocked, refuted, first)

@@ -47,6 +47,10 @@ STEPS_BETWEEN_PAUSES = 2000
 HOPELESS = "no order of the operations, however often each takes place, leads to a state that allows it"
 
 
+Look = Callable[[int, bool], Decision | None]
+"""A no to the key at that place that takes no search of the whole, if there is one; True: looked for more closely."""
+
+
 class NoRoomError(Exception):
     """There are not as many bytes as the history takes when it is laid out."""
 
@@ -72,10 +76,10 @@ class Frontier:
         *,
         by_key: bool = False,
         deep: Callable[[], DepthFirst] | None = None,
-        look: Callable[[int], Decision | None] | None = None,
+        look: Look | None = None,
         most_bytes: int | None = None,
     ) -> None:
-        """`deep` makes the search that takes turns with this one, `look` asks the rules of the model about a key.
+        """`deep` makes the search that takes turns with this one, `look` tries shortcuts to a no for a key.
 
         Raises NoRoomError.
         """
@@ -146,7 +150,7 @@ class Frontier:
         if key in self._answers:
             return self._answers[key]
         while True:
-            if (turn == look and self._never_legal()) or (turn == LATER and self._against_rules(key)):
+            if (turn == look and self._never_legal()) or (turn in (LATER, DEEP_FROM) and self._by_shortcut(key, turn)):
                 return self._settle(key)
             if turn > 0:
                 width, steps = PASSES[turn - 1]
@@ -198,9 +202,9 @@ class Frontier:
             self._make_deep = self._deep = None
         return found is not None
 
-    def _against_rules(self, key: int) -> bool:
-        """Whether a few operations of the key contradict each other by the rules of the model."""
-        self._settled = self._look(key) if self._look is not None else None
+    def _by_shortcut(self, key: int, turn: int) -> bool:
+        """Whether the rules of the model, or a closer look before the later turn, refute the key."""
+        self._settled = self._look(key, turn != LATER) if self._look is not None else None
         return self._settled is not None
 
     def _never_legal(self) -> bool:
