@@ -1,8 +1,8 @@
 """A few operations that no order explains, found without a search.
 
-Lives here: what the rules of a model say of a history (`Model.anomaly`), and by which model the operations they name are
-refuted. The rules are in `checkers.stale`, `checkers.takes` and `checkers.sums`, each with the reason why it is sound.
-They look at every operation once, so that a small contradiction is found whatever surrounds it.
+Lives here: what the rules of a model say of a history (`Model.anomaly`), and by which model the operations they name
+are refuted. The rules are in `checkers.stale`, `checkers.elements`, `checkers.takes` and `checkers.sums`, each with the
+reason why it is sound. They look at every operation once, so that a small contradiction is found whatever surrounds it.
 """
 
 from collections.abc import Hashable
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Anomaly(NamedTuple):
     """Operations that contradict each other, the one that shows it, and how.
 
-    `aspect` is the part of the state that they contradict each other about, in a tuple, if it is not the whole. `loose`:
-    they do so under the model's `loose`, in which an update does not need the state that it replaced.
+    `aspect` is the part of the state that they contradict each other about, in a tuple, if it is not the whole.
+    `loose`: they do so under the model's `loose`, in which an update does not need the state that it replaced.
     """
 
     core: tuple[Operation, ...]

@@ -46,9 +46,7 @@ def _returned(operation: Operation) -> int:
     return operation.return_rank
 
 
-def _extra(
-    changes: Sequence[Operation], reads: Sequence[Operation], initial: frozenset[Hashable]
-) -> Anomaly | None:
+def _extra(changes: Sequence[Operation], reads: Sequence[Operation], initial: frozenset[Hashable]) -> Anomaly | None:
     """The first read that has an element which was never added, or removed before and not added again."""
     updates = [Update(one.value, PRESENT if one.f == "add" else ABSENT, one) for one in changes]
     sights = (Sight(element, PRESENT, one) for one in reads for element in elements(one.result))
@@ -83,7 +81,9 @@ def _lost(changes: Sequence[Operation], reads: Sequence[Operation], initial: fro
             else:
                 there.pop(span.element, None)
         missing = there.keys() - elements(read.result)
-        certain = sorted((there[one] for one in missing if there[one].start < read.call_rank), key=lambda one: one.start)
+        certain = sorted(
+            (there[one] for one in missing if there[one].start < read.call_rank), key=lambda one: one.start
+        )
         if certain:
             return _lost_by(read, certain, len(there))
     return None

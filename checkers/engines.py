@@ -1,8 +1,9 @@
 """Which engine decides a history, and why that one.
 
 Lives here: the choice, and the adapters. `walk` tries the one obvious order; `versions` is what version numbers say,
-`register` the near-linear decision, `search` the frontier search, plain or compiled, which asks the `rules` of the model
-unless it decides at once; `reference` is the readable search. None of them is believed on its word: see `checkers.linearizable`.
+`register` the near-linear decision, `search` the frontier search, plain or compiled. Unless it decides at once, the
+search tries shortcuts to a no (`checkers.shortcuts`). `reference` is the readable search. None of them is believed on
+its word: see `checkers.linearizable`.
 """
 
 import sys
@@ -79,7 +80,14 @@ class Judgement:
 
         try:
             return Frontier(
-                history.columns, graph, loops, why, by_key=by_key, deep=deep, look=look, most_bytes=self.meter.bytes_left
+                history.columns,
+                graph,
+                loops,
+                why,
+                by_key=by_key,
+                deep=deep,
+                look=look,
+                most_bytes=self.meter.bytes_left,
             )
         except NoRoomError:
             return None

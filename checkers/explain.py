@@ -48,7 +48,9 @@ def explain(
     blocked = decision.blocked if decision.blocked >= 0 else _returned(history)[-1]
     found = _by_rule(history, blocked, decision, refuted) or _by_deletion(history, blocked, decision, refuted)
     confirmed = search(found.window.operations, found.window.judge, meter.part()).answer
-    if confirmed is Answer.LINEARIZED and len(found.window.operations) < len(history):  # nothing shorter: the whole is left
+    if confirmed is Answer.LINEARIZED and len(found.window.operations) < len(
+        history
+    ):  # nothing shorter: the whole is left
         found = Found(_returned(history)[-1], Window(history.operations, model), "")
         confirmed = search(history.operations, model, meter.part()).answer
     if confirmed is not Answer.REFUTED:
@@ -182,8 +184,8 @@ def _window_at_once(shown: History, blocked: Operation, refuted: Refuter, whole:
 def _is_first(decision: Decision, model: Model) -> bool:
     """Whether the prefix up to the blocked operation is known to be the first that is refuted.
 
-    It is if the engine stopped at the first return at which nothing was possible. Knowing how operations ended that were
-    still open then, it may have stopped before the prefix is refuted, but not after. Not if the model lets it know
+    It is if the engine stopped at the first return at which nothing was possible. Knowing how operations ended that
+    were still open then, it may have stopped before the prefix is refuted, but not after. Not if the model lets it know
     beforehand what is told later; what merely merges texts does not.
     """
     foresees = model.hindsight is not None and not model.extends

@@ -36,7 +36,7 @@ class ModelRaisedError(ModelError):
 
 
 def guarded(model: Model) -> Model:
-    """The same model with its functions guarded; raises ModelError for an initial state or a step that cannot be one."""
+    """The same model with its functions guarded; raises ModelError for an initial state or a step that is none."""
     if isinstance(model.step, OurStep | TheirStep):
         return model
     ours = is_ours(model.step)
@@ -107,7 +107,7 @@ class _Plain:
 
 @dataclass(frozen=True, slots=True)
 class OurStep:
-    """A step of this package. Equal for equal models, so that what is known of the states of one holds for the other."""
+    """A step of this package. Equal for equal models, so that what is known of one's states holds for the other's."""
 
     model: Model
 

@@ -173,7 +173,11 @@ def _require_known(history: History, model: Model) -> None:
             names = ", ".join(sorted(model.operations))
             where = history.where(operation)
             raise ModelError(f"{where}: model {model.name} has no operation {operation.f!r}; it has {names}")
-        if operation.f == "cas" and takes_pairs and not (isinstance(operation.value, tuple) and len(operation.value) == 2):
+        if (
+            operation.f == "cas"
+            and takes_pairs
+            and not (isinstance(operation.value, tuple) and len(operation.value) == 2)
+        ):
             raise ModelError(f"{history.where(operation)}: cas takes [old, new], not {operation.value!r}")
 
 
@@ -185,7 +189,9 @@ def _merged(results: Sequence[Result], keys: int, history: History) -> Result:
         reason = f"the {len(history)} operations on {keys} keys have a linearization each, replayed"
     else:
         share = "undecided" if verdict is Verdict.UNKNOWN else "violated"
-        reason = f"key {shown_key(worst[0].key)}: {worst[0].reason} ({len(worst)} of {len(results)} keys checked {share})"
+        reason = (
+            f"key {shown_key(worst[0].key)}: {worst[0].reason} ({len(worst)} of {len(results)} keys checked {share})"
+        )
     return Result(
         verdict=verdict,
         reason=reason,

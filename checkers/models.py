@@ -1,7 +1,7 @@
 """Every model that there is, under one name: `from checkers import models`.
 
-Lives here: the names that users say, and the registry by name. What a model is stands in `checkers.model`, the models in
-`checkers.registers` and `checkers.datatypes`, and what makes a model of a step that may go several ways in
+Lives here: the names that users say, and the registry by name. What a model is stands in `checkers.model`, the models
+in `checkers.registers` and `checkers.datatypes`, and what makes a model of a step that may go several ways in
 `checkers.nondeterministic`.
 """
 

@@ -1,9 +1,9 @@
 """The states that were possible at the moment at which an operation returned that cannot be placed.
 
 Lives here: all of them, exactly, or none. Everything that had returned before is placed, the operation itself is not,
-and what was open then, or never returned, may have taken place or not. So no rule of the searches that leaves out what
-does not matter to the verdict is used: only sets of operations and states, return by return (Lowe 2017), observers taken
-at once, since they change nothing, and of crashed operations that are alike the number used.
+and what was open then, or never returned, may have taken place or not. So no rule of the searches is used that leaves
+out what does not matter to the verdict: only sets of operations and states, return by return (Lowe 2017), observers
+taken at once, since they change nothing, and of crashed operations that are alike the number used.
 """
 
 from checkers.budget import Meter
@@ -22,7 +22,7 @@ class _TooManyError(Exception):
 
 
 def states_when_returned(shown: History, blocked: Operation, model: Model, meter: Meter) -> tuple[State, ...]:
-    """All states possible just before the last operation of a prefix, in order of their texts; none if it takes long."""
+    """All states possible just before the last operation of a prefix, sorted by their texts; none if it takes long."""
     patience = meter.part(steps=MOST_STEPS)
     try:
         states = _Walk(shown, blocked, model, patience).states()
@@ -153,7 +153,9 @@ def _returns(operation: Operation) -> bool:
     return operation.return_rank != NEVER
 
 
-def _add(found: dict[tuple[frozenset[int], object], list[Used]], key: tuple[frozenset[int], object], used: Used) -> bool:
+def _add(
+    found: dict[tuple[frozenset[int], object], list[Used]], key: tuple[frozenset[int], object], used: Used
+) -> bool:
     """Whether it adds anything: not if one is there that used no crashed operation more often."""
     uses = found.setdefault(key, [])
     if any(all(map(int.__le__, other, used)) for other in uses):

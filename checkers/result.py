@@ -110,7 +110,9 @@ class Result:
 def _table(violation: Violation, times: Times) -> list[str]:
     """One line an operation: mark, when it was called and returned, and what it was."""
     rows = sorted(violation.window, key=lambda operation: operation.call_rank)
-    pairs = [(times.of(row.call_time), "open" if row.return_time is None else times.of(row.return_time)) for row in rows]
+    pairs = [
+        (times.of(row.call_time), "open" if row.return_time is None else times.of(row.return_time)) for row in rows
+    ]
     widths = [max(len(pair[side]) for pair in pairs) for side in (0, 1)]
     blocked = violation.blocked.call_rank
     return [

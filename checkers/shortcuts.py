@@ -8,7 +8,7 @@ linearizable, so that a part without a linearization proves that the whole has n
 - one stretch after the other, from a blind write with nothing concurrent but what only writes or looks
   (`checkers.cuts`) to the next such write.
 
-What this takes is bounded: it is little beside a search that is hard, and leaves the search to itself in long histories.
+What this takes is bounded: it is little beside a hard search, and in long histories the search is left to itself.
 """
 
 from bisect import bisect_left

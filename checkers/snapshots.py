@@ -32,7 +32,7 @@ def snapshot(value: object, depth: int = 0) -> object:
     if isinstance(value, list | tuple):
         return kind, [snapshot(item, depth + 1) for item in value]
     if isinstance(value, set | frozenset):
-        return kind, sorted((repr(snapshot(item, depth + 1)) for item in value))
+        return kind, sorted(repr(snapshot(item, depth + 1)) for item in value)
     names = [*getattr(value, "__dict__", ()), *_slots(kind)]
     return kind, [(name, snapshot(getattr(value, name, None), depth + 1)) for name in names]
 

@@ -119,7 +119,7 @@ NO_UPDATES = _Cell()
 
 
 class Stale(NamedTuple):
-    """A sight that has no place, and the update that had overwritten it; None if nothing had ever left what was seen."""
+    """A sight that has no place, and the update that had overwritten it; None if nothing had left what was seen."""
 
     sight: Sight
     overwritten: Update | None

@@ -1,8 +1,8 @@
 """Values that a queue or a stack gave out too often, too early, in the wrong order, or not at all.
 
 Lives here: one pass over the calls and returns of a queue or a stack that begins empty. Each rule names a few
-operations that contradict each other whatever else there is, since without all operations on other values the order
-among these is the same:
+operations that contradict each other whatever else there is, since without all operations on other values the
+order among these is the same:
 
 - more takes of a value had returned than puts of it had been called;
 - a take found nothing while a value was certainly there: its put had returned before the take was called, and no take
@@ -10,8 +10,8 @@ among these is the same:
 - from a queue came a value that was put after another, which was certainly still there;
 - from a stack came a value below another, which was certainly there all the time.
 
-The last two need takes that all returned, and look at values that were put once. A null may be a value or say that there
-was none, so that without a rule for it a history with null as a value is left to the search. O(n log n).
+The last two need takes that all returned, and look at values that were put once. A null may be a value or say that
+there was none, so that a history with null as a value is left to the search. O(n log n).
 """
 
 from collections.abc import Iterator, Sequence
@@ -102,7 +102,9 @@ class _Pass:
                 certain.append(one)
             if len(certain) == needed:
                 core = _in_order([*certain, *self._open_takes, take])
-                sentence = f"lost element: [{certain[0]}] had completed before it was called, and nothing had taken that"
+                sentence = (
+                    f"lost element: [{certain[0]}] had completed before it was called, and nothing had taken that"
+                )
                 return Anomaly(core, take, sentence)
         return None
 

@@ -1,7 +1,7 @@
 """Times as they stand in windows: since the start of the run, in a unit that people read.
 
-Lives here: which unit that is. Small whole numbers (lines of a log, ticks of a test) are shown as they are; what spans a
-million of them or more is nanoseconds, as event files have them, and shown in milliseconds.
+Lives here: which unit that is. Small whole numbers (lines of a log, ticks of a test) are shown as they are; what spans
+a million of them or more is nanoseconds, as event files have them, and shown in milliseconds.
 """
 
 from collections.abc import Iterable

@@ -174,6 +174,6 @@ SENTENCES = {
     k.CHAIN_ORDER: "stale read: a value was seen after a cas that replaced it, or what came later, had completed",
     k.OVERLAP: "the value changed and changed back: each of two values, written only once, was current both before and "
     "after a time at which the other was",
-    k.SQUEEZED: "stale read: a value was written and seen only while another one, written only once, was current before "
-    "and after",
+    k.SQUEEZED: "stale read: a value was written and seen only while another one, written only once, was current "
+    "before and after",
 }

@@ -54,7 +54,9 @@ def freeze(value: object) -> object:
         return tuple([freeze(item) for item in value])
     if isinstance(value, set | frozenset):
         return frozenset([freeze(item) for item in value])
-    if kind.__module__ == "numpy" and hasattr(value, "tolist"):  # its booleans are none of Python's, its arrays no lists
+    if kind.__module__ == "numpy" and hasattr(
+        value, "tolist"
+    ):  # its booleans are none of Python's, its arrays no lists
         return freeze(value.tolist())
     try:
         hash(value)

@@ -25,7 +25,7 @@ class Contradiction(NamedTuple):
 
 
 def contradiction(operations: Sequence[Operation]) -> Contradiction | None:
-    """A pair whose versions run against real time, or two values or two updates of one version; None if there is none."""
+    """A pair whose versions run against real time, or two values or two updates of one version; else None."""
     told = [one for one in operations if one.version is not None and one.returned]
     return _against_time(told) or _two_values(told)
 

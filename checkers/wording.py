@@ -1,7 +1,7 @@
 """Values and operations in words, as they stand in windows, reasons and error messages.
 
-Lives here: one way to print a value, that of JSON as far as there is one (null, true, "x", [1, 2]; {1, 2} is a set), and
-short enough for a line. `harness.signature` reads these lines again.
+Lives here: one way to print a value, that of JSON as far as there is one (null, true, "x", [1, 2]; {1, 2} is a set),
+and short enough for a line. `harness.signature` reads these lines again.
 """
 
 from collections.abc import Iterable, Mapping

@@ -173,7 +173,7 @@ def wrong(decision: Decision, history: History, operations: list[Operation], mod
 
 
 def wrong_rules(operations: list[Operation], model: Model, linearizable: bool, count: Counter[str]) -> str:
-    """What the rules of the model say that brute force denies: that there is a contradiction, or that the core is one."""
+    """What the rules of the model say that brute force denies: a contradiction, or that their core is one."""
     found = model.anomaly and model.anomaly(operations)
     if not found:
         count["invalid, no rule sees it"] += not linearizable

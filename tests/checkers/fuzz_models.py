@@ -37,7 +37,7 @@ def contains(state: frozenset[Any], operation: Operation) -> Any:  # noqa: ANN40
     return state if operation.status == "info" or operation.result == (operation.value in state) else ILLEGAL
 
 
-def flag(state: bool, operation: Operation) -> Any:  # noqa: ANN401, FBT001
+def flag(state: bool, operation: Operation) -> Any:  # noqa: ANN401
     """A boolean that is set, flipped and read."""
     if operation.f == "set":
         return operation.value
@@ -250,11 +250,11 @@ def _spoiled(step: Step, spoil: Callable[[Any, Any], Any]) -> Step:
     return spoiled
 
 
-def _yields(state: Any, after: Any) -> Iterator[Any]:  # noqa: ANN401, ARG001
+def _yields(state: Any, after: Any) -> Iterator[Any]:  # noqa: ANN401
     yield after
 
 
-async def _waits(state: Any, after: Any) -> Any:  # noqa: ANN401, ARG001
+async def _waits(state: Any, after: Any) -> Any:  # noqa: ANN401
     return after
 
 
@@ -264,7 +264,7 @@ class Turn:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self, state: Any, after: Any) -> Any:  # noqa: ANN401, ARG002
+    def __call__(self, state: Any, after: Any) -> Any:  # noqa: ANN401
         self.count += 1
         return after if self.count % 3 else ILLEGAL
 

@@ -9,8 +9,8 @@ from checkers import ILLEGAL, Event, History, Model, ModelError, Operation, Verd
 from checkers.budget import Budget, Meter
 from checkers.decision import Answer, Decision
 from checkers.explain import shortest
-from checkers.windows import Refuter
 from checkers.models import Illegal
+from checkers.windows import Refuter
 
 ENGINES = ("auto", "search", "reference")
 

@@ -13,8 +13,8 @@ from checkers.cuts import beginning_at, starts
 from checkers.decision import Answer
 from checkers.depth_first import DepthFirst
 from checkers.parts import judge_of
-from checkers.windows import by_value
 from checkers.replay import replay
+from checkers.windows import by_value
 
 NAMES = ["register", "cas-register", "kv", "kv-unsplit", "multi-register", "set", "queue", "stack", "counter"]
 ROUNDS = 400
