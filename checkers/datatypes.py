@@ -5,10 +5,11 @@ agree with, so each step says what it would have done. An initial value of None 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import cache
 from operator import attrgetter
 
+from checkers.elements import lost_or_resurrected
 from checkers.history import Operation
 from checkers.model import ILLEGAL, Aspects, Illegal, Model, ModelError, State, frozen_initial
 from checkers.parts import (
@@ -19,6 +20,9 @@ from checkers.parts import (
     queued,
     said_before,
 )
+from checkers.stale import Sight, Update, stale_cells
+from checkers.sums import out_of_bounds
+from checkers.takes import taken_wrongly
 from checkers.texts import UNSEEN
 
 
@@ -35,6 +39,8 @@ def kv(initial: object = None) -> Model:
         hindsight=_unseen_as_one,
         extends=frozenset({"append"}) if isinstance(start, str) else frozenset(),
         possible=said_before(start),
+        anomaly=stale_cells(lambda one: _told(None, one), lambda _: start, frozenset({"put"})),
+        loose=Model("loose-kv", (start, False), _loose_step, reads=frozenset({"get"})),
     )
 
 
@@ -56,6 +62,7 @@ def kv_unsplit(initial: object = None) -> Model:
         part=attrgetter("key"),
         possible=said_before(start),
         aspects=Aspects(lambda one: (one.key,), lambda _: kv(start), lambda key, one: one if one.key == key else None),
+        anomaly=stale_cells(lambda one: _told(one.key, one), lambda _: start, frozenset({"put"}), aspects=True),
     )
 
 
@@ -102,6 +109,25 @@ def _kv_step(text: State, operation: Operation) -> State | Illegal:
     return UNSEEN if text is UNSEEN else f"{text}{operation.value}"
 
 
+def _loose_step(last: State, operation: Operation) -> State | Illegal:
+    """What is known of a text by its last update: all of it after a put, how it ends after an append."""
+    assert isinstance(last, tuple)
+    value, ends = last
+    if operation.f == "get":
+        text = operation.result
+        agrees = text == value or (ends and isinstance(text, str) and text.endswith(value))
+        return last if operation.status != "ok" or agrees else ILLEGAL
+    return (str(operation.value), True) if operation.f == "append" else (operation.value, False)
+
+
+def _told(cell: Hashable, operation: Operation) -> tuple[list[Update], list[Sight]]:
+    """What an operation on a text left there, and what it saw if it returned."""
+    one = operation
+    if one.f == "get":
+        return [], [Sight(cell, one.result, one)] if one.returned and one.status == "ok" else []
+    return ([Update(cell, one.value, one, one.f == "append")] if one.status != "fail" else []), []
+
+
 def _kv_unsplit_step(start: State, state: State, operation: Operation) -> State | Illegal:
     assert isinstance(state, frozenset)
     texts = dict(state)
@@ -115,8 +141,16 @@ def _kv_unsplit_step(start: State, state: State, operation: Operation) -> State 
 def set_model(initial: object = None) -> Model:
     """A set: `add`, `remove` an element, `read` of all elements as a set, or as a list in any order."""
     names, start = frozenset({"add", "remove", "read"}), elements(frozen_initial("set", initial))
-    hooks = put_before(start), of_elements(start)
-    return Model("set", start, _set_step, names, frozenset({"read"}), possible=hooks[0], aspects=hooks[1])
+    return Model(
+        "set",
+        start,
+        _set_step,
+        names,
+        frozenset({"read"}),
+        possible=put_before(start),
+        aspects=of_elements(start),
+        anomaly=lost_or_resurrected(start),
+    )
 
 
 def _set_step(state: State, operation: Operation) -> State | Illegal:
@@ -130,7 +164,15 @@ def _set_step(state: State, operation: Operation) -> State | Illegal:
 def queue(initial: object = None) -> Model:
     """A first-in first-out queue: `enqueue` a value, `dequeue` whose result is the oldest, null if it was empty."""
     start, names = items(frozen_initial("queue", initial)), frozenset({"enqueue", "dequeue"})
-    return Model("queue", start, _queue_step, names, possible=put_before(start), touches=queued(start))
+    return Model(
+        "queue",
+        start,
+        _queue_step,
+        names,
+        possible=put_before(start),
+        touches=queued(start),
+        anomaly=taken_wrongly(start, "enqueue", newest_first=False),
+    )
 
 
 def _queue_step(values: State, operation: Operation) -> State | Illegal:
@@ -143,7 +185,15 @@ def _queue_step(values: State, operation: Operation) -> State | Illegal:
 def stack(initial: object = None) -> Model:
     """A last-in first-out stack: `push` a value, `pop` whose result is the newest, null if it was empty."""
     start, names = items(frozen_initial("stack", initial)), frozenset({"push", "pop"})
-    return Model("stack", start, _stack_step, names, possible=put_before(start), touches=queued(start))
+    return Model(
+        "stack",
+        start,
+        _stack_step,
+        names,
+        possible=put_before(start),
+        touches=queued(start),
+        anomaly=taken_wrongly(start, "push", newest_first=True),
+    )
 
 
 def _stack_step(values: State, operation: Operation) -> State | Illegal:
@@ -167,7 +217,8 @@ def counter(initial: object = None) -> Model:
     start = 0 if initial is None else frozen_initial("counter", initial)
     if type(start) is not int:
         raise ModelError(f"model counter: the initial value is a whole number, not {start!r}")
-    return Model("counter", start, _counter_step, frozenset({"add", "read"}), frozenset({"read"}))
+    names = frozenset({"add", "read"})
+    return Model("counter", start, _counter_step, names, frozenset({"read"}), anomaly=out_of_bounds(start))
 
 
 def _counter_step(total: State, operation: Operation) -> State | Illegal:

@@ -23,6 +23,7 @@ from msgspec import UNSET, UnsetType
 from checkers.shown import one_line
 from checkers.texts import Texts
 from checkers.values import PLAIN, told_apart
+from checkers.wording import argument, outcome
 
 if TYPE_CHECKING:
     from checkers.recording import Recording
@@ -104,8 +105,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_d
         return self.return_rank != NEVER
 
     def __str__(self) -> str:
-        """As people write it, with the moment of its call: `3: cas (1, 2) -> mismatch, saw 4`."""
-        return one_line(f"{self.process}: {self.f}{_argument(self)}{_outcome(self)}")
+        """As people write it, with the moment of its call: `3: cas [1, 2] -> mismatch, saw 4`."""
+        return one_line(f"{self.process}: {self.f}{argument(self.key, self.value)}{outcome(self)}")
 
 
 class History:
@@ -405,19 +406,3 @@ def kind_key(operation: Operation) -> object:
         return (one.f, value, result, one.key, one.echoed)
     mismatch = one.error == "mismatch"
     return (one.f, value, result, one.key, one.echoed, one.status, one.version, told_apart(one.actual), mismatch)
-
-
-def _argument(operation: Operation) -> str:
-    key = "" if operation.key is None else f" [{operation.key}]"
-    return key if operation.value is None else f"{key} {operation.value!r}"
-
-
-def _outcome(operation: Operation) -> str:
-    if operation.status == "info":
-        return " -> ?"
-    version = "" if operation.version is None else f" @{operation.version}"
-    if operation.status == "fail":
-        saw = "" if operation.actual is UNSET else f", saw {operation.actual!r}{version}"
-        return f" -> {operation.error or 'failed'}{saw}"
-    silent = operation.result == operation.value or (operation.result is None and operation.value is not None)
-    return f" -> {'ok' if silent else repr(operation.result)}{version}"

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from checkers.history import Operation
 from checkers.model import ILLEGAL, Aspects, Illegal, Model, ModelError, State, frozen_initial
 from checkers.registers import cas_register
+from checkers.stale import Sight, Update, stale_cells
 from checkers.values import Map
 
 Possible = Callable[[Operation], bool]
@@ -62,6 +63,7 @@ def multi_register(initial: object = None) -> Model:
         frozenset({"read"}),
         possible=_written_before(start),
         aspects=_of_registers(start),
+        anomaly=stale_cells(_told, dict(start).get, frozenset({"write", "txn"}), aspects=True),
     )
 
 
@@ -200,6 +202,22 @@ def _views(operation: Operation) -> dict[State, tuple[State | UnsetType, State |
         elif value not in (UNSET, left):
             views[name] = CONTRADICTION, left
     return views
+
+
+def _told(operation: Operation) -> tuple[list[Update], list[Sight]]:
+    """What the operation left in each register, and what it saw in each if it returned."""
+    if operation.status == "fail":
+        return [], []
+    views = _views(operation)
+    updates = [Update(name, left, operation) for name, (_, left) in views.items() if not isinstance(left, UnsetType)]
+    if not operation.returned:
+        return updates, []
+    sights = [
+        Sight(name, found, operation)
+        for name, (found, _) in views.items()
+        if not isinstance(found, UnsetType | Contradiction)
+    ]
+    return updates, sights
 
 
 def _known(operation: Operation) -> list[Step]:

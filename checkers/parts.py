@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable
 from msgspec.structs import replace
 
 from checkers.history import Operation
-from checkers.model import Aspects, State
+from checkers.model import Aspects, Illegal, Model, State
 from checkers.registers import register
 
 Possible = Callable[[Operation], bool]
@@ -100,3 +100,16 @@ def of_elements(initial: State) -> Aspects:
         model=lambda element: register(int(element in elements(initial))),
         seen=seen,
     )
+
+
+def judge_of(model: Model, name: object) -> Model:
+    """The model of one aspect, as a model of the operations as they were."""
+    aspects = model.aspects
+    assert aspects is not None, "asked only of models that have them"
+    seen, simpler = aspects.seen, aspects.model(name)
+
+    def step(state: State, operation: Operation) -> State | Illegal:
+        found = seen(name, operation)
+        return state if found is None else simpler.step(state, found)
+
+    return Model(f"{model.name}, {name!r} only", simpler.initial, step, reads=model.reads, per_key=False)

@@ -11,6 +11,8 @@ from enum import StrEnum
 from checkers.history import Key, Operation
 from checkers.models import Model, State
 from checkers.shown import one_line
+from checkers.times import Times
+from checkers.wording import shown_key
 
 
 class Verdict(StrEnum):
@@ -41,8 +43,9 @@ class Violation:
 
     `blocked` is the operation that could not be placed: the first to return for which no order exists any more.
     `prefix` holds every operation called before that return (the shortest failing prefix), those still open then
-    without a return time; `states` were possible just before, and no others. `window` is the
-    smallest part of the prefix that was found to be contradictory by itself: `judge` is the model that refutes it.
+    without a return time; `states` were possible just before, and no others. `window` is a part of the prefix that is
+    contradictory by itself: `judge` is the model that refutes it. It is the `shortest` if no deletion that is allowed
+    leaves a contradiction. `start` is when the run began, in the unit of the operations' times.
     """
 
     key: Key
@@ -52,6 +55,8 @@ class Violation:
     window: tuple[Operation, ...]
     sentence: str
     judge: Model
+    shortest: bool = False
+    start: float = 0
 
     def render(self) -> str:
         """The window, and the sentence."""
@@ -59,9 +64,11 @@ class Violation:
 
     def table(self) -> str:
         """The window as a table in order of calls, the blocked operation marked."""
-        where = "" if self.key is None else one_line(f" of key {self.key}")
-        title = f"shortest failing window{where}: {len(self.window)} of {len(self.prefix)} operations"
-        return "\n".join([title, *_table(self)])
+        where = "" if self.key is None else one_line(f" of key {shown_key(self.key)}")
+        what = "shortest failing window" if self.shortest else "a failing window"
+        times = Times(self.window, self.start)
+        title = f"{what}{where}: {len(self.window)} of {len(self.prefix)} operations{times.unit}"
+        return "\n".join([title, *_table(self, times)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +108,13 @@ class Result:
         return "\n".join([*evidence, f"{self.verdict}: {self.reason}"])
 
 
-def _table(violation: Violation) -> list[str]:
+def _table(violation: Violation, times: Times) -> list[str]:
     """One line an operation: mark, when it was called and returned, and what it was."""
     rows = sorted(violation.window, key=lambda operation: operation.call_rank)
-    timed = all(row.call_time is not None and (row.return_time is not None or not row.returned) for row in rows)
-    times = [_moments(row, timed) for row in rows]
-    widths = [max(len(pair[side]) for pair in times) for side in (0, 1)]
+    pairs = [(times.called(row), times.returned(row)) for row in rows]
+    widths = [max(len(pair[side]) for pair in pairs) for side in (0, 1)]
+    blocked = violation.blocked.call_rank
     return [
-        f"  {'>' if row == violation.blocked else ' '} {call:>{widths[0]}} .. {back:>{widths[1]}}  {row}"
-        for row, (call, back) in zip(rows, times, strict=True)
+        f"  {'>' if row.call_rank == blocked else ' '} {call:>{widths[0]}} .. {back:>{widths[1]}}  {row}"
+        for row, (call, back) in zip(rows, pairs, strict=True)
     ]
-
-
-def _moments(row: Operation, timed: bool) -> tuple[str, str]:
-    """When it was called and when it returned; the lines that say so where times are not known."""
-    call, back = (row.call_time, row.return_time) if timed else (row.line, row.return_line)
-    return str(call), str(back) if row.returned else "open"

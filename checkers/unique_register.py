@@ -195,11 +195,12 @@ def _cycle(columns: Columns, producer: Integers, operation: int) -> list[int]:
 
 
 SENTENCES = {
-    k.NEVER_WRITTEN: "a value was seen that nothing wrote",
-    k.CONSUMED_TWICE: "two cas that took place both replaced a value that was written only once",
-    k.CAS_CYCLE: "each of these cas needs the value that another of them wrote, so none can be the first",
-    k.CHAIN_ORDER: "an operation on an earlier value was called only after one on one that replaced it had returned",
-    k.OVERLAP: "two values were each held before one of its operations returned and still later, at overlapping times, "
-    "so one of them must have been written twice",
-    k.SQUEEZED: "a value was written and seen only while another value had to be held without interruption",
+    k.NEVER_WRITTEN: "a value was seen that nothing had written",
+    k.CONSUMED_TWICE: "lost update: two cas that succeeded both replaced a value that was written only once",
+    k.CAS_CYCLE: "circular: each of these cas needs the value that another of them wrote, so none can be the first",
+    k.CHAIN_ORDER: "stale read: a value was seen after a cas that replaced it, or what came later, had completed",
+    k.OVERLAP: "the value changed and changed back: each of two values, written only once, was current both before and "
+    "after a time at which the other was",
+    k.SQUEEZED: "stale read: a value was written and seen only while another one, written only once, was current "
+    "before and after",
 }

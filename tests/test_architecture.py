@@ -50,7 +50,7 @@ IDENTITY = {"id", "hash"}
 """What differs from one process to the next."""
 HARMLESS = {
     "checkers/values.py": "hash(value) only asks whether the value has one",
-    "checkers/explain.py": "id(group) is looked up in a dict that keeps the order of insertion",
+    "checkers/windows.py": "id(group) is looked up in a dict that keeps the order of insertion",
 }
 
 

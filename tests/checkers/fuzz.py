@@ -5,7 +5,8 @@ with few values or unique ones, crashes, failed cas of both kinds and ties in ti
 whose replies were recorded from a real one and then, in part, falsified; every eighth of two keys with text, taken as
 one; every eighth of up to four keys with text, taken apart; every eighth of a set, a queue, a stack, a counter, a lock,
 several registers or a coin that nobody sees fall, in turn. The search, the register engine where it applies, the
-versions engine and what `auto` picks must agree with the oracle; a witness must replay, a core must be refuted. Of
+versions engine, the rules and what `auto` picks must agree with the oracle; a witness must replay, a core must be
+refuted. Of
 every tenth the whole check is made: nothing may be unknown, and the window shown must be refuted by the oracle. The
 first mismatch is printed with its seed. `--jobs` says how many processes share the work.
 """
@@ -110,6 +111,9 @@ def judged_wrongly(history: History, model: Model, loops: Loops, count: Counter[
     count["valid"] += linearizable
     if model.name in OBJECTS:
         count[f"{model.name}: {'valid' if linearizable else 'invalid'}"] += 1
+    mistake = wrong_rules(operations, model, linearizable, count)
+    if mistake:
+        return mistake
     for engine in ("search", "auto"):
         decision = decide(history, model, engine, Meter(Budget()))
         count[f"{engine}: {decision.engine}"] += 1
@@ -129,6 +133,9 @@ def judged_wrongly_by_key(history: History, model: Model, count: Counter[str]) -
         for part, decision in Judgement(history, model, engine, Meter(Budget())):
             operations = [operation for operation in part if model.relevant(operation)]
             linearizable.append(is_linearizable(operations, model))
+            against = wrong_rules(operations, model, linearizable[-1], count)
+            if against:
+                return f"key {part.columns.keys}: {against}"
             count[f"{engine}: {decision.engine}, by key"] += 1
             mistake = wrong(decision, part, operations, model, linearizable[-1])
             if mistake:
@@ -163,6 +170,18 @@ def wrong(decision: Decision, history: History, operations: list[Operation], mod
     core = [history.operations[place] for place in sorted(decision.core)]
     judge = model.gapped if model.gapped and decision.engine == "versions" else model
     return f"the core of the {decision.engine} is linearizable" if core and is_linearizable(core, judge) else ""
+
+
+def wrong_rules(operations: list[Operation], model: Model, linearizable: bool, count: Counter[str]) -> str:
+    """What the rules of the model say that brute force denies: a contradiction, or that their core is one."""
+    found = model.anomaly and model.anomaly(operations)
+    if not found:
+        count["invalid, no rule sees it"] += not linearizable
+        return ""
+    count["rules"] += 1
+    if linearizable:
+        return f"the rules say {found.sentence}"
+    return "the core of the rules is linearizable" if is_linearizable(list(found.core), found.judge(model)) else ""
 
 
 def wrong_register(operations: list[Operation], linearizable: bool, loops: Loops, count: Counter[str]) -> str:

@@ -12,8 +12,9 @@ from checkers.budget import Budget, Meter
 from checkers.cuts import beginning_at, starts
 from checkers.decision import Answer
 from checkers.depth_first import DepthFirst
-from checkers.explain import by_value, judge_of
+from checkers.parts import judge_of
 from checkers.replay import replay
+from checkers.windows import by_value
 
 NAMES = ["register", "cas-register", "kv", "kv-unsplit", "multi-register", "set", "queue", "stack", "counter"]
 ROUNDS = 400
