@@ -96,9 +96,7 @@ def freeze(value: object) -> object:
         return frozenset([freeze(item) for item in value])
     if isinstance(value, dict):
         return Map(value)
-    if kind.__module__ == "numpy" and hasattr(
-        value, "tolist"
-    ):  # neither bool nor list
+    if kind.__module__ == "numpy" and hasattr(value, "tolist"):  # neither bool nor list
         return freeze(value.tolist())
     try:
         hash(value)
