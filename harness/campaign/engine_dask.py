@@ -1,4 +1,4 @@
-"""Runs on other machines: the workers of dask.distributed, an extra (`pip install 'splitbrain[scale]'`).
+"""Runs on other machines: the workers of dask.distributed, an extra (`scale`).
 
 Lives here: sending runs out, and bringing home what they left. Must not live here: what a run is, or which comes next.
 

@@ -181,7 +181,7 @@ def _engine(name: str, scheduler: str | None, plan: Plan) -> Engine:
     try:
         from harness.campaign.engine_dask import connected
     except ImportError as error:
-        raise UsageError(f"--engine dask: {error}; pip install 'splitbrain[scale]'") from error
+        raise UsageError(f"--engine dask: {error}; pip install distributed") from error
 
     return connected(scheduler, whole=plan.keep.valid != "failures")
 

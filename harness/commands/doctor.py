@@ -234,5 +234,5 @@ CHECKS = (
         "ssh", "the agent and configuration for --env ssh", f"{_DEBIAN} openssh-client", partial(_program, "ssh", "-V")
     ),
     Check("free disk", "images and run directories, 2 GB", "remove something from /var", _disk),
-    Check("numba", "fast checking of long histories", "pip install 'splitbrain[fast]'", partial(_package, "numba")),
+    Check("numba", "fast checking of long histories", "pip install numba", partial(_package, "numba")),
 )
