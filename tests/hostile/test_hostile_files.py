@@ -198,6 +198,7 @@ def documents(template: Path, kind: str, file: str) -> list[tuple[int, object]]:
     return [(number, json.loads(lines[number])) for number in LINES[kind]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_no_field_of_a_file_reaches_beyond_the_store(template, tmp_path, kind):
     tried = list(cases(template, kind))
