@@ -53,7 +53,10 @@ class Run:
 
     def next_limit_ns(self, time_ns: int) -> int:
         """The end, or if that has passed, when patience is at an end; for ever after that."""
-        return next((limit for limit in (self.end_ns, self.end_ns + self.patience_ns) if limit > time_ns), 1 << 62)
+        if time_ns < self.end_ns:
+            return self.end_ns
+        last_ns = self.end_ns + self.patience_ns
+        return last_ns if time_ns < last_ns else 1 << 62
 
 
 FOR_EVER: Final = Run(1 << 62, 1 << 62, int(PATIENCE_S * 1e9))
@@ -186,8 +189,12 @@ class Turns:
     """When each begins, counted from when this is first asked; empty from then on."""
     limit_s: float | None = None
     """How long the run lasts, counted from then, too."""
+    idle_until_ns: int = 0
+    """Before that nobody has a turn: what is asked for each operation of a client has to be answered quickly."""
 
     def next(self, context: Context) -> Step | None:
+        if context.time_ns < self.idle_until_ns:
+            return Later(self.idle_until_ns), self
         if self.first_s:
             return self._begun(context.time_ns).next(context)
         due = [window for window in self.windows if window.is_open and window.next_ns is not None]
@@ -197,7 +204,9 @@ class Turns:
             return (PENDING, self) if any(window.next_ns is None for window in self.windows) else None
         first = min(due, key=_due_ns)
         answer, then = first.next(context)
-        return answer, replace(self, windows=tuple(then if one is first else one for one in self.windows))
+        if isinstance(answer, Later):
+            return answer, Turns(self.windows, idle_until_ns=answer.time_ns)
+        return answer, Turns(tuple(then if one is first else one for one in self.windows))
 
     def _begun(self, now_ns: int) -> Turns:
         run = FOR_EVER if self.limit_s is None else Run.of(now_ns, self.limit_s)
@@ -206,7 +215,8 @@ class Turns:
         return Turns(tuple(windows))
 
     def update(self, context: Context, event: Event) -> Generator:
-        return replace(self, windows=tuple(one.update(context, event) for one in self.windows))
+        windows = tuple(one.update(context, event) for one in self.windows)
+        return Turns(windows, self.first_s, self.limit_s)
 
 
 def _due_ns(window: Windows) -> int:
@@ -244,13 +254,14 @@ class UntilSeen:
         step = None if context.time_ns >= run.end_ns and not waits else self.generator.next(context)
         if step is None:
             return None
-        answer = step[0]
-        if isinstance(answer, Later):
-            answer = Later(min(answer.time_ns, run.next_limit_ns(context.time_ns)))
-        return answer, replace(self, generator=step[1], run=run)
+        answer, generator = step
+        if isinstance(answer, Later) and answer.time_ns > (limit_ns := run.next_limit_ns(context.time_ns)):
+            answer = Later(limit_ns)
+        return answer, UntilSeen(self.seconds, generator, self.missing, self.unseen, run)
 
     def update(self, context: Context, event: Event) -> Generator:
-        then = replace(self, generator=self.generator.update(context, event))
+        generator = self.generator.update(context, event)
+        then = UntilSeen(self.seconds, generator, self.missing, self.unseen, self.run)
         return then._after(event, is_complete=NEMESIS in context.free) if event.process == NEMESIS else then
 
     def _after(self, event: Event, is_complete: bool) -> UntilSeen:
