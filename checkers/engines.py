@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from checkers import unique_register, version_order, wing_gong
+from checkers import unique_register, version_order, version_rows, wing_gong
 from checkers.budget import Meter
 from checkers.compiled import Loops, compiled, interpreted
 from checkers.decision import Answer, Decision
@@ -174,6 +174,9 @@ class _Engines:
 
     def versions(self, operations: Sequence[Operation]) -> Decision | None:
         """What the versions in the replies say, or None where they leave it open."""
+        found = self._versions_of_columns(operations) if isinstance(operations, Recorded) else None
+        if found is not None:
+            return found
         place_of = {one.call_rank: place for place, one in enumerate(operations)}
         why = "each reply says how many updates there were"
         found = version_order.contradiction(operations)
@@ -189,6 +192,19 @@ class _Engines:
         """Whether the reference search, too, finds that the pair contradicts itself; if not, others decide."""
         judge = self.model.gapped or self.model
         return wing_gong.search(pair, judge, self.meter.part()).answer is Answer.REFUTED
+
+    def _versions_of_columns(self, operations: Recorded) -> Decision | None:
+        """The same of operations that have not been made; None where that takes a closer look."""
+        assert isinstance(self.model.initial, tuple), "a version belongs to the state"
+        walk = version_rows.walk(operations, self.model.initial[0], self.loops)
+        if walk.order is not None:
+            why = "each reply says how many updates there were"
+            return Decision(Answer.LINEARIZED, "versions", why, order=walk.order)
+        places = sorted(walk.suspects or ())
+        pair = self.versions([operations[place] for place in places])
+        if pair is None or pair.answer is not Answer.REFUTED:
+            return None
+        return replace(pair, core=[places[one] for one in pair.core], blocked=places[pair.blocked])
 
     def register(self, operations: Sequence[Operation]) -> Decision | None:
         """What the register engine says, or None if it does not apply."""

@@ -47,14 +47,18 @@ class Lines(io.BufferedReader):
         self._number += 1
         return line
 
+    def _require_each(self, block: bytes) -> None:
+        for number, line in enumerate(block.splitlines(keepends=True)):
+            self._require(len(line), number)
+
     @property
     def _most(self) -> int:
         left = self._meter.bytes_left
         return self._limits.line_bytes if left is None else min(left, self._limits.line_bytes)
 
-    def _require(self, size: int) -> None:
-        """Raises if so many bytes of a line are too many."""
-        where = f"{self._source}:{self._number + 1}:"
+    def _require(self, size: int, lines: int = 0) -> None:
+        """Raises if so many bytes of a line are too many, which comes after so many others."""
+        where = f"{self._source}:{self._number + lines + 1}:"
         if size > self._limits.line_bytes:
             raise HistoryError(f"{where} {too_long(self._limits)}")
         if size > self._most:
@@ -72,6 +76,8 @@ class Lines(io.BufferedReader):
                 held += len(block)
             else:
                 whole = b"".join([*rest, block[:cut]])
+                if len(whole) > self._most:
+                    self._require_each(whole)
                 yield whole
                 self._number += whole.count(b"\n")
                 rest, held = [block[cut:]], len(block) - cut

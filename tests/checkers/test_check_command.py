@@ -332,3 +332,36 @@ def test_bad_input_is_one_line_on_stderr_and_254(good: Path, tmp_path: Path) -> 
         assert result.stderr.startswith("splitbrain: ")
         assert result.stderr.count("\n") == 1
     assert run(cut, "--truncated-tail", "drop").exit_code == 0
+
+
+def test_the_limits_of_a_check_hold_while_its_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    path.write_text((INVOKE + OK).replace('"index":0,', "").replace('"index":1,', "") % (("write", 1) * 2) * 20_000)
+    ended = run(path, "--memory-limit", "100000")
+    assert ended.exit_code == 2
+    assert "unknown: the memory budget of 100000 bytes is spent while " in ended.stdout
+    (row,) = json.loads(run(path, "--time-limit", "1e-6", "--json").stdout)["files"]
+    assert (row["verdict"], row["operations"]) == ("unknown", 0)
+    assert "the time budget of 1e-06 s is spent while " in row["reason"]
+    assert run(path, "--max-line", "10").stderr.endswith(
+        "long.jsonl:1: a line of more than 10 bytes; break it up, or raise the limit (--max-line)\n"
+    )
+    assert run(path, "--max-nesting", "0").exit_code == 254
+    assert run(path).exit_code == 0
+
+
+def test_times_that_run_backwards_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "late.jsonl"
+    jsonl.write(
+        path,
+        [
+            Event(time=9_000_000, type="invoke", process=0, f="write", value=1),
+            Event(time=1_000_000, type="ok", process=0, f="write", value=1),
+        ],
+    )
+    note = "1 event is stamped more than 1 ms before an earlier one, up to 8.0 ms; "
+    note += "the order of events is taken from the file, not from their times"
+    assert f"times: {note}\n" in run(path).stdout
+    (row,) = json.loads(run(path, "--json").stdout)["files"]
+    assert row["note"] == note
+    assert run(path, path).stdout.count(f"times, in {path}: {note}\n") == 2
