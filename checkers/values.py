@@ -27,12 +27,12 @@ class Boolean(msgspec.Struct, frozen=True):
 
 
 class Map(Mapping[object, object]):
-    """A map that has a hash; its keys and values are frozen."""
+    """A map that has a hash, since its keys and values have; it equals a dict of the same."""
 
     __slots__ = ("_found", "_hash")
 
     def __init__(self, found: Mapping[object, object]) -> None:
-        self._found = {freeze(key): freeze(value) for key, value in found.items()}
+        self._found = dict(found)
         self._hash = hash(frozenset(self._found.items()))
 
     def __getitem__(self, key: object) -> object:
@@ -45,7 +45,7 @@ class Map(Mapping[object, object]):
         return len(self._found)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Map) and self._found == other._found
+        return self._found == (other._found if isinstance(other, Map) else other)
 
     def __hash__(self) -> int:
         return self._hash
@@ -82,7 +82,7 @@ def freeze(value: object) -> object:
     if isinstance(value, set | frozenset):
         return frozenset([freeze(item) for item in value])
     if isinstance(value, dict):
-        return Map(value)
+        return Map({freeze(key): freeze(item) for key, item in value.items()})
     try:
         hash(value)
     except TypeError:
