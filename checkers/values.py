@@ -30,12 +30,12 @@ class Boolean(msgspec.Struct, frozen=True):
 
 
 class Map(Mapping[object, object]):
-    """A map that has a hash; its keys and values are frozen."""
+    """A map that has a hash, since its keys and values have; it equals a dict of the same."""
 
     __slots__ = ("_found", "_hash")
 
     def __init__(self, found: Mapping[object, object]) -> None:
-        self._found = {freeze(key): freeze(value) for key, value in found.items()}
+        self._found = dict(found)
         self._hash = hash(frozenset(self._found.items()))
 
     def thawed(self) -> "Map":
@@ -44,9 +44,7 @@ class Map(Mapping[object, object]):
         pairs = zip(plain.items(), self._found.items(), strict=True)
         if all(key is old_key and value is old for (key, value), (old_key, old) in pairs):
             return self
-        found = Map({})
-        found._found, found._hash = plain, hash(frozenset(plain.items()))
-        return found
+        return Map(plain)
 
     def __getitem__(self, key: object) -> object:
         return self._found[key]
@@ -58,7 +56,7 @@ class Map(Mapping[object, object]):
         return len(self._found)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Map) and self._found == other._found
+        return self._found == (other._found if isinstance(other, Map) else other)
 
     def __hash__(self) -> int:
         return self._hash
@@ -95,7 +93,7 @@ def freeze(value: object) -> object:
     if isinstance(value, set | frozenset):
         return frozenset([freeze(item) for item in value])
     if isinstance(value, dict):
-        return Map(value)
+        return Map({freeze(key): freeze(item) for key, item in value.items()})
     if kind.__module__ == "numpy" and hasattr(value, "tolist"):  # neither bool nor list
         return freeze(value.tolist())
     try:

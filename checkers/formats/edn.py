@@ -11,7 +11,7 @@ from typing import Any
 from checkers.formats.edn_atoms import EdnError, Word, atom, character, text
 from checkers.history import HistoryError
 from checkers.limits import DEFAULT, Limits, make_room, too_deep
-from checkers.values import freeze
+from checkers.values import Map, freeze
 
 DELIMITERS = r'\s,;"\[\](){}\\^'
 TOKEN = re.compile(
@@ -234,15 +234,22 @@ def _map(items: list[Any]) -> dict[Any, Any]:
     for place in range(0, len(items), 2):
         key = items[place]
         if type(key) is not Word:
-            key = freeze(key)
+            key = _hashable(key)
         if key in found:
             raise EdnError(f"a map with the key {key!r} twice")
         found[key] = items[place + 1]
     return found
 
 
+def _hashable(form: object) -> object:
+    """The form as it stands in a set or as a key; what has been made to be that already is not gone through again."""
+    if isinstance(form, Set | Map):
+        return form
+    return tuple(map(_hashable, form)) if isinstance(form, list) else freeze(form)
+
+
 def _set(items: list[Any]) -> Set:
-    found = Set(map(freeze, items))
+    found = Set(map(_hashable, items))
     if len(found) < len(items):
         raise EdnError("a set with an element twice")
     return found

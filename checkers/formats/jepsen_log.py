@@ -84,7 +84,7 @@ class Log:
     def _of_json(self, text: str) -> Entry | None:
         try:
             return self._entry(text)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             return None
 
     def _go_on(self, number: int, text: str) -> None:

@@ -131,6 +131,12 @@ def test_errors_and_values_may_go_on_in_more_lines(head: str, tmp_path: Path) ->
     assert failed.error == "Read timed out"
 
 
+def test_lines_that_are_no_text_are_passed_over(tmp_path: Path) -> None:
+    noise = b'{"message":"\xff"}\n\xff\xfe\n'
+    text = LOG_FILE.replace("%s", "1").encode()
+    assert len(formats.read(file(tmp_path, text.replace(b"\n", b"\n" + noise)))) == 2
+
+
 HEAD = f"{AT}\tINFO\t[jepsen worker 0] jepsen.util: "
 CAS = f"{HEAD}0\t:invoke\t:cas\t[0 1]\n{HEAD}0\t:fail\t:cas\t[0 1]%s\n"
 

@@ -91,6 +91,7 @@ def test_a_map_is_a_value_and_a_key() -> None:
     assert hash(freeze(one)) == hash(freeze(same))
     assert repr(freeze(one)) == repr(freeze(same)) == "{'a': (1,), 'b': {true: 2}}"
     assert told_apart(freeze({"a": 1})) != told_apart(freeze({"a": 1.0}))
+    assert freeze({"a": [1]}) == {"a": (1,)}
     for read, expected in ((same, VALID), (other, INVALID)):
         assert verdicts([op("write", 0, 1, value=one), op("read", 2, 3, result=read)], "register") == {expected}
     keyed = [op("read", n, n, key=key) for n, key in enumerate([one, other, same])]
