@@ -218,7 +218,15 @@ def counter(initial: object = None) -> Model:
     if type(start) is not int:
         raise ModelError(f"model counter: the initial value is a whole number, not {start!r}")
     names = frozenset({"add", "read"})
-    return Model("counter", start, _counter_step, names, frozenset({"read"}), anomaly=out_of_bounds(start))
+    return Model(
+        "counter", start, _counter_step, names, frozenset({"read"}), commutes=_only_adds, anomaly=out_of_bounds(start)
+    )
+
+
+def _only_adds(operation: Operation) -> bool:
+    """Whether it adds and does not tell the total."""
+    one = operation
+    return one.f == "add" and (one.status == "info" or one.result is None or one.echoed)
 
 
 def _counter_step(total: State, operation: Operation) -> State | Illegal:

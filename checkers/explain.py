@@ -22,7 +22,7 @@ from checkers.moment import states_when_returned
 from checkers.parts import judge_of
 from checkers.result import Violation
 from checkers.shortcuts import PARTS, RULES
-from checkers.version_order import impossible
+from checkers.version_order import contradiction, impossible
 from checkers.windows import Refuter, Window, reduced, reduced_freely
 from checkers.wing_gong import search
 from checkers.wording import listed
@@ -110,7 +110,7 @@ def _by_rule(history: History, blocked: int, decision: Decision, refuted: Refute
     shown = history.prefix(blocked)
     if decision.engine == "versions" and model.gapped is not None:
         window = reduced_freely(shown.part(sorted(decision.core)), refuted.under(model.gapped))
-        return Found(blocked, window, decision.sentence if len(window.operations) > 1 else _alone(window, model))
+        return Found(blocked, window, _by_versions(window, model))
     anomaly = model.anomaly and model.anomaly(shown.operations)
     if not anomaly:
         return None
@@ -148,10 +148,13 @@ def _nothing_before(history: History, place: int, decision: Decision, refuted: R
     return number == 0 or not refuted(history.prefix(returned[number - 1]))
 
 
-def _alone(window: Window, model: Model) -> str:
-    """Why a versioned register cannot have given that one reply."""
+def _by_versions(window: Window, model: Model) -> str:
+    """Why replies with versions contradict each other, or one of them itself; empty if no pair shows it."""
     assert isinstance(model.initial, tuple), "it is a value and a version"
-    return impossible(window.operations[0], model.initial[0])
+    if len(window.operations) == 1:
+        return impossible(window.operations[0], model.initial[0])
+    found = contradiction(window.operations)
+    return found.sentence if found is not None else ""
 
 
 def _by_deletion(history: History, blocked: int, decision: Decision, refuted: Refuter) -> Found:
@@ -160,11 +163,11 @@ def _by_deletion(history: History, blocked: int, decision: Decision, refuted: Re
         whole = len(history) <= READABLE_WHOLE and decision.engine != PARTS
         at_once = _window_at_once(history.prefix(blocked), history.operations[blocked], refuted, whole)
         if at_once is not None:
-            return Found(blocked, at_once, _reason(at_once, history.prefix(blocked), decision))
+            return Found(blocked, at_once, _reason(at_once, decision, refuted.model))
     blocked, decision = shortest(history, blocked, decision, refuted)
     shown = history.prefix(blocked)
     window = _window(shown, history.operations[blocked], decision, refuted)
-    return Found(blocked, window, _reason(window, shown, decision))
+    return Found(blocked, window, _reason(window, decision, refuted.model))
 
 
 def _window_at_once(shown: History, blocked: Operation, refuted: Refuter, whole: bool) -> Window | None:
@@ -254,16 +257,15 @@ def _aspect(shown: History, blocked: Operation, refuted: Refuter) -> Window | No
     return None
 
 
-def _reason(window: Window, shown: History, decision: Decision) -> str:
+def _reason(window: Window, decision: Decision, model: Model) -> str:
     """Why the operations of a window contradict each other; empty if there is no more to say than that they do."""
     anomaly = _named_by_rule(window)
     if anomaly is not None:
         return anomaly.sentence
-    if len(window.operations) == len(shown) or decision.engine not in ("register", RULES):
-        told = decision.sentence
-    else:
-        told = ""
-    return reason_of(window.operations, window.judge) or ("" if decision.engine == "register" else told)
+    if model.gapped is not None:
+        return _by_versions(window, model)
+    told = decision.sentence if decision.core and decision.engine in EXACT else ""
+    return reason_of(window.operations, window.judge) or told
 
 
 def _named_by_rule(window: Window) -> Anomaly | None:

@@ -44,6 +44,7 @@ WORTH_A_LOOK = 400  # events, from which on that look comes before the first pas
 FIRST_CAPACITY, LEAST_CAPACITY = 256, 4
 FIRST_WORDS = 1 << 16  # of configurations; those are long where many kinds crashed
 STEPS_BETWEEN_PAUSES = 2000
+STEPS_UNTIL_RULES = 4000  # of one pass, after which the rules are asked though it is not their turn
 HOPELESS = "no order of the operations, however often each takes place, leads to a state that allows it"
 
 
@@ -85,6 +86,7 @@ class Frontier:
         """
         self.columns = columns
         self._look = look
+        self._looked: set[tuple[int, int]] = set()
         self._make_deep = deep
         self._deep: DepthFirst | None = None
         self._deep_steps = self._deep_bytes = self._cells = 0
@@ -204,7 +206,10 @@ class Frontier:
 
     def _by_shortcut(self, key: int, turn: int) -> bool:
         """Whether the rules of the model, or a closer look before the later turn, refute the key."""
-        self._settled = self._look(key, turn != LATER) if self._look is not None else None
+        if (key, turn) in self._looked or self._look is None:
+            return False
+        self._looked.add((key, turn))
+        self._settled = self._look(key, turn != LATER)
         return self._settled is not None
 
     def _never_legal(self) -> bool:
@@ -260,6 +265,7 @@ class Frontier:
         run, graph = self.loops.search["run"], self.graph
         meter.bytes += self._size() + self._beside
         within, steps = True, int(self.memory[k.STEPS])
+        first = steps
         while within:
             memory, before = self.memory, steps
             left = meter.steps_left
@@ -272,6 +278,8 @@ class Frontier:
             if within:
                 within = self._help(status, meter)
             if within and deep and self._went_deep(meter):
+                break
+            if within and steps - first > STEPS_UNTIL_RULES and self._by_shortcut(self._key, LATER):
                 break
         meter.bytes -= self._size() + self._beside
         return status, within or status in ENDS

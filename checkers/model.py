@@ -67,6 +67,7 @@ class Model:
     touches: the values that an operation is on; without all operations on values so connected, a linearizable history
         is linearizable too. (): it leaves the state as it is. None: it has to stay.
     aspects: parts of the state that a simpler model can judge by themselves.
+    commutes: those that commute with each other and are legal in any state.
     anomaly: a few operations that no order explains, found by rules; None if there are none that they see.
     loose: a weaker model, in which an update does not need the state that it replaced.
     """
@@ -89,6 +90,7 @@ class Model:
     possible: Callable[[Iterable[Operation]], Callable[[Operation], bool]] | None = None
     touches: Callable[[Operation], tuple[State, ...] | None] | None = None
     aspects: "Aspects | None" = None
+    commutes: Callable[[Operation], bool] | None = None
     anomaly: Callable[[Sequence[Operation]], Anomaly | None] | None = field(default=None, compare=False)
     loose: "Model | None" = field(default=None, compare=False)
 
@@ -102,7 +104,7 @@ class Model:
             given = getattr(self, field_name)
             if not isinstance(given, bool):
                 raise ModelError(f"model {self.name}: `{field_name}` is True or False, not {given!r}")
-        for field_name in ("step", "observes", "hindsight", "part", "possible", "touches", "anomaly"):
+        for field_name in ("step", "observes", "hindsight", "part", "possible", "touches", "commutes", "anomaly"):
             given = getattr(self, field_name)
             if not callable(given) and (given is not None or field_name in ("step", "observes")):
                 raise ModelError(f"model {self.name}: `{field_name}` is a function, not {given!r}")
