@@ -174,9 +174,9 @@ class _Engines:
 
     def versions(self, operations: Sequence[Operation]) -> Decision | None:
         """What the versions in the replies say, or None where they leave it open."""
-        found = self._versions_of_columns(operations) if isinstance(operations, Recorded) else None
-        if found is not None:
-            return found
+        at_once = self._versions_of_columns(operations) if isinstance(operations, Recorded) else None
+        if at_once is not None:
+            return at_once
         place_of = {one.call_rank: place for place, one in enumerate(operations)}
         why = "each reply says how many updates there were"
         found = version_order.contradiction(operations)

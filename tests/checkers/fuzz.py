@@ -5,10 +5,11 @@ with few values or unique ones, crashes, failed cas of both kinds and ties in ti
 whose replies were recorded from a real one and then, in part, falsified; every eighth of two keys with text, taken as
 one; every eighth of up to four keys with text, taken apart; every eighth of a set, a queue, a stack, a counter, a lock,
 several registers or a coin that nobody sees fall, in turn. Each is written down as events, with times that are equal,
-missing or out of order, and read again: the order must be that of the lines or indexes. The search, the register engine
-where it applies, the versions engine, the rules and what `auto` picks must agree with the oracle; a witness must replay,
-a core must be refuted. Of every tenth the whole check is made: nothing may be unknown, and the window must be refuted by
-the oracle. The first mismatch is printed with its seed. `--jobs` says how many processes share the work.
+missing or out of order, and read again: the order must be that of the lines or indexes. The search, the register
+engine where it applies, the versions engine, the rules and what `auto` picks must agree with the oracle; a witness
+must replay, a core must be refuted. Of every tenth the whole check is made: nothing may be unknown, and the window
+must be refuted by the oracle. The first mismatch is printed with its seed. `--jobs` says how many processes share the
+work.
 """
 
 import argparse
