@@ -18,7 +18,7 @@ from checkers.formats import independent, jepsen_edn, jepsen_log, jsonl
 from checkers.formats.files import open_binary
 from checkers.formats.independent import Keyed
 from checkers.history import Event, History, HistoryError
-from checkers.limits import DEFAULT, Limits, make_room
+from checkers.limits import DEFAULT, Limits
 from checkers.recording import Recording
 
 __all__ = ["FailedCas", "Format", "Keyed", "NilRead", "Reading", "jsonl", "load", "open_binary", "read"]
@@ -85,7 +85,6 @@ def load(
 ) -> Reading:
     """The same, with what was found out about the file. It is read once, so that it may be a pipe."""
     source = str(path)
-    make_room(limits)
     recording = Recording(source, meter, limits)
     with open_binary(path, limits=limits, meter=meter) as file:
         begin: list[bytes] = []

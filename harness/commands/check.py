@@ -326,7 +326,7 @@ def _limits(line_bytes: int, nesting: int, ratio: int) -> Limits:
 
 
 def _initial(text: str, limits: Limits) -> Initial:
-    make_room(limits)
+    make_room(limits, text.count("[") + text.count("{"))
     try:
         keyword = [] if not text.startswith(":") else read_all(text)
         value = keyword[0] if len(keyword) == 1 else msgspec.json.decode(text)
