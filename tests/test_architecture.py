@@ -26,7 +26,7 @@ PURE = [
         )
     ),
     *(ROOT / "raft_impl" / "storage" / f"{name}.py" for name in ("wal", "memory")),
-    *(ROOT / "harness" / f"{name}.py" for name in ("generator", "interpreter", "bound", "signature")),
+    *(ROOT / "harness" / f"{name}.py" for name in ("context", "generator", "interpreter", "bound", "signature")),
     *(
         ROOT / "harness" / "campaign" / f"{name}.py"
         for name in ("cells", "expand", "gate", "thresholds", "compare", "row")

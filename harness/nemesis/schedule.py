@@ -12,8 +12,9 @@ from random import Random
 from typing import Final
 
 from checkers.history import NEMESIS, Event
+from harness.context import PENDING, Answer, Context, Later, Template
 from harness.errors import EnvironmentFailure
-from harness.generator import PENDING, Answer, Context, Generator, Invocation, Later, Step, Template, operations
+from harness.generator import Generator, Step, operations
 from harness.interpreter import Completion
 from harness.nemesis.fault import Aim, Asked
 from harness.nemesis.life import Life
@@ -73,7 +74,7 @@ class Windows:
             return PENDING, self
         if context.time_ns < self.next_ns:
             return Later(self.next_ns), self
-        return Invocation(NEMESIS, self._template(context.random)), replace(self, next_ns=None)
+        return context.invocation(NEMESIS, *self._template(context.random)), replace(self, next_ns=None)
 
     def _template(self, random: Random) -> Template:
         name = self.aim.fault.name
@@ -118,7 +119,9 @@ class Turns:
             return PENDING, self
         first = min(due, key=_due_ns)
         answer, then = first.next(context)
-        return answer, Turns(tuple(then if one is first else one for one in self.windows))
+        if then is first:
+            return answer, self
+        return answer, Turns(tuple([then if one is first else one for one in self.windows]))
 
     def _begun(self, now_ns: int) -> Turns:
         starts = (now_ns + int(seconds * 1e9) for seconds in self.first_s)
