@@ -7,12 +7,16 @@ it.
 
 import functools
 import os
+from array import array
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from checkers import kernel, keyed, register_kernel, text_trie, witness
 from checkers.kernel import Integers
+
+if TYPE_CHECKING:
+    Words = array[int]
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -53,6 +57,15 @@ class Loops:
     def listed(self, values: Integers) -> list[int]:
         """The elements as a list of Python's own integers."""
         return list(values)
+
+    def words(self, values: Integers) -> "Words":
+        """The elements as an array of machine words."""
+        return array("q", values)
+
+    def numbered(self, *columns: "Words") -> tuple[Integers, int]:
+        """The columns, one behind the other, with each different number replaced by one from 0; how many there are."""
+        numbers: dict[int, int] = {}
+        return [numbers.setdefault(value, len(numbers)) for column in columns for value in column], len(numbers)
 
     def sorted_places(self, *keys: Integers) -> Integers:
         """The places in order of the first key, then of the next. O(n log n)."""
@@ -110,6 +123,13 @@ def compiled() -> Loops | None:
         def listed(self, values: Integers) -> list[int]:
             found: list[int] = values.tolist()
             return found
+
+        def words(self, values: Integers) -> "Words":
+            return array("q", np.ascontiguousarray(values, dtype=np.int64).tobytes())
+
+        def numbered(self, *columns: "Words") -> tuple[Integers, int]:
+            different, numbers = np.unique(np.concatenate([self.view(one) for one in columns]), return_inverse=True)
+            return numbers.reshape(-1), len(different)
 
         def sorted_places(self, *keys: Integers) -> Integers:
             return np.lexsort(keys[::-1]) if len(keys) > 1 else np.argsort(keys[0], kind="stable")

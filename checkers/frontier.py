@@ -28,7 +28,7 @@ from checkers.text_states import TextStates
 ALL = 0  # the width of a pass that keeps all configurations
 A_WHILE, AT_LENGTH = 10, 1 << 40  # steps an event
 PASSES = ((8, AT_LENGTH), (ALL, A_WHILE), (64, AT_LENGTH), (1024, AT_LENGTH), (ALL, AT_LENGTH))
-LATER = 2  # the turn before which a look at what is legal in no state at all comes, in short histories
+LATER = 2  # the turn before which the rules are asked, and in short histories what is legal in no state at all
 DEEP_FROM = 3  # the turn from which on the search that goes deep has its share:
 STEPS_A_DEEP_STEP, CELLS_A_DEEP_STEP = 20, 3  # a step for so many steps, and one for so many questions to the model
 MANY_CELLS, DEEP_STEPS_A_CELL = 10_000, 2  # more of them are states that hardly meet again, where going deep is better
@@ -44,7 +44,12 @@ WORTH_A_LOOK = 400  # events, from which on that look comes before the first pas
 FIRST_CAPACITY, LEAST_CAPACITY = 256, 4
 FIRST_WORDS = 1 << 16  # of configurations; those are long where many kinds crashed
 STEPS_BETWEEN_PAUSES = 2000
+STEPS_UNTIL_RULES = 4000  # of one pass, after which the rules are asked though it is not their turn
 HOPELESS = "no order of the operations, however often each takes place, leads to a state that allows it"
+
+
+Look = Callable[[int, bool], Decision | None]
+"""A no to the key at that place that takes no search of the whole, if there is one; True: looked for more closely."""
 
 
 class NoRoomError(Exception):
@@ -72,10 +77,16 @@ class Frontier:
         *,
         by_key: bool = False,
         deep: Callable[[], DepthFirst] | None = None,
+        look: Look | None = None,
         most_bytes: int | None = None,
     ) -> None:
-        """`deep` makes the search that takes turns with this one. Raises NoRoomError."""
+        """`deep` makes the search that takes turns with this one, `look` tries shortcuts to a no for a key.
+
+        Raises NoRoomError.
+        """
         self.columns = columns
+        self._look = look
+        self._looked: set[tuple[int, int]] = set()
         self._make_deep = deep
         self._deep: DepthFirst | None = None
         self._deep_steps = self._deep_bytes = self._cells = 0
@@ -119,6 +130,7 @@ class Frontier:
             if self._key in self._stopped:
                 self.memory[k.KEY] += 1
                 self.memory[k.BEGUN] = 0
+                self._settled = None
             found = self.decide(meter)
             if found is None or found is self._settled or found.answer is not Answer.LINEARIZED:
                 self._stopped[self._key] = found
@@ -140,7 +152,7 @@ class Frontier:
         if key in self._answers:
             return self._answers[key]
         while True:
-            if turn == look and self._never_legal():
+            if (turn == look and self._never_legal()) or (turn in (LATER, DEEP_FROM) and self._by_shortcut(key, turn)):
                 return self._settle(key)
             if turn > 0:
                 width, steps = PASSES[turn - 1]
@@ -191,6 +203,14 @@ class Frontier:
             meter.bytes -= self._deep_bytes
             self._make_deep = self._deep = None
         return found is not None
+
+    def _by_shortcut(self, key: int, turn: int) -> bool:
+        """Whether the rules of the model, or a closer look before the later turn, refute the key."""
+        if (key, turn) in self._looked or self._look is None:
+            return False
+        self._looked.add((key, turn))
+        self._settled = self._look(key, turn != LATER)
+        return self._settled is not None
 
     def _never_legal(self) -> bool:
         """Whether an operation that returned is legal in no state that any order of all kinds can reach.
@@ -245,6 +265,7 @@ class Frontier:
         run, graph = self.loops.search["run"], self.graph
         meter.bytes += self._size() + self._beside
         within, steps = True, int(self.memory[k.STEPS])
+        first = steps
         while within:
             memory, before = self.memory, steps
             left = meter.steps_left
@@ -257,6 +278,8 @@ class Frontier:
             if within:
                 within = self._help(status, meter)
             if within and deep and self._went_deep(meter):
+                break
+            if within and steps - first > STEPS_UNTIL_RULES and self._by_shortcut(self._key, LATER):
                 break
         meter.bytes -= self._size() + self._beside
         return status, within or status in ENDS
