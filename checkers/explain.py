@@ -47,12 +47,12 @@ def explain(
     refuted = Refuter(model, meter.part(steps=TESTS * enough, share=SHARE_TO_MINIMISE), enough)
     blocked = decision.blocked if decision.blocked >= 0 else _returned(history)[-1]
     found = _by_rule(history, blocked, decision, refuted) or _by_deletion(history, blocked, decision, refuted)
-    confirmed = search(found.window.operations, found.window.judge, meter.part()).answer
+    confirmed = search(found.window.operations, found.window.judge, meter.part(steps=meter.budget.steps)).answer
     if confirmed is Answer.LINEARIZED and len(found.window.operations) < len(
         history
     ):  # nothing shorter: the whole is left
         found = Found(_returned(history)[-1], Window(history.operations, model), "")
-        confirmed = search(history.operations, model, meter.part()).answer
+        confirmed = search(history.operations, model, meter.part(steps=meter.budget.steps)).answer
     if confirmed is not Answer.REFUTED:
         meter.read_clock()
         return None

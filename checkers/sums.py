@@ -59,7 +59,15 @@ def _tells(one: Operation) -> bool:
 
 
 def _anomaly(one: Operation, least: int, most: int, adds: Sequence[Operation]) -> Anomaly:
-    core = {other.call_rank: other for other in adds if other.call_rank < one.return_rank} | {one.call_rank: one}
+    core = {other.call_rank: other for other in adds if _matters(other, one, least)} | {one.call_rank: one}
     bounds = f"between {least} and {most}" if least < most else f"{least}"
     ordered = tuple(core[rank] for rank in sorted(core))
     return Anomaly(ordered, one, f"the total was {bounds}, by all that was or may have been added until it returned")
+
+
+def _matters(add: Operation, one: Operation, least: int) -> bool:
+    """Whether an addition counts in the bound that a total passes; of those that overlap only one sign does."""
+    if add.return_rank < one.call_rank:
+        return True
+    is_too_low = type(one.result) is int and one.result < least
+    return add.call_rank < one.return_rank and (add.value < 0 if is_too_low else add.value > 0)

@@ -139,7 +139,7 @@ def test_the_model_is_said_and_whether_it_was_guessed(tmp_path: Path) -> None:
     assert "model: set\n" in run(path, "--model", "set").stdout
     table = run(path, path).stdout
     assert "set" in table.splitlines()[1]
-    assert "model, of 2 of them: guessed; --model says which" in table
+    assert "model: guessed for 2 of them; --model sets it" in table
     assert "guessed" not in run(path, path, "--model", "set").stdout
     for options, guessed in (((), True), (("--model", "set"), False)):
         (row,) = json.loads(run(path, "--json", *options).stdout)["files"]

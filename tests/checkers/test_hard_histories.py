@@ -109,9 +109,12 @@ def test_partition_within_a_budget_is_exact_or_unknown(made: "type[with_blind_ca
 
 
 def explosive(count: int, reads: int = 0) -> list[Operation]:
-    """A counter to which powers of two are added at once: every subset is a state of its own; then reads in peace."""
-    adds = [Operation(f="add", value=2**n, process=n, call_time=0, return_time=10**7 + n) for n in range(count)]
-    first = Operation(f="read", result=-1, process=99, call_time=0, return_time=5)
+    """A counter to which even powers of two are added at once: every subset is a state of its own; then reads in peace.
+
+    The first read saw an odd number, which no subset explains, and no bound excludes.
+    """
+    adds = [Operation(f="add", value=2 << n, process=n, call_time=0, return_time=10**7 + n) for n in range(count)]
+    first = Operation(f="read", result=1, process=99, call_time=0, return_time=5)
     peace = [
         Operation(f="read", result=0, process=99, call_time=10 * n, return_time=10 * n + 5) for n in range(1, reads)
     ]
