@@ -268,7 +268,8 @@ def two_containers() -> Iterator[Run]:
         finally:
             for container in containers.containers_of(client, name):
                 containers.remove_container(client, container)
-            containers.remove_networks(client, name)
+            for network in containers.networks_of(client, name):
+                containers.remove_network(client, network)
 
 
 def start(client: DockerClient, run: str, image: str, address: str) -> str:

@@ -295,7 +295,8 @@ def container_machines(nodes: tuple[Node, ...], directory: Path) -> Iterator[dic
         finally:
             for container in containers.containers_of(client, run):
                 containers.remove_container(client, container)
-            containers.remove_networks(client, run)
+            for network in containers.networks_of(client, run):
+                containers.remove_network(client, network)
 
 
 def _start_container(client: DockerClient, run: str, image: str, machine: Machine) -> None:
