@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from checkers.history import NEVER, STATUSES, HistoryError, Operation
-from checkers.limits import DEFAULT, too_deep
+from checkers.limits import DEFAULT, make_room, too_deep
 from checkers.value_table import depth
 from checkers.values import PLAIN, NotAValueError, freeze
 
@@ -32,7 +32,9 @@ def checked(operation: Operation, source: str, number: int) -> Operation:
     try:
         for name, value in (("value", one.value), ("result", one.result), ("actual", one.actual), ("key", one.key)):
             if type(value) not in PLAIN:
-                if depth(value, DEFAULT.nesting) > DEFAULT.nesting:
+                levels = depth(value, DEFAULT.nesting)
+                make_room(DEFAULT, levels)
+                if levels > DEFAULT.nesting:
                     raise HistoryError(f"{source}: operation {number}: {name} has {too_deep(DEFAULT)}")
                 found[name] = freeze(value)
     except NotAValueError as error:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 
 MEBI = 1 << 20
+SHALLOW = 30  # levels, for which there is room anyway
 FRAMES_A_LEVEL, FRAMES_AT_LEAST = 8, 2000  # of recursion, that judging and showing a nested value takes
 
 
@@ -26,8 +27,13 @@ class Limits:
 DEFAULT = Limits()
 
 
-def make_room(limits: Limits) -> None:
-    """Lets Python recurse as deep as values may be nested. It stays so: who holds such a value may show it later."""
+def make_room(limits: Limits, levels: int | None = None) -> None:
+    """Lets Python recurse as deep as values may be nested, if one has so many levels (None: not known) that it matters.
+
+    It stays so: who holds such a value may show it later.
+    """
+    if levels is not None and levels <= SHALLOW:
+        return
     sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_AT_LEAST + FRAMES_A_LEVEL * limits.nesting))
 
 

@@ -11,7 +11,7 @@ from checkers.history import NEVER, History, Operation
 from checkers.models import Illegal, Model, State
 from checkers.values import told_apart
 
-MOST_STEPS = 3_000
+MOST_STEPS = 1_500
 MOST_STATES = 10_000
 
 Used = tuple[int, ...]

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from checkers.budget import Budget, Meter, SpentError
 from checkers.history import MISSING, NEMESIS, Event, HistoryError, Key
-from checkers.limits import DEFAULT, Limits, make_room
+from checkers.limits import DEFAULT, Limits
 from checkers.value_table import UNSAID, ValueTable
 from checkers.values import PLAIN, NotAValueError, freeze, told_apart
 
@@ -59,7 +59,6 @@ class Recording:
     """
 
     def __init__(self, source: str, meter: Meter | None = None, limits: Limits = DEFAULT) -> None:
-        make_room(limits)
         self.source = source
         self.line, self.code, self.process = array("Q"), array("i"), array("i")
         self.time, self.value = array("q"), array("q")

@@ -10,7 +10,7 @@ from types import NoneType
 
 from msgspec import UNSET
 
-from checkers.limits import DEFAULT, Limits, too_deep
+from checkers.limits import DEFAULT, Limits, make_room, too_deep
 from checkers.values import PLAIN, NotAValueError, freeze, told_apart
 
 Code = int
@@ -55,8 +55,10 @@ class ValueTable:
                 return number << KIND_BITS | PAIR
         elif kind in PLAIN:
             return self._number(value, value)
-        if depth(value, self._limits.nesting) > self._limits.nesting:
+        levels = depth(value, self._limits.nesting)
+        if levels > self._limits.nesting:
             raise NotAValueError(f"has {too_deep(self._limits)}")
+        make_room(self._limits, levels)
         frozen = freeze(value)
         return self._number(told_apart(frozen), frozen)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from checkers.history import Event
+from harness.context import Later, Thread
 from harness.environments.base import Environment, Future
-from harness.generator import Generator, Later, Thread
-from harness.interpreter import Completion, Dispatch, Done, Interpreter
+from harness.generator import Generator
+from harness.interpreter import Completion, Done, Interpreter
 from harness.recorder import Recorder
 
 Handler = Callable[[Event], Awaitable[Completion]]
@@ -52,19 +53,18 @@ class Driver:
             return
         while True:
             decision = interpreter.next(environment.now_ns())
-            if not isinstance(decision, Dispatch):
+            if not isinstance(decision, Event):
                 break
-            self._recorder.record(decision.event)
+            self._recorder.record(decision)
             environment.spawn(self._carry_out(decision))
         if isinstance(decision, Later):
             self._wake_at(decision.time_ns)
         elif isinstance(decision, Done) and not self._finished.done():
             self._finished.set_result(None)
 
-    async def _carry_out(self, dispatch: Dispatch) -> None:
-        completion = await self._handlers[dispatch.thread](dispatch.event)
-        now_ns = self._environment.now_ns()
-        self._recorder.record(self._interpreter.complete(dispatch.thread, completion, now_ns))
+    async def _carry_out(self, invocation: Event) -> None:
+        completion = await self._handlers[self._interpreter.thread_of(invocation)](invocation)
+        self._recorder.record(self._interpreter.complete(invocation, completion, self._environment.now_ns()))
         self._advance()
 
     def _wake_at(self, time_ns: int) -> None:

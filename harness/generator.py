@@ -1,89 +1,34 @@
 """Generators: pure descriptions of who should do what, and when.
 
-Lives here: the contract, and the combinators that tests are composed of. Must not live here: anything that waits,
-sends, or reads a clock. A schedule can be tested without a cluster. The model is Jepsen's `jepsen.generator.pure`.
+Lives here: the contract, and the combinators that tests are composed of. Must not live here: what a question and its
+answer are made of (`harness.context`), and anything that waits, sends, or reads a clock. A schedule can be tested
+without a cluster. The model is Jepsen's `jepsen.generator.pure`.
 
 A generator is an immutable value with two questions:
 
-    next(context)           what comes now: an invocation that is due, or `Later(time)` or PENDING when nothing is;
-                            with the generator that takes its place. None when it is exhausted for ever
+    next(context)           what comes now: the event of an invocation that is due (`context.invocation`), or
+                            `Later(time)` or PENDING when nothing is; with the generator that takes its place.
+                            None when it is exhausted for ever
     update(context, event)  the generator after that event (an invocation or a completion) took place
 
 `Later` is asked again when its time has come, PENDING only after an event: what waits for anything but the clock must
-answer PENDING. Either is asked again after every event.
+answer PENDING. Either is asked again after every event that it learns of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from random import Random
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from checkers.history import NEMESIS, Event
+from harness.context import PENDING, Answer, Context, Later, Template, Thread, Threads, Waiting, thread_of
 
-Thread = int | Literal["nemesis"]
-"""A thread of control: a client worker, by number, or the nemesis."""
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """What to do, without who and when."""
-
-    f: str
-    key: int | None = None
-    value: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """What a free thread is to do now."""
-
-    thread: Thread
-    template: Template
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Nothing before that time."""
-
-    time_ns: int
-
-
-class Pending(Enum):
-    """The answer of a generator that waits for an event."""
-
-    PENDING = "pending"
-
-
-PENDING: Final = Pending.PENDING
-Answer = Invocation | Later | Literal[Pending.PENDING]
 Step = tuple[Answer, "Generator"]
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a generator may know: the time, how many client workers there are, which threads it may use and which of
-    those are free, and its own random stream.
-
-    `threads` and `free` are in a fixed order; `streams` holds a random stream by name, so that what the nemesis draws
-    never changes what the clients draw.
-    """
-
-    time_ns: int
-    workers: int
-    threads: tuple[Thread, ...]
-    free: tuple[Thread, ...]
-    random: Random
-    streams: Mapping[str, Random]
-
-    def only(self, threads: tuple[Thread, ...], random: Random | None = None) -> Context:
-        """The same context in which no others than these of its threads exist, perhaps with another random stream."""
-        # Written out because `dataclasses.replace` is slow, and this is done several times for each operation.
-        free = tuple([thread for thread in self.free if thread in threads])
-        return Context(self.time_ns, self.workers, threads, free, random or self.random, self.streams)
 
 
 class Generator(Protocol):
@@ -93,23 +38,20 @@ class Generator(Protocol):
     def update(self, context: Context, event: Event) -> Generator: ...
 
 
-class _Stateless:
+Generators = tuple[Generator, ...]
+
+
+class _Stateless(Struct, frozen=True):
     """A generator that learns nothing from events."""
 
     def update(self: Generator, context: Context, event: Event) -> Generator:
         return self
 
 
-def thread_of(event: Event, workers: int) -> Thread:
-    """The thread that an event's process runs on: a retired process' number grows by the number of workers."""
-    return NEMESIS if isinstance(event.process, str) else event.process % workers
-
-
 # -- sources -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Exhausted(_Stateless):
+class Exhausted(_Stateless, frozen=True):
     """Nothing, for ever."""
 
     def next(self, context: Context) -> Step | None:
@@ -119,36 +61,35 @@ class Exhausted(_Stateless):
 EXHAUSTED: Final = Exhausted()
 
 
-@dataclass(frozen=True, slots=True)
-class Once(_Stateless):
+class Once(_Stateless, frozen=True):
     """One operation, on any free thread, as soon as there is one."""
 
     template: Template
 
     def next(self, context: Context) -> Step | None:
-        if not context.free:
+        free = context.free
+        if not free:
             return PENDING, self
-        return Invocation(context.random.choice(context.free), self.template), EXHAUSTED
+        return context.invocation(context.random.choice(free), *self.template), EXHAUSTED
 
 
-@dataclass(frozen=True, slots=True)
-class Calls(_Stateless):
+class Calls(_Stateless, frozen=True):
     """An endless source: each operation is made, when it is due, by `function(random)`."""
 
     function: Callable[[Random], Template]
 
     def next(self, context: Context) -> Step | None:
-        if not context.free:
+        free = context.free
+        if not free:
             return PENDING, self
-        thread = context.random.choice(context.free)
-        return Invocation(thread, self.function(context.random)), self
+        thread = context.random.choice(free)
+        return context.invocation(thread, *self.function(context.random)), self
 
 
 # -- order -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Sequential:
+class Sequential(Struct, frozen=True):
     """One generator after the other; the next begins when the one before it is exhausted."""
 
     generators: tuple[Generator, ...]
@@ -166,8 +107,7 @@ class Sequential:
         return Sequential((self.generators[0].update(context, event), *self.generators[1:]))
 
 
-@dataclass(frozen=True, slots=True)
-class Synchronize(_Stateless):
+class Synchronize(_Stateless, frozen=True):
     """The generator, but only once every thread is free (Jepsen `synchronize`)."""
 
     generator: Generator
@@ -188,8 +128,7 @@ def operations(templates: Iterable[Template]) -> Generator:
     return Sequential(tuple(Once(template) for template in templates))
 
 
-@dataclass(frozen=True, slots=True)
-class FlipFlop(_Stateless):
+class FlipFlop(_Stateless, frozen=True):
     """One operation of the first, one of the second, and so on until one is exhausted (Jepsen `flip-flop`)."""
 
     now: Generator
@@ -200,11 +139,10 @@ class FlipFlop(_Stateless):
         if step is None:
             return None
         answer, now = step
-        return answer, FlipFlop(self.then, now) if isinstance(answer, Invocation) else FlipFlop(now, self.then)
+        return answer, FlipFlop(self.then, now) if isinstance(answer, Event) else FlipFlop(now, self.then)
 
 
-@dataclass(frozen=True, slots=True)
-class Mix:
+class Mix(Struct, frozen=True):
     """For each operation a generator drawn evenly from those that are not exhausted (Jepsen `mix`)."""
 
     generators: tuple[Generator, ...]
@@ -224,56 +162,70 @@ class Mix:
         return Mix(tuple(generator.update(context, event) for generator in self.generators))
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(Struct, frozen=True):
     """Whichever generator has an operation due; by chance when several have (Jepsen `any`)."""
 
     generators: tuple[Generator, ...]
 
     def next(self, context: Context) -> Step | None:
-        found = _first_due([(generator, context) for generator in self.generators], context.random)
+        found = _first_due(self.generators, context)
         return None if found is None else (found[0], AnyOf(found[1]))
 
     def update(self, context: Context, event: Event) -> Generator:
-        return AnyOf(tuple(generator.update(context, event) for generator in self.generators))
+        return AnyOf(tuple([generator.update(context, event) for generator in self.generators]))
 
 
 def _first_due(
-    choices: Sequence[tuple[Generator, Context]], random: Random, renew: Callable[[], Generator] | None = None
-) -> tuple[Answer, tuple[Generator, ...]] | None:
+    generators: Generators,
+    context: Context,
+    owners: Sequence[Threads] | None = None,
+    renew: Callable[[], Generator] | None = None,
+) -> tuple[Answer, Generators] | None:
     """The first invocation that is due, else the earliest `Later`, else PENDING; with all generators as they are then.
 
-    Asking begins at a random place and goes round, so that nobody who is always ready can starve the others. An
-    exhausted generator is passed over or, with `renew`, replaced by a new one.
+    Asking begins at a random place and goes round, so that nobody who is always ready can starve the others. With
+    `owners`, each generator has only its own threads to use. An exhausted generator is passed over or, with `renew`,
+    replaced by a new one.
     """
-    generators = [generator for generator, _ in choices]
-    waiting: Answer | None = None
-    start = int(random.random() * len(choices))
-    for index in (*range(start, len(choices)), *range(start)):
-        step = generators[index].next(choices[index][1])
+    now, size = list(generators), len(generators)
+    waiting: Waiting | None = None
+    start = int(context.random.random() * size)
+    for place in range(start - size, start):  # a negative place counts from the end
+        own = context if owners is None else context.only(owners[place])
+        step = now[place].next(own)
         if step is None and renew is not None:
-            step = renew().next(choices[index][1])
+            step = renew().next(own)
             assert step is not None, "a new generator had nothing to offer"
         if step is None:
             continue
-        answer, generators[index] = step
-        if isinstance(answer, Invocation):
-            return answer, tuple(generators)
-        waiting = _sooner(waiting, answer)
-    return None if waiting is None else (waiting, tuple(generators))
+        answer, now[place] = step
+        if isinstance(answer, Event):
+            return answer, tuple(now)
+        waiting = answer if waiting is None else _sooner(waiting, answer)
+    return None if waiting is None else (waiting, tuple(now))
 
 
-def _sooner(first: Answer | None, second: Later | Literal[Pending.PENDING]) -> Answer:
-    if isinstance(first, Later) and (second is PENDING or first.time_ns <= second.time_ns):
-        return first
-    return second
+def _updated(generators: Generators, context: Context, event: Event, owners: Sequence[Threads]) -> Generators:
+    """The generators after the event, of which only the one that owns its thread learns."""
+    thread = thread_of(event, context.workers)
+    return tuple(
+        [
+            generator.update(context.only(threads), event) if thread in threads else generator
+            for threads, generator in zip(owners, generators, strict=True)
+        ]
+    )
+
+
+def _sooner(first: Waiting, second: Waiting) -> Waiting:
+    if first is PENDING or (second is not PENDING and second.time_ns < first.time_ns):
+        return second
+    return first
 
 
 # -- amount and pace ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """At most that many operations (Jepsen `limit`)."""
 
     count: int
@@ -283,14 +235,13 @@ class Limit:
         step = self.generator.next(context) if self.count > 0 else None
         if step is None:
             return None
-        return step[0], Limit(self.count - isinstance(step[0], Invocation), step[1])
+        return step[0], Limit(self.count - isinstance(step[0], Event), step[1])
 
     def update(self, context: Context, event: Event) -> Generator:
         return Limit(self.count, self.generator.update(context, event))
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLimit:
+class TimeLimit(Struct, frozen=True):
     """Operations for that long, counted from when it is first asked (Jepsen `time-limit`)."""
 
     seconds: float
@@ -302,15 +253,16 @@ class TimeLimit:
         step = self.generator.next(context) if context.time_ns < end_ns else None
         if step is None:
             return None
-        answer = Later(min(step[0].time_ns, end_ns)) if isinstance(step[0], Later) else step[0]
-        return answer, TimeLimit(self.seconds, step[1], end_ns)
+        answer, generator = step
+        if isinstance(answer, Later) and answer.time_ns > end_ns:
+            answer = Later(end_ns)
+        return answer, TimeLimit(self.seconds, generator, end_ns)
 
     def update(self, context: Context, event: Event) -> Generator:
         return TimeLimit(self.seconds, self.generator.update(context, event), self.end_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class After:
+class After(Struct, frozen=True):
     """The generator, beginning that long after it is first asked: what Jepsen's `sleep` in a sequence is for."""
 
     seconds: float
@@ -327,8 +279,7 @@ class After:
         return replace(self, generator=self.generator.update(context, event))
 
 
-@dataclass(frozen=True, slots=True)
-class Stagger:
+class Stagger(Struct, frozen=True):
     """Operations `seconds` apart on average, over all threads (Jepsen `stagger`).
 
     Gaps are drawn evenly between `least` times `seconds` and as much above it: from nothing, as in Jepsen, to always
@@ -347,7 +298,7 @@ class Stagger:
         if step is None:
             return None
         next_ns = self.next_ns
-        if isinstance(step[0], Invocation):
+        if isinstance(step[0], Event):
             gap = self.least + 2 * (1 - self.least) * context.random.random()
             next_ns = max(next_ns, context.time_ns - _CATCH_UP_NS) + int(gap * self.seconds * 1e9)
         return step[0], Stagger(self.seconds, step[1], self.least, next_ns)
@@ -364,19 +315,28 @@ without a bound an outage would be followed by a burst of everything that was no
 # -- who ---------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class OnThreads:
-    """The generator with only some threads to use, and with the random stream of its own name."""
+class OnThreads(Struct, frozen=True):
+    """The generator with only some threads to use, and with the random stream of its own name.
+
+    What others do cannot change its answer, so one that said `Later` is not asked again for events of theirs.
+    """
 
     stream: str
     choose: Callable[[Thread], bool]
     generator: Generator
-    chosen: tuple[Thread, ...] = ()
+    chosen: Threads = ()
+    later: Later | None = None
 
     def next(self, context: Context) -> Step | None:
+        if self.later is not None and context.time_ns < self.later.time_ns:
+            return self.later, self
         chosen = self.chosen or tuple(filter(self.choose, context.threads))
         step = self.generator.next(context.only(chosen, context.streams[self.stream]))
-        return None if step is None else (step[0], OnThreads(self.stream, self.choose, step[1], chosen))
+        if step is None:
+            return None
+        answer, generator = step
+        later = answer if isinstance(answer, Later) else None
+        return answer, OnThreads(self.stream, self.choose, generator, chosen, later)
 
     def update(self, context: Context, event: Event) -> Generator:
         if thread_of(event, context.workers) not in self.chosen:
@@ -395,37 +355,21 @@ def nemesis(generator: Generator) -> Generator:
     return OnThreads(NEMESIS, lambda thread: thread == NEMESIS, generator)
 
 
-Parts = tuple[tuple[tuple[Thread, ...], Generator], ...]
-"""Generators with the threads that belong to each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Divided:
+class Divided(Struct, frozen=True):
     """Several generators at once, each with threads of its own."""
 
-    parts: Parts
+    owners: tuple[Threads, ...]
+    generators: Generators
 
     def next(self, context: Context) -> Step | None:
-        choices = [(generator, context.only(threads)) for threads, generator in self.parts]
-        found = _first_due(choices, context.random)
-        if found is None:
-            return None
-        answer, generators = found
-        parts = zip(self.parts, generators, strict=True)
-        return answer, Divided(tuple((threads, generator) for (threads, _), generator in parts))
+        found = _first_due(self.generators, context, self.owners)
+        return None if found is None else (found[0], Divided(self.owners, found[1]))
 
     def update(self, context: Context, event: Event) -> Generator:
-        thread = thread_of(event, context.workers)
-        return Divided(
-            tuple(
-                (threads, generator.update(context.only(threads), event) if thread in threads else generator)
-                for threads, generator in self.parts
-            )
-        )
+        return Divided(self.owners, _updated(self.generators, context, event, self.owners))
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve(_Stateless):
+class Reserve(_Stateless, frozen=True):
     """The first `count` threads do one thing, the others another; divided when first asked (Jepsen `reserve`)."""
 
     count: int
@@ -434,37 +378,39 @@ class Reserve(_Stateless):
 
     def next(self, context: Context) -> Step | None:
         first, rest = context.threads[: self.count], context.threads[self.count :]
-        return Divided(((first, self.reserved), (rest, self.others))).next(context)
+        return Divided((first, rest), (self.reserved, self.others)).next(context)
 
 
-@dataclass(frozen=True, slots=True)
-class EachProcess:
+class EachProcess(Struct, frozen=True):
     """A copy of the generator for each process, all at once (Jepsen `each-process`).
 
     A thread whose process was retired by an `info` starts a fresh copy.
     """
 
     generator: Generator
-    parts: Parts = ()
+    copies: Generators = ()
+    """One for each of the threads, as soon as it is asked."""
 
     def next(self, context: Context) -> Step | None:
-        parts = self.parts or tuple(((thread,), self.generator) for thread in context.threads)
-        step = Divided(parts).next(context)
-        if step is not None:
-            return step[0], replace(self, parts=_parts(step[1]))
+        owners = tuple([(thread,) for thread in context.threads])
+        found = _first_due(self.copies or (self.generator,) * len(owners), context, owners)
+        if found is not None:
+            return found[0], EachProcess(self.generator, found[1])
         # A process that is still at work may be retired yet; then another one begins.
         return None if len(context.free) == len(context.threads) else (PENDING, self)
 
     def update(self, context: Context, event: Event) -> Generator:
-        thread = thread_of(event, context.workers)
-        parts = _parts(Divided(self.parts).update(context, event))
-        if event.type == "info" and thread != NEMESIS:
-            parts = tuple((owners, self.generator if thread in owners else copy) for owners, copy in parts)
-        return replace(self, parts=parts)
+        if not self.copies:
+            return self
+        owners = [(thread,) for thread in context.threads]
+        copies = _updated(self.copies, context, event, owners)
+        if event.type == "info" and event.process != NEMESIS:
+            place = context.threads.index(thread_of(event, context.workers))
+            copies = (*copies[:place], self.generator, *copies[place + 1 :])
+        return EachProcess(self.generator, copies)
 
 
-@dataclass(frozen=True, slots=True)
-class PerKey:
+class PerKey(Struct, frozen=True):
     """Groups of threads, each at work on a key of its own; an exhausted key makes room for the next one.
 
     `make(key)` gives the generator of a key. Jepsen's `independent/concurrent-generator`.
@@ -472,29 +418,24 @@ class PerKey:
 
     group_size: int
     make: Callable[[int], Generator]
-    groups: Parts = ()
+    groups: tuple[Threads, ...] = ()
+    generators: Generators = ()
     next_key: int = 0
 
     def next(self, context: Context) -> Step | None:
-        state = self if self.groups else self._divided(context.threads)
-        keys = count(state.next_key)
-        choices = [(generator, context.only(threads)) for threads, generator in state.groups]
-        found = _first_due(choices, context.random, renew=lambda: self.make(next(keys)))
+        if not self.groups:
+            return self._divided(context.threads).next(context)
+        keys = count(self.next_key)
+        found = _first_due(self.generators, context, self.groups, renew=lambda: self.make(next(keys)))
         assert found is not None, "keys never come to an end"
-        answer, generators = found
-        groups = tuple((threads, new) for (threads, _), new in zip(state.groups, generators, strict=True))
-        return answer, PerKey(self.group_size, self.make, groups, next(keys))
+        return found[0], PerKey(self.group_size, self.make, self.groups, found[1], next(keys))
 
-    def _divided(self, threads: tuple[Thread, ...]) -> PerKey:
+    def _divided(self, threads: Threads) -> PerKey:
         starts = range(0, len(threads), self.group_size)
-        groups = tuple((threads[start : start + self.group_size], self.make(key)) for key, start in enumerate(starts))
-        return replace(self, groups=groups, next_key=len(groups))
+        groups = tuple(threads[start : start + self.group_size] for start in starts)
+        generators = tuple(self.make(key) for key in range(len(groups)))
+        return replace(self, groups=groups, generators=generators, next_key=len(groups))
 
     def update(self, context: Context, event: Event) -> Generator:
-        groups = _parts(Divided(self.groups).update(context, event))
-        return PerKey(self.group_size, self.make, groups, self.next_key)
-
-
-def _parts(generator: Generator) -> Parts:
-    assert isinstance(generator, Divided)
-    return generator.parts
+        generators = _updated(self.generators, context, event, self.groups)
+        return PerKey(self.group_size, self.make, self.groups, generators, self.next_key)

@@ -9,20 +9,19 @@ Must not live here: clocks, tasks, clients. The driver tells it the time and wha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from checkers.history import NEMESIS, Event
-from harness.generator import EXHAUSTED, PENDING, Context, Generator, Later, Template, Thread, thread_of
+from harness.context import PENDING, Context, Later, Thread, Threads, thread_of
+from harness.generator import EXHAUSTED, Generator
 
 CompletionType = Literal["ok", "fail", "info"]
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Struct, frozen=True):
     """How an operation ended: `ok`, `fail` (it certainly did not happen) or `info` (nobody knows).
 
     `value` is what came back, if anything did: else the event repeats what was asked. `actual` is what a failed cas
@@ -36,14 +35,6 @@ class Completion:
     actual: object = UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """The thread is to carry out the operation whose invocation is `event`; whoever asked records it."""
-
-    thread: Thread
-    event: Event
-
-
 class Wait:
     """Nothing to do before something completes."""
 
@@ -52,7 +43,7 @@ class Done:
     """The generator is exhausted and nothing is in flight."""
 
 
-Decision = Dispatch | Later | Wait | Done
+Decision = Event | Later | Wait | Done
 
 
 class Interpreter:
@@ -61,8 +52,9 @@ class Interpreter:
     def __init__(self, workers: int, streams: Mapping[str, Random]) -> None:
         self._workers = workers
         self._streams = streams
-        self._threads: tuple[Thread, ...] = (*range(workers), NEMESIS)
-        self._process: dict[Thread, int | str] = {thread: thread for thread in self._threads}
+        self._threads: Threads = (*range(workers), NEMESIS)
+        self._processes: dict[Thread, int] = {}
+        """Of threads whose first process, which has the thread's own number, was retired."""
         self._open: dict[Thread, Event] = {}
         self._generator: Generator = EXHAUSTED
         self._next_index = 0
@@ -71,55 +63,56 @@ class Interpreter:
         """Go on with this generator; processes and numbering continue."""
         self._generator = generator
 
+    def thread_of(self, event: Event) -> Thread:
+        """The thread that the event's process runs on."""
+        return thread_of(event, self._workers)
+
     def next(self, now_ns: int) -> Decision:
-        """What to do now. After a `Dispatch`, ask again."""
+        """What to do now. An event is the invocation of an operation that is to be carried out; then ask again."""
         step = self._generator.next(self._context(now_ns))
         if step is None:
             return Wait() if self._open else Done()
         answer, self._generator = step
-        if isinstance(answer, Later):
-            assert answer.time_ns > now_ns, "a generator that waits for the past would be asked for ever"
-            return answer
         if answer is PENDING:
             assert self._open, "a generator waits for an event, but nothing is in flight"
             return Wait()
-        assert answer.thread not in self._open, f"{answer.thread} is busy"
-        event = self._invoke(answer.thread, answer.template, now_ns)
-        self._generator = self._generator.update(self._context(now_ns), event)
-        return Dispatch(answer.thread, event)
+        if isinstance(answer, Later):
+            assert answer.time_ns > now_ns, "a generator that waits for the past would be asked for ever"
+            return answer
+        thread = thread_of(answer, self._workers)
+        assert thread not in self._open, f"{thread} is busy"
+        self._open[thread] = answer
+        self._take_place(answer)
+        return answer
 
-    def complete(self, thread: Thread, completion: Completion, now_ns: int) -> Event:
+    def complete(self, invocation: Event, completion: Completion, now_ns: int) -> Event:
         """The event of this completion; frees the thread, and retires its process after `info`."""
-        invocation = self._open.pop(thread)
-        event = _completed(invocation, completion, self._take_index(), now_ns)
-        self._generator = self._generator.update(self._context(now_ns), event)
-        if completion.type == "info" and thread != NEMESIS:
-            process = self._process[thread]
-            assert isinstance(process, int)
-            self._process[thread] = process + self._workers
+        thread = thread_of(invocation, self._workers)
+        opened = self._open.pop(thread)
+        assert opened is invocation, f"{thread} does something else"
+        event = _completed(invocation, completion, self._next_index, now_ns)
+        self._take_place(event)
+        if completion.type == "info" and event.process != NEMESIS:
+            assert isinstance(event.process, int)
+            self._processes[thread] = event.process + self._workers
         return event
 
-    def _invoke(self, thread: Thread, template: Template, now_ns: int) -> Event:
-        event = Event(
-            index=self._take_index(),
-            time=now_ns,
-            type="info" if thread == NEMESIS else "invoke",
-            process=self._process[thread],
-            f=template.f,
-            key=template.key,
-            value=template.value,
-        )
-        assert thread_of(event, self._workers) == thread
-        self._open[thread] = event
-        return event
-
-    def _take_index(self) -> int:
+    def _take_place(self, event: Event) -> None:
+        """Let the generator learn of an event, which is the next one of the history."""
         self._next_index += 1
-        return self._next_index - 1
+        self._generator = self._generator.update(self._context(event.time), event)
 
     def _context(self, now_ns: int) -> Context:
-        free = tuple(thread for thread in self._threads if thread not in self._open)
-        return Context(now_ns, self._workers, self._threads, free, self._streams["generator"], self._streams)
+        return Context(
+            now_ns,
+            self._workers,
+            self._threads,
+            self._streams["generator"],
+            self._streams,
+            self._open,
+            self._processes,
+            self._next_index,
+        )
 
 
 def _completed(invocation: Event, completion: Completion, index: int, now_ns: int) -> Event:

@@ -18,10 +18,11 @@ from checkers.result import Verdict
 from harness.adapters.base import Adapter
 from harness.artefact import artefact_of
 from harness.cluster import Cluster
+from harness.context import Thread
 from harness.driver import Driver, Handler
 from harness.environments.base import Environment
 from harness.errors import LEFT, EnvironmentFailure, Interrupted
-from harness.generator import AnyOf, Generator, Thread, TimeLimit, nemesis
+from harness.generator import AnyOf, Generator, TimeLimit, nemesis
 from harness.interpreter import Interpreter
 from harness.judge import Evidence, Results, judge
 from harness.ledger import FileLedger, NoLedger, Run

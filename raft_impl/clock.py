@@ -48,12 +48,13 @@ class Ticker:
 
     def due(self, now_ns: int) -> int:
         """Return the number of ticks since the last call, whole ticks only; the rest is kept for the next call."""
-        if self._last_ns is None or now_ns < self._last_ns:
+        last_ns = self._last_ns
+        if last_ns is None or now_ns < last_ns:
             self._last_ns = now_ns
             return 0
-        due = (now_ns - self._last_ns) // self._tick_ns
+        due = (now_ns - last_ns) // self._tick_ns
         if due > self._limit:
             self._last_ns = now_ns
             return self._limit
-        self._last_ns += due * self._tick_ns
+        self._last_ns = last_ns + due * self._tick_ns
         return due

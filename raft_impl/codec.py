@@ -4,6 +4,7 @@ On a connection everything travels in frames: a 4-byte big-endian length, then t
 other place where bytes are made is the write-ahead log, whose records carry checksums.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -27,20 +28,17 @@ class FrameError(Exception):
     """What came in cannot be a frame of this protocol; the connection is of no more use."""
 
 
-def encode(value: object) -> bytes:
-    """Return the msgpack of any value; equal values of equal types give equal bytes."""
-    return _encoder.encode(value)
+encode: Callable[[object], bytes] = _encoder.encode
+"""Return the msgpack of any value; equal values of equal types give equal bytes."""
+
+decode_command: Callable[[bytes], Command] = _commands.decode
+"""Return the command of a log entry."""
 
 
 def frame(value: object) -> bytes:
     """Return the frame that carries `value`."""
     body = _encoder.encode(value)
     return len(body).to_bytes(4, "big") + body
-
-
-def decode_command(data: bytes) -> Command:
-    """Return the command of a log entry."""
-    return _commands.decode(data)
 
 
 def decode_message(body: bytes) -> Message:

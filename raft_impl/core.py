@@ -18,7 +18,7 @@ from raft_impl.log import Log
 from raft_impl.progress import Progress
 from raft_impl.quorum import Decision, Majority
 from raft_impl.readonly import ReadQueue
-from raft_impl.ready import Outbox, Ready, Role, Transition, TransitionKind
+from raft_impl.ready import Ready, Role, Transition, TransitionKind
 from raft_impl.types import (
     AppendEntries,
     AppendReply,
@@ -68,7 +68,7 @@ class RaftCore:
         self._reads = ReadQueue(self.node)
         self._saved = HardState(self.term, self.vote)
         self._delivered = self.commit
-        self._out = Outbox()
+        self._out = Ready()
         self._handlers: dict[type, Callable[[str, Any], None]] = {
             PreVote: self._on_pre_vote,
             PreVoteReply: self._on_pre_vote_reply,
@@ -102,21 +102,14 @@ class RaftCore:
 
     def tick(self) -> bool:
         """Take in that one tick of this node's clock has passed; return whether something was due on it."""
-        due = self._ticks_to_next() == 1
         self._elapsed += 1
         self._since_heartbeat += 1
-        if due and self.role == "leader":
-            self._tick_leader()
-        elif due:
-            self._pre_campaign()
-        return due
-
-    def _ticks_to_next(self) -> int:
-        """Return how many ticks from now something is due; all before that one only count. At least 1."""
-        if self.role != "leader":
-            return max(self._timeout - self._elapsed, 1)
-        heartbeat = self._config.heartbeat_ticks - self._since_heartbeat
-        return max(min(heartbeat, self._config.election_ticks - self._elapsed), 1)
+        if self.role == "leader":
+            return self._tick_leader()
+        if self._elapsed < self._timeout:
+            return False
+        self._pre_campaign()
+        return True
 
     def propose(self, data: bytes) -> Entry | None:
         """Return the entry that will carry `data` if it commits, or None if this node does not lead."""
@@ -155,20 +148,17 @@ class RaftCore:
         """Return what there is to do, once, or None."""
         if self.role == "leader":
             self._lead()
-        return self._out.take(self._unsaved_hard_state(), self.log.take_unsaved(), self._take_committed())
-
-    def _unsaved_hard_state(self) -> HardState | None:
-        if self._saved.term == self.term and self._saved.vote == self.vote:
+        ready = self._out
+        if self._saved.term != self.term or self._saved.vote != self.vote:
+            ready.hard_state = self._saved = HardState(self.term, self.vote)
+        elif ready.is_empty():
             return None
-        self._saved = HardState(self.term, self.vote)
-        return self._saved
-
-    def _take_committed(self) -> tuple[Entry, ...]:
-        if self._delivered >= self.commit:
-            return ()
-        committed = self.log.between(self._delivered + 1, self.commit)
-        self._delivered = self.commit
-        return committed
+        ready.entries = self.log.take_unsaved()
+        if self._delivered < self.commit:
+            ready.committed = self.log.between(self._delivered + 1, self.commit)
+            self._delivered = self.commit
+        self._out = Ready()
+        return ready
 
     def _send(self, peer: str, message: Message) -> None:
         self._out.messages.append((peer, message))
@@ -310,17 +300,20 @@ class RaftCore:
 
     # Leading
 
-    def _tick_leader(self) -> None:
-        if self._elapsed >= self._config.election_ticks:
+    def _tick_leader(self) -> bool:
+        check_due = self._elapsed >= self._config.election_ticks
+        heartbeat_due = self._since_heartbeat >= self._config.heartbeat_ticks
+        if check_due:
             self._elapsed = 0
             if not self._check_quorum():
                 self._become_follower(self.term, None)
-                return
-        if self._since_heartbeat >= self._config.heartbeat_ticks:
+                return True
+        if heartbeat_due:
             self._since_heartbeat = 0
             self._heartbeat()
             for progress in self._peers.values():
                 progress.check_stalled(self.log.last_index)
+        return check_due or heartbeat_due
 
     def _check_quorum(self) -> bool:
         """Return whether a quorum was heard from since the last time this was asked."""
@@ -342,8 +335,9 @@ class RaftCore:
         """Send what is due: proposals leave when they are made, not at the next tick."""
         if self._reads.wants_round() and self._may_read():
             self._heartbeat()
+        last_index = self.log.last_index
         for peer, progress in self._peers.items():
-            while progress.may_send(self.log.last_index):
+            while progress.may_send(last_index):
                 self._send_entries(peer, progress)
 
     def _send_entries(self, peer: str, progress: Progress) -> None:

@@ -185,7 +185,7 @@ class Host:
         if self._finished is None or self._finished.done():
             return
         try:
-            while (effects := self._node.poll()) is not None:
+            if (effects := self._node.poll()) is not None:
                 self._perform(effects)
         except OSError as error:
             self._fail(DiskFailedError(str(error)))

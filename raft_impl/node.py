@@ -1,10 +1,9 @@
 """Everything one server is, without input or output of its own: core, log on disk, register and clients put together.
 
-A host (asyncio, or a simulator) feeds it messages, requests and ticks, and then does what `poll` says until it says
-nothing. The order that `Ready` demands is kept here and only here: trace, save, send, apply, serve; promises wait for
-the sync.
+A host (asyncio, or a simulator) feeds it messages, requests and ticks, and then does what `poll` says. The order
+that `Ready` demands is kept here and only here: trace, save, send, apply, serve; promises wait for the sync.
 
-    after any input:  while (effects := node.poll()) is not None:
+    after any input:  if (effects := node.poll()) is not None:
                           send effects.messages and effects.replies
                           if effects.sync: target = node.sync_target(); run target() anywhere, then call node.synced()
 
@@ -26,7 +25,7 @@ from raft_impl.sessions import MAX_SESSIONS
 from raft_impl.storage.files import Files
 from raft_impl.storage.wal import SEGMENT_BYTES
 from raft_impl.trace import Sink, Tracer
-from raft_impl.types import Message, Reply, Request, Status
+from raft_impl.types import Entry, Message, Reply, Request, Status
 
 
 class NodeConfig(msgspec.Struct, frozen=True):
@@ -46,7 +45,7 @@ class Effects(msgspec.Struct):
 
     messages: list[tuple[str, Message]]
     replies: list[tuple[ClientToken, Reply]]
-    sync: bool = False
+    sync: bool
 
 
 class _Save(msgspec.Struct):
@@ -56,8 +55,8 @@ class _Save(msgspec.Struct):
     term: int = 0
     index: int = 0
     index_term: int = 0
-    votes: list[tuple[int, str]] = msgspec.field(default_factory=list)
-    promises: list[tuple[str, Message]] = msgspec.field(default_factory=list)
+    votes: list[tuple[int, str]] = []
+    promises: list[tuple[str, Message]] = []
 
 
 class Node:
@@ -96,10 +95,12 @@ class Node:
         self._touched = True
         self.service.request(client, request)
 
-    def tick(self) -> None:
-        """Take in that one tick of this node's clock has passed."""
-        if self.core.tick():
+    def tick(self) -> bool:
+        """Take in that one tick of this node's clock has passed; return whether it calls for a poll."""
+        due = self.core.tick()
+        if due:
             self._touched = True
+        return due
 
     def synced(self) -> None:
         """Take in that the last sync target has returned."""
@@ -125,15 +126,16 @@ class Node:
         if not self._touched:
             return None
         self._touched = False
-        effects = Effects([], [])
         ready = self.core.ready()
-        if ready is not None:
-            self._carry_out(ready, effects)
-        self._settle(effects)
-        effects.replies = self.service.take_replies()
-        if effects.messages or effects.replies or effects.sync or ready is not None:
-            return effects
-        return None
+        messages = self._carry_out(ready) if ready is not None else []
+        if self._kept:
+            messages += self._kept
+            self._kept = []
+        sync = self._saving is None and self._settle(messages)
+        replies = self.service.take_replies()
+        if ready is None and not (messages or replies or sync):
+            return None
+        return Effects(messages, replies, sync)
 
     def sync_target(self) -> Callable[[], None]:
         """Return what the last `Effects.sync` asked to be run, in any thread, once; it raises OSError on a bad disk."""
@@ -166,19 +168,21 @@ class Node:
 
     # The duties of a Ready, in its order
 
-    def _carry_out(self, ready: Ready, effects: Effects) -> None:
+    def _carry_out(self, ready: Ready) -> list[tuple[str, Message]]:
+        """Return the messages that may leave now."""
         if self._tracer is not None:
             for transition in ready.transitions:
                 self._tracer.happened(transition)
         if ready.hard_state is not None or ready.entries:
             self._save(ready)
-        effects.messages = ready.messages
         self._pending.promises.extend(ready.promises)
-        self._apply(ready)
+        if ready.committed:
+            self._apply(ready.committed)
         if ready.reads or ready.committed:
             self.service.confirmed(ready.reads)
         if ready.deposed:
             self.service.deposed()
+        return ready.messages
 
     def _save(self, ready: Ready) -> None:
         self.wal.append(ready.hard_state, ready.entries)
@@ -186,30 +190,26 @@ class Node:
         if ready.hard_state is not None and ready.hard_state.vote is not None:
             self._pending.votes.append((ready.hard_state.term, ready.hard_state.vote))
 
-    def _apply(self, ready: Ready) -> None:
-        for entry in ready.committed:
+    def _apply(self, entries: tuple[Entry, ...]) -> None:
+        for entry in entries:
             outcome = self.register.apply(entry)
             if self._tracer is not None:
                 self._tracer.applied_entry(entry, self.register.digest)
             self.service.applied(entry, outcome)
 
-    def _settle(self, effects: Effects) -> None:
-        """Start a sync if one is due; let promises go that rest on nothing unsynced."""
-        if self._kept:
-            effects.messages.extend(self._kept)
-            self._kept = []
-        if self._saving is not None:
-            return
-        if self._pending.dirty:
+    def _settle(self, messages: list[tuple[str, Message]]) -> bool:
+        """While nothing is being synced: begin a sync and return True, or let promises go that need none."""
+        pending = self._pending
+        if pending.dirty:
             log = self.core.log
-            self._saving, self._pending = self._pending, _Save()
-            self._saving.term = self.core.term
-            self._saving.index, self._saving.index_term = log.last_index, log.last_term
+            pending.term, pending.index, pending.index_term = self.core.term, log.last_index, log.last_term
+            self._saving, self._pending = pending, _Save()
             self._sync_target = self.wal.sync_target()
-            effects.sync = True
-        elif self._pending.promises:
-            effects.messages.extend(self._pending.promises)
-            self._pending.promises = []
+            return True
+        if pending.promises:
+            messages += pending.promises
+            pending.promises = []
+        return False
 
     def _trace_votes(self, saved: _Save) -> None:
         if self._tracer is None:

@@ -6,6 +6,7 @@ how they are answered; a joint configuration would answer them by asking two maj
 
 from collections.abc import Collection, Mapping
 from enum import Enum
+from itertools import repeat
 
 
 class Decision(Enum):
@@ -40,5 +41,5 @@ class Majority:
 
     def reached(self, position: Mapping[str, int]) -> int:
         """Return the largest number that a quorum has reached; a voter not in `position` stands at 0. O(n log n)."""
-        positions = sorted([position.get(voter, 0) for voter in self.voters], reverse=True)
+        positions = sorted(map(position.get, self.voters, repeat(0)), reverse=True)
         return positions[self.size - 1]

@@ -14,7 +14,7 @@ Role = Literal["follower", "pre_candidate", "candidate", "leader"]
 TransitionKind = Literal["append", "truncate", "commit", "become_leader"]
 
 
-class Transition(msgspec.Struct, frozen=True):
+class Transition(msgspec.Struct, frozen=True, gc=False):
     """Something the core did, with its state right after; the raw material of the trace.
 
     `index` is the first index removed for "truncate" and the commit index for "commit"; `entries` are those appended.
@@ -30,71 +30,39 @@ class Transition(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...] = ()
 
 
-class Ready(msgspec.Struct, frozen=True):
-    """Work for the driver, taken from the core once."""
+class Ready(msgspec.Struct):
+    """Work for the driver: the core collects it here, until it is taken, once."""
 
     # What happened, oldest first. Trace it before any message of this Ready leaves.
-    transitions: list[Transition]
+    transitions: list[Transition] = []
 
     # Term and vote, if they changed. Save them in one atomic record with `entries`: the term must not become durable
     # later than the entries that were appended under it.
-    hard_state: HardState | None
+    hard_state: HardState | None = None
 
     # Entries to save, contiguous. The first may lie below the end of the saved log: from its index on, everything saved
     # earlier is replaced.
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...] = ()
 
     # (peer, message) that promise nothing about this node's disk: send them at once, in parallel with the save.
-    messages: list[tuple[str, Message]]
+    messages: list[tuple[str, Message]] = []
 
     # (peer, message) that may leave only once `hard_state` and `entries` of this and of every earlier Ready are
     # durable: votes, acknowledgements, and requests for votes. Report the durability with `RaftCore.persisted` too: a
     # node's own vote and its own acknowledgement count from that moment and not before.
-    promises: list[tuple[str, Message]]
+    promises: list[tuple[str, Message]] = []
 
     # Entries to apply, in order, each exactly once in the life of the process. They are committed; whether this node's
     # own disk has them does not matter.
-    committed: tuple[Entry, ...]
+    committed: tuple[Entry, ...] = ()
 
     # Reads to serve, each once everything up to its index is applied. May be served after a loss of leadership too.
-    reads: list[ConfirmedRead]
+    reads: list[ConfirmedRead] = []
 
     # Leadership was lost since the last Ready. After applying `committed`, the fate of all other proposals taken on
     # before is unknown, and reads that were not confirmed will not be.
-    deposed: bool
+    deposed: bool = False
 
-
-class Outbox:
-    """Where the core puts what is to be done, until it is taken as one Ready. Holds the fields of the same names."""
-
-    __slots__ = ("deposed", "messages", "promises", "reads", "transitions")
-
-    def __init__(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
-        self.transitions: list[Transition] = []
-        self.messages: list[tuple[str, Message]] = []
-        self.promises: list[tuple[str, Message]] = []
-        self.reads: list[ConfirmedRead] = []
-        self.deposed = False
-
-    def take(
-        self, hard_state: HardState | None, entries: tuple[Entry, ...], committed: tuple[Entry, ...]
-    ) -> Ready | None:
-        """Return all of it together with what is to be saved and applied, once; None if there is nothing."""
-        collected = self.messages or self.promises or self.reads or self.transitions or self.deposed
-        if not (collected or hard_state or entries or committed):
-            return None
-        ready = Ready(
-            self.transitions,
-            hard_state,
-            entries,
-            self.messages,
-            self.promises,
-            committed,
-            self.reads,
-            self.deposed,
-        )
-        self._clear()
-        return ready
+    def is_empty(self) -> bool:
+        """Return whether the core has said nothing yet; what is saved and applied is never all that it says."""
+        return not (self.messages or self.promises or self.transitions or self.reads or self.deposed)

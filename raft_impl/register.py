@@ -51,11 +51,10 @@ class Register:
     def _change(self, command: Write | Cas) -> Outcome:
         value, version = self.read(command.key)
         if isinstance(command, Write):
-            return self._set(command.key, command.value, version + 1)
-        if encode(value) != encode(command.old):  # 1, 1.0 and true are equal in Python, and three values here
+            new = command.value
+        elif encode(value) == encode(command.old):  # 1, 1.0 and true are equal in Python, and three values here
+            new = command.new
+        else:
             return Outcome(value, version, error="mismatch")
-        return self._set(command.key, command.new, version + 1)
-
-    def _set(self, key: str, value: object, version: int) -> Outcome:
-        self._registers[key] = (value, version)
-        return Outcome(version=version)
+        self._registers[command.key] = (new, version + 1)
+        return Outcome(version=version + 1)

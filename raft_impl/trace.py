@@ -19,7 +19,7 @@ from raft_impl.types import Entry, HardState
 Kind = Literal["boot", "vote", "become_leader", "append", "truncate", "persist", "commit", "apply"]
 
 
-class TraceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class TraceRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A transition. The fields after `kind` belong to some kinds only.
 
     boot: first, index and hash of the last entry held. vote: candidate, vote_term. become_leader: index and hash of
@@ -51,7 +51,7 @@ class TraceRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 Sink = Callable[[TraceRecord], None]
 
 
-@lru_cache(maxsize=1024)  # in a simulation every node asks for the same links
+@lru_cache(maxsize=1 << 14)  # in a simulation every node asks for the same links
 def chain(previous: int, number: int, data: bytes) -> int:
     """Return the 48-bit hash of `data` and `number` on top of `previous`."""
     head = previous.to_bytes(6, "big") + number.to_bytes(8, "big")
@@ -130,8 +130,27 @@ class Tracer:
         first: int | None = None,
         config: tuple[str, ...] | None = None,
     ) -> None:
-        state = self._state
         self._seq += 1
-        head = (self._node, self._boot, self._seq, state.term, state.role, state.vote, state.commit, self.applied)
-        details = (index, entry_term, hash, state_hash, candidate, vote_term, first, config)
-        self._sink(TraceRecord(*head, state.last, kind, *details))
+        state = self._state
+        self._sink(
+            TraceRecord(
+                self._node,
+                self._boot,
+                self._seq,
+                state.term,
+                state.role,
+                state.vote,
+                state.commit,
+                self.applied,
+                state.last,
+                kind,
+                index,
+                entry_term,
+                hash,
+                state_hash,
+                candidate,
+                vote_term,
+                first,
+                config,
+            )
+        )

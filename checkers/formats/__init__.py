@@ -20,7 +20,7 @@ from checkers.formats.files import open_binary
 from checkers.formats.independent import Keyed, Numbered
 from checkers.formats.store import history_in
 from checkers.history import Event, History
-from checkers.limits import DEFAULT, Limits, make_room
+from checkers.limits import DEFAULT, Limits
 from checkers.multi_register import without_null
 from checkers.recording import Recording
 
@@ -95,7 +95,6 @@ def load(
     """The same, with what was found out about the file. It is read once, so that it may be a pipe."""
     path = history_in(path)
     source = str(path)
-    make_room(limits)
     recording = Recording(source, meter, limits)
     with open_binary(path, limits=limits, meter=meter) as file:
         begin: list[bytes] = []

@@ -80,7 +80,6 @@ class Reader:
     """
 
     def __init__(self, around: bool = False, limits: Limits = DEFAULT) -> None:
-        make_room(limits)
         self._limits = limits
         self.first = 0
         self.held = self.stop = 0
@@ -158,6 +157,7 @@ class Reader:
         depth = len(self._stack)
         if depth > self._base + self._limits.nesting:  # the map of the operation counts for none
             raise EdnError(too_deep(self._limits))
+        make_room(self._limits, depth)
         self._stack.append((bracket, []))
         if self._may_open and depth == 1 and bracket in "[(" and not self._to_be_dropped():
             self._may_open, self._base, self._may_be_form = False, 2, True

@@ -62,7 +62,6 @@ def batches(
     """The events of each block of whole lines and the lines that they are on; raises HistoryError for what is none."""
     decoder = msgspec.json.Decoder(Line)
     number = 1
-    make_room(limits)
     for block in filter(None, blocks):
         if not block.endswith(b"\n"):
             block, tail = block[: block.rfind(b"\n") + 1], number + block.count(b"\n")
@@ -74,7 +73,10 @@ def batches(
         count = block.count(b"\n")
         try:
             found = decoder.decode_lines(block)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except RecursionError:
+            make_room(limits)
+            found = []
+        except (msgspec.DecodeError, UnicodeDecodeError):
             found = []
         if len(found) == count:
             yield range(number, number + count), found

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from harness.adapters.base import Definite, Indefinite, Mismatch, Place, RegisterClient, Status
 from harness.environments.base import CallFailed, ConnectFailed, Connection, Environment, Node
@@ -28,7 +29,22 @@ _PATIENCE: Final = 0.25
 _PAUSE_S: Final = 0.1
 """How long to wait before asking around again while nobody leads."""
 
+_BLOCK_BYTES: Final = 1 << 20
+
 _encode = msgspec.msgpack.Encoder().encode
+
+
+class _Request(msgspec.Struct, tag_field="type", tag="request", kw_only=True):
+    """A question of the service; fields that it does not have are not sent. Each attempt gets an `id` of its own."""
+
+    id: int = 0
+    op: str
+    key: str | UnsetType = UNSET
+    value: object = UNSET
+    old: object = UNSET
+    new: object = UNSET
+    session: int | UnsetType | None = UNSET
+    sequence: int | UnsetType = UNSET
 
 
 class _Reply(msgspec.Struct):
@@ -120,9 +136,9 @@ class RaftRegister:
 
 
 def _count_lines(path: Path, wanted: bytes) -> int:
-    """How many lines hold the bytes; a trace may be too large to be read at once."""
+    """How often the bytes are in a line; a trace may be too large to be read at once."""
     with path.open("rb") as file:
-        return sum(wanted in line for line in file)
+        return sum(b"".join(lines).count(wanted) for lines in iter(lambda: file.readlines(_BLOCK_BYTES), []))
 
 
 class _Client:
@@ -140,7 +156,7 @@ class _Client:
     async def open(self) -> None:
         # A session that was opened but whose number was lost is garbage that the service evicts: never indefinite.
         try:
-            reply = await self._request({"op": "open_session"})
+            reply = await self._request(_Request(op="open_session"))
         except Indefinite as lost:
             raise Definite(f"no session: {lost}") from lost
         if reply.session is None:
@@ -148,15 +164,19 @@ class _Client:
         self._session = reply.session
 
     async def read(self, key: int) -> tuple[object, int | None]:
-        reply = await self._request({"op": "read", "key": str(key)})
+        reply = await self._request(_Request(op="read", key=str(key)))
         return reply.value, reply.version
 
     async def write(self, key: int, value: object) -> int | None:
-        reply = await self._update({"op": "write", "key": str(key), "value": value})
+        session, sequence = self._session, self._next_sequence()
+        request = _Request(op="write", key=str(key), value=value, session=session, sequence=sequence)
+        reply = await self._request(request)
         return reply.version
 
     async def cas(self, key: int, old: object, new: object) -> int | Mismatch | None:
-        reply = await self._update({"op": "cas", "key": str(key), "old": old, "new": new})
+        session, sequence = self._session, self._next_sequence()
+        request = _Request(op="cas", key=str(key), old=old, new=new, session=session, sequence=sequence)
+        reply = await self._request(request)
         return reply.version if reply.ok else Mismatch(reply.value, reply.version)
 
     def close(self) -> None:
@@ -164,11 +184,11 @@ class _Client:
             connection.close()
         self._connections.clear()
 
-    async def _update(self, request: dict[str, object]) -> _Reply:
+    def _next_sequence(self) -> int:
         self._sequence += 1
-        return await self._request(request | {"session": self._session, "sequence": self._sequence})
+        return self._sequence
 
-    async def _request(self, request: dict[str, object]) -> _Reply:
+    async def _request(self, request: _Request) -> _Reply:
         """The answer that settles the request: it acted, or a cas that did not match.
 
         Raises `Definite` only if no attempt can have acted. One that may have acted is worth settling: the request is
@@ -177,7 +197,7 @@ class _Client:
         environment = self._environment
         deadline_ns = environment.now_ns() + int(self._timeout_s * 1e9)
         # A read has nothing to settle; it stays with its node, which is where a stale answer would come from.
-        patience_s = self._timeout_s if request["op"] == "read" else self._timeout_s * _PATIENCE
+        patience_s = self._timeout_s if request.op == "read" else self._timeout_s * _PATIENCE
         target, uncertain, problem, hops = self._node, False, "no leader", 0
         while (left_s := (deadline_ns - environment.now_ns()) / 1e9) > 0 and (uncertain or hops < _MAX_HOPS):
             hops += 1
@@ -191,7 +211,7 @@ class _Client:
             except CallFailed as failure:
                 problem, target, uncertain = str(failure), self._other_than(target), True
                 continue
-            if reply.ok or (reply.error == "mismatch" and request["op"] == "cas"):
+            if reply.ok or (reply.error == "mismatch" and request.op == "cas"):
                 return reply
             problem, uncertain = reply.error or "error", uncertain or not reply.definite
             if reply.leader in environment.nodes and reply.leader != target:
@@ -208,18 +228,18 @@ class _Client:
         nodes = self._environment.nodes
         return nodes[(nodes.index(target) + 1) % len(nodes)]
 
-    async def _attempt(self, node: Node, request: dict[str, object], timeout_s: float) -> _Reply:
+    async def _attempt(self, node: Node, request: _Request, timeout_s: float) -> _Reply:
         connection = self._connections.get(node)
         if connection is None:
             connection = self._connections[node] = await self._environment.connect(node, timeout_s)
         self._next_id += 1
-        frame = _encode(request | {"type": "request", "id": self._next_id})
+        request.id = self._next_id
         try:
-            reply = _reply(node, await connection.call(frame, timeout_s))
+            reply = _reply(node, await connection.call(_encode(request), timeout_s))
         except CallFailed:
             self._drop(node)
             raise
-        if reply.id != self._next_id:
+        if reply.id != request.id:
             self._drop(node)
             raise CallFailed(f"{node}: an answer to another question")
         return reply

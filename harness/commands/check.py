@@ -352,7 +352,7 @@ def _limits(line_bytes: int, nesting: int, ratio: int) -> Limits:
 
 
 def _initial(text: str, limits: Limits) -> Initial:
-    make_room(limits)
+    make_room(limits, text.count("[") + text.count("{"))
     try:
         value = msgspec.json.decode(text)
     except RecursionError:

@@ -13,8 +13,9 @@ from random import Random
 from typing import Final
 
 from checkers.history import NEMESIS, Event
+from harness.context import PENDING, Answer, Context, Later, Template
 from harness.errors import EnvironmentFailure
-from harness.generator import PENDING, Answer, Context, Generator, Invocation, Later, Step, Template, operations
+from harness.generator import Generator, Step, operations
 from harness.interpreter import Completion
 from harness.nemesis.fault import Aim, Asked, believed
 from harness.nemesis.life import Life
@@ -141,7 +142,7 @@ class Windows:
             return PENDING, self
         if context.time_ns < self.next_ns:
             return Later(self.next_ns), self
-        return Invocation(NEMESIS, self._template(context)), replace(self, next_ns=None)
+        return context.invocation(NEMESIS, *self._template(context)), replace(self, next_ns=None)
 
     def _template(self, context: Context) -> Template:
         name = self.aim.fault.name

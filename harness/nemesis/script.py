@@ -17,8 +17,9 @@ import msgspec
 from msgspec import UNSET
 
 from checkers.history import NEMESIS, Event
+from harness.context import PENDING, Context, Later, Template
 from harness.escape import short
-from harness.generator import PENDING, Context, Generator, Invocation, Later, Step, Template
+from harness.generator import Generator, Step
 from harness.nemesis import FAULTS
 from harness.nemesis.schedule import RESOLVED, begin_of, end_of, goes_on, paired, skipped
 from harness.untrusted import Integer
@@ -110,7 +111,7 @@ class Script:
             return PENDING, replace(self, origin_ns=origin_ns)
         if context.time_ns < due_ns:
             return Later(due_ns), replace(self, origin_ns=origin_ns)
-        return Invocation(NEMESIS, template), Script(self.moments[1:], origin_ns)
+        return context.invocation(NEMESIS, *template), Script(self.moments[1:], origin_ns)
 
     def update(self, context: Context, event: Event) -> Generator:
         return self

@@ -7,27 +7,17 @@ a read names the one write that it saw. Jepsen's `tests.linearizable-register`, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from checkers import check, models
 from checkers.budget import Budget
 from checkers.history import Event, History
 from checkers.result import Result
 from harness.adapters.base import Adapter, Definite, Indefinite, Mismatch, RegisterClient
+from harness.context import PENDING, Context, Template
 from harness.environments.base import Environment, Node
-from harness.generator import (
-    PENDING,
-    Context,
-    Generator,
-    Invocation,
-    Limit,
-    PerKey,
-    Stagger,
-    Step,
-    Template,
-    clients,
-    operations,
-)
+from harness.generator import Generator, Limit, PerKey, Stagger, Step, clients, operations
 from harness.interpreter import Completion
 from harness.workloads.base import Client, Pace
 
@@ -35,8 +25,7 @@ OPERATIONS_PER_KEY = 200
 """A register is left after that many operations: long histories of one register are what makes checking slow."""
 
 
-@dataclass(frozen=True, slots=True)
-class OneRegister:
+class OneRegister(Struct, frozen=True):
     """Operations on one register, without end.
 
     The first `readers` threads read. The others write fresh values (1, 2, 3...), and twice as often cas from the value
@@ -49,16 +38,18 @@ class OneRegister:
     last_value: int = 0
 
     def next(self, context: Context) -> Step | None:
-        if not context.free:
+        free = context.free
+        if not free:
             return PENDING, self
-        thread = context.random.choice(context.free)
+        thread = context.random.choice(free)
         if context.threads.index(thread) < self.readers:
-            return Invocation(thread, Template("read", self.key)), self
+            return context.invocation(thread, "read", self.key), self
         value = self.last_value + 1
-        write = Template("write", self.key, value)
-        cas = Template("cas", self.key, [self.seen, value])
-        template = write if context.random.random() < 1 / 3 else cas
-        return Invocation(thread, template), OneRegister(self.key, self.readers, self.seen, value)
+        if context.random.random() < 1 / 3:
+            event = context.invocation(thread, "write", self.key, value)
+        else:
+            event = context.invocation(thread, "cas", self.key, [self.seen, value])
+        return event, OneRegister(self.key, self.readers, self.seen, value)
 
     def update(self, context: Context, event: Event) -> Generator:
         shown = _shown(event) if event.key == self.key else None

@@ -186,7 +186,8 @@ class _FaultyFile:
 
     def write_down(self) -> File:
         """Let go all that is held; return the file below."""
-        self.appear()
+        if self._file is None:
+            self.appear()
         assert self._file is not None
         if self._unsynced:
             self._pass_down(self._appended)

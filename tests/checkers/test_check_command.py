@@ -336,7 +336,7 @@ def test_bad_input_is_one_line_on_stderr_and_254(good: Path, tmp_path: Path) -> 
 
 def test_the_limits_of_a_check_hold_while_its_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "long.jsonl"
-    path.write_text((INVOKE + OK).replace('"index":0,', "").replace('"index":1,', "") % (("write", 1) * 2) * 20_000)
+    path.write_text((INVOKE + OK).replace('"index":0,', "").replace('"index":1,', "") % (("write", 1) * 2) * 5_000)
     ended = run(path, "--memory-limit", "100000")
     assert ended.exit_code == 2
     assert "unknown: the memory budget of 100000 bytes is spent while " in ended.stdout

@@ -74,6 +74,7 @@ def in_json(message: str, logger: str = "jepsen.util") -> str:
 LOGS = {
     "of 2015": LOG_2015,
     "of 2015, copied": LOG_2015.replace("\t", "  "),
+    "of 2015, stamped": LOG_2015.replace("INFO  ", "2015-03-05 10:42:06,034 INFO  "),
     "of unilog": LOG_UNILOG,
     "of unilog, copied": LOG_UNILOG.replace("\t", " "),
     "on the console since 2016": LOG_CONSOLE,

@@ -10,8 +10,8 @@ from random import Random
 import pytest
 
 from checkers.history import NEMESIS, Event
-from harness.generator import Generator, Later, Thread
-from harness.interpreter import Completion, Dispatch, Done, Interpreter, Wait
+from harness.generator import Generator, Later, Thread, thread_of
+from harness.interpreter import Completion, Done, Interpreter, Wait
 
 MS = 1_000_000
 End = Callable[[Event], Completion]
@@ -62,14 +62,13 @@ def _simulate(
     interpreter = Interpreter(workers, random_streams(seed))
     interpreter.begin(generator)
     now_ns, events, invocations = 0, [], []
-    flying: list[tuple[int, int, Thread, Event]] = []
+    flying: list[tuple[int, int, Event]] = []
     while len(invocations) < limit:
         decision = interpreter.next(now_ns)
-        if isinstance(decision, Dispatch):
-            events.append(decision.event)
-            invocations.append((decision.event, decision.thread))
-            returns_ns = now_ns + latency(decision.event) * MS
-            heapq.heappush(flying, (returns_ns, decision.event.index, decision.thread, decision.event))
+        if isinstance(decision, Event):
+            events.append(decision)
+            invocations.append((decision, thread_of(decision, workers)))
+            heapq.heappush(flying, (now_ns + latency(decision) * MS, decision.index, decision))
         elif isinstance(decision, Done):
             assert not flying, "done with operations in flight"
             break
@@ -78,8 +77,8 @@ def _simulate(
         else:
             assert isinstance(decision, Later | Wait)
             assert flying, "waits for an event, but nothing is in flight"
-            now_ns, _, thread, event = heapq.heappop(flying)
-            events.append(interpreter.complete(thread, end(event), now_ns))
+            now_ns, _, event = heapq.heappop(flying)
+            events.append(interpreter.complete(event, end(event), now_ns))
     return Schedule(events, invocations, now_ns // MS)
 
 

@@ -15,6 +15,7 @@ from harness.generator import (
     Calls,
     EachProcess,
     FlipFlop,
+    Later,
     Limit,
     Mix,
     Once,
@@ -201,6 +202,37 @@ def test_what_the_nemesis_draws_never_changes_what_clients_draw(simulate):
 
     busy = Stagger(0.05, Calls(lambda random: Template("n", value=[random.random() for _ in range(3)])))
     assert client_invocations(EXHAUSTED) == client_invocations(busy)
+
+
+def test_who_waits_for_a_time_is_not_asked_again_for_what_others_do(simulate):
+    asked = []
+
+    class Curious:
+        def next(self, context):
+            asked.append(context.time_ns // MS)
+            return (Later(100 * MS), self) if context.time_ns < 100 * MS else None
+
+        def update(self, context, event):
+            return self
+
+    schedule = simulate(AnyOf((nemesis(Curious()), Limit(30, clients(always("c"))))))
+    assert len(schedule.invocations) == 30
+    assert asked[0] == 0
+    assert asked[1:] == [100] * (len(asked) - 1)
+
+
+def test_who_waits_for_a_time_is_asked_again_when_one_of_its_own_threads_is_free(simulate):
+    class Patient:
+        def next(self, context):
+            if context.free:
+                return context.invocation(context.free[0], "a"), self
+            return Later(context.time_ns + 1000 * MS), self
+
+        def update(self, context, event):
+            return self
+
+    schedule = simulate(Limit(3, clients(Patient())), workers=1, latency_ms=10)
+    assert schedule.times_ms() == [0, 10, 20]
 
 
 def test_reserve_divides_the_threads(simulate):

@@ -13,7 +13,6 @@ from harness.generator import (
     PENDING,
     AnyOf,
     Calls,
-    Invocation,
     Later,
     Limit,
     Once,
@@ -21,8 +20,9 @@ from harness.generator import (
     clients,
     nemesis,
     operations,
+    thread_of,
 )
-from harness.interpreter import Completion, Dispatch, Done, Interpreter, Wait
+from harness.interpreter import Completion, Done, Interpreter, Wait
 
 WRITE = Template("write", 7, 42)
 
@@ -43,14 +43,14 @@ def endless(f="a"):
     return Calls(lambda random: Template(f))
 
 
-def dispatch(interpreter, now_ns=0) -> Dispatch:
+def dispatch(interpreter, now_ns=0) -> Event:
     decision = interpreter.next(now_ns)
-    assert isinstance(decision, Dispatch)
+    assert isinstance(decision, Event)
     return decision
 
 
 def test_an_invocation_says_what_was_asked_of_whom_and_when(begin):
-    event = dispatch(begin(clients(Once(WRITE)), workers=1), now_ns=5).event
+    event = dispatch(begin(clients(Once(WRITE)), workers=1), now_ns=5)
     assert event == Event(index=0, time=5, type="invoke", process=0, f="write", key=7, value=42)
 
 
@@ -71,8 +71,7 @@ def test_an_invocation_says_what_was_asked_of_whom_and_when(begin):
 )
 def test_a_completion_keeps_process_f_and_key_and_only_the_fields_that_there_are(begin, completion, fields):
     interpreter = begin(clients(Once(WRITE)), workers=1)
-    dispatch(interpreter)
-    event = interpreter.complete(0, completion, 8)
+    event = interpreter.complete(dispatch(interpreter), completion, 8)
     assert event == Event(**{"index": 1, "time": 8, "process": 0, "f": "write", "key": 7} | fields)
     assert all(getattr(event, name) is UNSET for name in ("error", "version", "actual") if name not in fields)
 
@@ -81,10 +80,10 @@ def test_a_completion_keeps_process_f_and_key_and_only_the_fields_that_there_are
 def test_only_info_retires_a_process(begin, end, following):
     interpreter = begin(clients(endless()))
     first = dispatch(interpreter)
-    interpreter.complete(first.thread, Completion(end), 1)
-    while (again := dispatch(interpreter, 2)).thread != first.thread:
+    interpreter.complete(first, Completion(end), 1)
+    while thread_of(again := dispatch(interpreter, 2), 3) != thread_of(first, 3):
         pass
-    assert again.event.process == first.event.process + following
+    assert again.process == first.process + following
 
 
 def test_a_thread_that_crashes_again_and_again_takes_ever_new_numbers(begin):
@@ -92,10 +91,10 @@ def test_a_thread_that_crashes_again_and_again_takes_ever_new_numbers(begin):
     numbers = []
     for time in range(6):
         one = dispatch(interpreter, time)
-        numbers.append(one.event.process)
-        assert one.event.process % 2 == one.thread
-        interpreter.complete(one.thread, Completion("info"), time)
+        numbers.append(one.process)
+        interpreter.complete(one, Completion("info"), time)
     assert len(set(numbers)) == 6
+    assert {number % 2 for number in numbers} == {0, 1}
 
 
 def test_both_ends_of_a_nemesis_operation_are_info_and_it_keeps_its_name(begin):
@@ -103,19 +102,29 @@ def test_both_ends_of_a_nemesis_operation_are_info_and_it_keeps_its_name(begin):
     types = []
     for _ in range(2):
         one = dispatch(interpreter)
-        types += [one.event, interpreter.complete(NEMESIS, Completion("info", value="done"), 1)]
+        types += [one, interpreter.complete(one, Completion("info", value="done"), 1)]
     assert [(event.type, event.process, event.f) for event in types] == [
         *(("info", NEMESIS, "start"), ("info", NEMESIS, "start")),
         *(("info", NEMESIS, "stop"), ("info", NEMESIS, "stop")),
     ]
 
 
+def test_only_what_is_in_flight_can_complete(begin):
+    interpreter = begin(clients(endless()), workers=1)
+    first = dispatch(interpreter)
+    interpreter.complete(first, Completion("ok"), 1)
+    dispatch(interpreter, 2)
+    with pytest.raises(AssertionError, match="0 does something else"):
+        interpreter.complete(first, Completion("ok"), 3)
+
+
 def test_a_busy_thread_is_not_used(begin):
     interpreter = begin(clients(endless()))
-    assert {dispatch(interpreter).thread for _ in range(3)} == {0, 1, 2}
+    busy = {event.process: event for event in (dispatch(interpreter) for _ in range(3))}
+    assert set(busy) == {0, 1, 2}
     assert isinstance(interpreter.next(0), Wait)
-    interpreter.complete(1, Completion("ok"), 5)
-    assert dispatch(interpreter, 5).thread == 1
+    interpreter.complete(busy[1], Completion("ok"), 5)
+    assert dispatch(interpreter, 5).process == 1
     assert isinstance(interpreter.next(5), Wait)
 
 
@@ -123,16 +132,15 @@ def test_done_only_when_nothing_is_in_flight(begin):
     interpreter = begin(clients(Limit(1, endless())))
     one = dispatch(interpreter)
     assert isinstance(interpreter.next(1), Wait)
-    interpreter.complete(one.thread, Completion("ok"), 2)
+    interpreter.complete(one, Completion("ok"), 2)
     assert isinstance(interpreter.next(2), Done)
 
 
 def test_processes_and_numbering_go_on_with_the_next_generator(begin):
     interpreter = begin(clients(Once(WRITE)), workers=1)
-    dispatch(interpreter)
-    interpreter.complete(0, Completion("info"), 1)
+    interpreter.complete(dispatch(interpreter), Completion("info"), 1)
     interpreter.begin(clients(Once(WRITE)))
-    again = dispatch(interpreter, 2).event
+    again = dispatch(interpreter, 2)
     assert (again.index, again.process) == (2, 1)
 
 
@@ -142,15 +150,14 @@ def test_a_generator_learns_of_every_event_before_it_is_asked_again(begin):
     class Curious:
         def next(self, context):
             heard.append("asked")
-            return (Invocation(context.free[0], WRITE), self) if context.free else (PENDING, self)
+            return (context.invocation(context.free[0], *WRITE), self) if context.free else (PENDING, self)
 
         def update(self, context, event):
             heard.append((event.type, context.free))
             return self
 
     interpreter = begin(clients(Curious()), workers=1)
-    dispatch(interpreter)
-    interpreter.complete(0, Completion("ok"), 1)
+    interpreter.complete(dispatch(interpreter), Completion("ok"), 1)
     interpreter.next(1)
     assert heard == ["asked", ("invoke", ()), ("ok", (0,)), "asked", ("invoke", ())]
 
@@ -179,7 +186,7 @@ def test_a_generator_that_would_wait_for_ever_is_a_bug_that_is_seen_at_once(begi
 
 
 def test_a_generator_that_uses_a_busy_thread_is_a_bug_that_is_seen_at_once(begin):
-    interpreter = begin(Saying(Invocation(0, WRITE)))
+    interpreter = begin(Saying(Event(index=0, time=0, type="invoke", process=0, f="write")))
     dispatch(interpreter)
     with pytest.raises(AssertionError, match="0 is busy"):
         interpreter.next(1)

@@ -95,6 +95,18 @@ def test_the_exception_of_a_future_is_raised_where_it_is_awaited(loop):
     assert loop.run(main) == "went on"
 
 
+def test_of_what_is_offered_to_a_future_the_first_counts(loop):
+    async def main():
+        future = SimFuture()
+        loop.after(7, future.offer, "late")
+        loop.after(5, future.offer, "early")
+        answer = await future
+        await loop.sleep(1)
+        return answer
+
+    assert loop.run(main) == "early"
+
+
 def test_a_future_is_set_once_and_awaited_by_one(loop):
     future = SimFuture()
     future.when_done(lambda: None)

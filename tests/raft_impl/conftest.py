@@ -141,6 +141,7 @@ class Cluster:
 
     def poll(self, name: str) -> None:
         while name in self.nodes and (effects := self.nodes[name].poll()) is not None:
+            assert self.nodes[name].poll() is None, "a poll says all that there is to do"
             envelopes = [(name, peer, message) for peer, message in effects.messages]
             self.network.extend(envelopes)
             self.sent.extend(envelopes)

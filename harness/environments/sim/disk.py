@@ -49,8 +49,9 @@ class Disk:
     def after_sync(self, action: Callable[[Any], None], argument: object) -> None:
         """Call `action(argument)` when a sync that begins now is over. An earlier one that is not is forgotten."""
         self.seen.delayed += self._delay_ns > 0
-        self._sync = (self._loop.now_ns + self._duration_ns(), action, argument)
-        self._loop.at(self._sync[0] + self._delay_ns, self._end, self._sync)
+        duration_ns = self._duration_ns()
+        self._sync = (self._loop.now_ns + duration_ns, action, argument)
+        self._loop.after(duration_ns + self._delay_ns, self._end, self._sync)
 
     def lose_power(self) -> None:
         """Lose what was not synced, or a part of it, and tear what was being written. The node must be dead."""

@@ -43,6 +43,7 @@ _SAMPLES = 25
 _PROBES = 2
 _HEARING_NS = 50 * _MS_NS
 _HEARING_POLL_S = 0.005
+_TRACE_BUFFER_BYTES = 1 << 16
 _HEADER_BYTES = 56
 """Of IPv4, of TCP with time stamps, and of the frame."""
 
@@ -119,7 +120,7 @@ class SimEnvironment(Environment):
 
     def _trace_to(self, directory: Path) -> Callable[[TraceRecord], None]:
         directory.mkdir(parents=True, exist_ok=True)
-        file = (directory / "trace.jsonl").open("wb")
+        file = (directory / "trace.jsonl").open("wb", buffering=_TRACE_BUFFER_BYTES)
         self._traces.append(file)
         encode, write, digest = msgspec.json.Encoder().encode, file.write, self._digest.add
 
@@ -235,14 +236,9 @@ class SimEnvironment(Environment):
     async def connect(self, node: Node, timeout_s: float) -> Connection:
         outcome = SimFuture()
         host = self.hosts[node]
-
-        def settle(refusal: str | None) -> None:
-            if not outcome.done():
-                outcome.set_result(refusal)
-
         # A standing process still has a kernel that accepts connections for it.
-        self.network.ask(node, lambda _: settle(None if host.running else "connection refused"), None)
-        self._loop.after(int(timeout_s * 1e9), settle, "timed out")
+        self.network.ask(node, lambda _: outcome.offer(None if host.running else "connection refused"), None)
+        self._loop.after(int(timeout_s * 1e9), outcome.offer, "timed out")
         if (refusal := await outcome) is not None:
             raise ConnectFailed(f"{node}: {refusal}")
         self._next_connection += 1
@@ -263,22 +259,18 @@ class SimConnection:
     async def call(self, frame: bytes, timeout_s: float) -> bytes:
         if self._closed:
             raise CallFailed(f"{self._host.name}: connection closed")
+        # Whichever comes first: the answer, the loss of the connection (None), or the time-out (text).
         outcome = SimFuture()
-
-        def settle(answer: bytes | str | None) -> None:
-            # Whichever comes first counts: the answer, the loss of the connection (None), or the time-out (text).
-            if not outcome.done():
-                outcome.set_result(answer)
-
-        self._network.ask(self._host.name, lambda _: self._arrive(frame, settle), None)
-        self._loop.after(int(timeout_s * 1e9), settle, "timed out")
+        self._network.ask(self._host.name, self._arrive, (frame, outcome.offer))
+        self._loop.after(int(timeout_s * 1e9), outcome.offer, "timed out")
         answer = await outcome
         if not isinstance(answer, bytes):
             self._closed = True
             raise CallFailed(f"{self._host.name}: {answer or 'connection lost'}")
         return answer
 
-    def _arrive(self, frame: bytes, answer: Answer) -> None:
+    def _arrive(self, question: tuple[bytes, Answer]) -> None:
+        frame, answer = question
         if self._host.boot == self._boot:
             self._host.request(self._name, frame, answer)
         else:

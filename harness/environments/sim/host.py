@@ -17,8 +17,8 @@ from harness.environments.sim.loop import Loop
 from harness.environments.sim.network import Network
 from raft_impl.clock import NodeClock, Ticker
 from raft_impl.codec import decode_incoming, encode
-from raft_impl.node import Effects, NodeConfig
 from raft_impl.node import Node as RaftNode
+from raft_impl.node import NodeConfig
 from raft_impl.trace import TraceRecord
 from raft_impl.types import Message, Request, StatusRequest
 
@@ -57,7 +57,7 @@ class Host:
         self._slowness = 0
         self._is_slow = False
         self._node: RaftNode | None = None
-        self._mailboxes: dict[Node, Callable[[Message], None]] = {}
+        self._sends: dict[Node, Callable[[Message], None]] = {}
         self._answers: dict[int, Answer] = {}
         self._next_token = 0
         self._waiting: list[tuple[str, Task]] = []
@@ -81,7 +81,9 @@ class Host:
 
     def introduce(self, hosts: Iterable[Host]) -> None:
         """Know where the mail for each of the others goes."""
-        self._mailboxes = {host.name: partial(host.receive, self.name) for host in hosts if host is not self}
+        send, name = self._network.send, self.name
+        others = [host for host in hosts if host is not self]
+        self._sends = {host.name: partial(send, name, host.name, partial(host.receive, name)) for host in others}
 
     # -- life and death ------------------------------------------------------------------------------------------
 
@@ -186,7 +188,7 @@ class Host:
         node = self._node
         if node is None:
             return
-        if self.standing:
+        if self._paused or self._stalled:
             self._waiting.append((source, lambda: self.receive(source, message)))
             return
         node.receive(source, message)
@@ -198,7 +200,7 @@ class Host:
         if node is None:
             self._network.answer(self.name, answer, None)
             return
-        if self.standing:
+        if self._paused or self._stalled:
             self._waiting.append((connection, lambda: self.request(connection, frame, answer)))
             return
         question = decode_incoming(frame)
@@ -218,18 +220,20 @@ class Host:
         if node is None or boot != self.boot:
             return
         self._loop.after(TICK_NS, self._tick, boot)
-        if self.standing:
+        if self._paused or self._stalled:
             return
+        due = False
         for _ in range(self._ticker.due(self._clock.read(self._loop.now_ns))):
-            node.tick()
-        self._pump()
+            due |= node.tick()
+        if due:
+            self._pump()
 
     def _synced(self, sync: tuple[int, Task]) -> None:
         boot, target = sync
         node = self._node
         if node is None or boot != self.boot:
             return
-        if self.standing:
+        if self._paused or self._stalled:
             self._waiting.append(("disk", lambda: self._synced(sync)))
             return
         try:
@@ -243,23 +247,21 @@ class Host:
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Do what the node says until it says nothing, or until its disk fails."""
+        """Do what the node says, unless its disk fails."""
         node = self._node
         assert node is not None
         try:
-            while (effects := node.poll()) is not None:
-                self._perform(node, effects)
+            effects = node.poll()
+            if effects is None:
+                return
+            for peer, message in effects.messages:
+                self._sends[peer](message)
+            for token, reply in effects.replies:
+                self._network.answer(self.name, self._answers.pop(token), encode(reply))
+            if effects.sync:
+                self.disk.after_sync(self._synced, (self.boot, node.sync_target()))
         except OSError as error:
             self._fail(error)
-
-    def _perform(self, node: RaftNode, effects: Effects) -> None:
-        send, name, mailboxes = self._network.send, self.name, self._mailboxes
-        for peer, message in effects.messages:
-            send(name, peer, mailboxes[peer], message)
-        for token, reply in effects.replies:
-            self._network.answer(name, self._answers.pop(token), encode(reply))
-        if effects.sync:
-            self.disk.after_sync(self._synced, (self.boot, node.sync_target()))
 
 
 def _by_connection(waiting: Sequence[tuple[str, Task]], random: Random) -> list[Task]:

@@ -8,8 +8,9 @@ never compared. Nothing is taken out of the heap; what may be called off finds o
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Coroutine, Generator
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -37,6 +38,11 @@ class SimFuture:
         if self._waiter is not None:
             self._waiter()
 
+    def offer(self, value: Any, /) -> None:  # noqa: ANN401
+        """Set it to the value, unless it has been set: for what comes first counts."""
+        if not self._done:
+            self.set_result(value)
+
     def set_exception(self, error: Exception) -> None:
         assert not self._done, "a future is set once"
         self._done, self._error = True, error
@@ -62,24 +68,48 @@ class Stalled(Exception):  # noqa: N818
     """Nothing is scheduled any more, but somebody still waits: a bug in what is being simulated."""
 
 
+class _Task:
+    """A coroutine that runs whenever what it waits for is there."""
+
+    __slots__ = ("_coroutine", "_loop", "outcome")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], loop: Loop) -> None:
+        self.outcome = SimFuture()
+        self._coroutine = coroutine
+        self._loop = loop
+
+    def resume(self) -> None:
+        # Through the heap rather than at once, as in asyncio: whoever spawns a task or sets a future finishes what
+        # it is doing first, and sees none of the task's exceptions.
+        self._loop.after(0, self._step)
+
+    def _step(self, _: None) -> None:
+        try:
+            awaited = self._coroutine.send(None)
+        except StopIteration as stop:
+            self._loop.forget(self._coroutine)
+            self.outcome.set_result(stop.value)
+            return
+        assert isinstance(awaited, SimFuture), f"simulated code waits for {awaited!r}, which is not simulated"
+        awaited.when_done(self.resume)
+
+
 class Loop:
     """A clock that jumps from event to event."""
 
     def __init__(self) -> None:
         self.now_ns = 0
         self._heap: list[tuple[int, int, Action, Any]] = []
-        self._seq = 0
-        self._tasks: dict[Coroutine[Any, Any, Any], None] = {}
+        self._next_seq = count().__next__
+        self._coroutines: dict[Coroutine[Any, Any, Any], None] = {}
 
     def at(self, time_ns: int, action: Action, argument: Any = None) -> None:  # noqa: ANN401 - passed to the action
         """Call `action(argument)` at that time; now, if it has passed."""
-        self._seq += 1
-        heapq.heappush(self._heap, (max(time_ns, self.now_ns), self._seq, action, argument))
+        self.after(max(time_ns - self.now_ns, 0), action, argument)
 
     def after(self, delay_ns: int, action: Action, argument: Any = None) -> None:  # noqa: ANN401
         """Call `action(argument)` so much later."""
-        self._seq += 1
-        heapq.heappush(self._heap, (self.now_ns + delay_ns, self._seq, action, argument))
+        heappush(self._heap, (self.now_ns + delay_ns, self._next_seq(), action, argument))
 
     def sleep(self, seconds: float) -> SimFuture:
         """A future that is done so much later."""
@@ -87,45 +117,33 @@ class Loop:
         self.after(int(seconds * 1e9), future.set_result)
         return future
 
-    def spawn(self, task: Coroutine[Any, Any, Any]) -> SimFuture:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> SimFuture:
         """Run the coroutine, from as soon as its spawner waits, and on as its futures are set.
 
         The future is the coroutine's result. An exception is raised where the simulation is run.
         """
-        outcome = SimFuture()
-        self._tasks[task] = None
+        self._coroutines[coroutine] = None
+        task = _Task(coroutine, self)
+        task.resume()
+        return task.outcome
 
-        def step() -> None:
-            try:
-                awaited = task.send(None)
-            except StopIteration as stop:
-                del self._tasks[task]
-                outcome.set_result(stop.value)
-                return
-            assert isinstance(awaited, SimFuture), f"simulated code waits for {awaited!r}, which is not simulated"
-            awaited.when_done(resume)
-
-        def resume() -> None:
-            # Through the heap rather than at once, as in asyncio: whoever spawns a task or sets a future finishes what
-            # it is doing first, and sees none of the task's exceptions.
-            self.after(0, lambda _: step())
-
-        resume()
-        return outcome
+    def forget(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Take note that the coroutine has ended."""
+        del self._coroutines[coroutine]
 
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `main`, with every event that came before it. Tasks that are left then are closed."""
         outcome = self.spawn(main())
-        heap, pop = self._heap, heapq.heappop
+        heap = self._heap
         try:
-            while not outcome.done():
+            while not outcome._done:
                 if not heap:
                     raise Stalled("nothing is left to happen, but the test has not ended")
-                self.now_ns, _, action, argument = pop(heap)
+                self.now_ns, _, action, argument = heappop(heap)
                 action(argument)
         finally:
-            for task in list(self._tasks):
-                task.close()
-            self._tasks.clear()
+            for coroutine in list(self._coroutines):
+                coroutine.close()
+            self._coroutines.clear()
         result: T = outcome._value
         return result

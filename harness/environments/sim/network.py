@@ -39,9 +39,9 @@ class Network:
     def __init__(self, loop: Loop, seed: int, size_bytes: Callable[[Any], int]) -> None:
         """`size_bytes` says how large a peer's packet is on the wire; it is asked on shaped links only."""
         self._loop = loop
-        self._seed = seed
         self._size_bytes = size_bytes
-        self._streams: dict[tuple[str, str, str], Random] = {}
+        self._links = _Streams(seed, "link")
+        self._shapes = _Streams(seed, "shape")
         self._grudge: Grudge = {}
         self._deaf: frozenset[Node] = frozenset()
         self._shaped: dict[tuple[Node, Node], ShapedLink] = {}
@@ -71,7 +71,7 @@ class Network:
             if traffic.is_sound:
                 self._shaped.pop((source, node), None)
             else:
-                self._shaped[source, node] = ShapedLink(traffic, self._stream("shape", source, node), self.counts[node])
+                self._shaped[source, node] = ShapedLink(traffic, self._shapes[source, node], self.counts[node])
         self._count_anew([node])
 
     def caught(self, node: Node) -> dict[str, int]:
@@ -113,13 +113,13 @@ class Network:
 
     def send(self, source: Node, destination: Node, deliver: Delivery, packet: object) -> None:
         """Let `deliver(packet)` happen at the destination: usually once, sometimes late, twice or never."""
-        chance = self._stream("link", source, destination).random
+        chance = self._links[source, destination].random
         fate = chance()
         if fate < _LOSS:
             return
-        self._loop.after(self._delay_ns(chance), self._arrive, (source, destination, deliver, packet))
+        self._loop.after(_delay_ns(chance), self._arrive, (source, destination, deliver, packet))
         if fate < _LOSS + _DUPLICATE:
-            self._loop.after(self._delay_ns(chance), self._arrive, (source, destination, deliver, packet))
+            self._loop.after(_delay_ns(chance), self._arrive, (source, destination, deliver, packet))
 
     def ask(self, node: Node, deliver: Delivery, packet: object) -> None:
         """Let `deliver(packet)` happen at the node, once, unless the node is cut off from clients when it arrives."""
@@ -131,9 +131,9 @@ class Network:
 
     def _arrive(self, parcel: tuple[Node, Node, Delivery, object]) -> None:
         source, destination, deliver, packet = parcel
-        if source in self._grudge.get(destination, ()):
+        if self._grudge and source in self._grudge.get(destination, ()):
             self.counts[destination].dropped += 1
-        elif (link := self._shaped.get((source, destination))) is not None:
+        elif self._shaped and (link := self._shaped.get((source, destination))) is not None:
             for delay_ns in link.delays_ns(self._loop.now_ns, self._size_bytes(packet)):
                 self._loop.after(delay_ns, deliver, packet)
         else:
@@ -147,15 +147,23 @@ class Network:
             deliver(packet)
 
     def _client_delay_ns(self, node: Node) -> int:
-        return _LATENCY_NS + int(self._stream("link", "harness", node).random() * _JITTER_NS)
+        return _LATENCY_NS + int(self._links["harness", node].random() * _JITTER_NS)
 
-    def _delay_ns(self, chance: Callable[[], float]) -> int:
-        if chance() < _SLOW:
-            return int(chance() * _SLOW_NS)
-        return _LATENCY_NS + int(chance() * _JITTER_NS)
 
-    def _stream(self, kind: str, source: str, destination: str) -> Random:
-        stream = self._streams.get((kind, source, destination))
-        if stream is None:
-            stream = self._streams[kind, source, destination] = Random(f"{self._seed}/{kind}/{source}/{destination}")
+class _Streams(dict[tuple[str, str], Random]):
+    """The random stream of each link, for one purpose: made when it is first asked for."""
+
+    def __init__(self, seed: int, purpose: str) -> None:
+        super().__init__()
+        self._prefix = f"{seed}/{purpose}"
+
+    def __missing__(self, link: tuple[str, str]) -> Random:
+        source, destination = link
+        stream = self[link] = Random(f"{self._prefix}/{source}/{destination}")
         return stream
+
+
+def _delay_ns(chance: Callable[[], float]) -> int:
+    if chance() < _SLOW:
+        return int(chance() * _SLOW_NS)
+    return _LATENCY_NS + int(chance() * _JITTER_NS)

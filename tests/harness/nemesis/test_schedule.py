@@ -50,14 +50,14 @@ def test_the_windows_of_a_fault_open_and_close_in_turn(simulate, name):
 def test_what_found_nothing_to_hit_is_tried_again_without_an_end_between():
     windows = Windows(aims_of("disk")[0], open_s=2.0, closed_s=100.0)
     streams = {NEMESIS: Random(1)}
-    free = Context(0, 0, (NEMESIS,), (NEMESIS,), Random(1), streams)
+    free = Context(0, 0, (NEMESIS,), Random(1), streams)
     invocation, windows = windows.next(free)
-    assert invocation.template.f == "start-disk"
+    assert invocation.f == "start-disk"
     skipped = Event(index=0, time=0, type="info", process=NEMESIS, f="start-disk", value={"skipped": "nobody"})
     later, windows = windows.update(free, skipped).next(free)
     assert 1e9 <= later.time_ns <= 3e9, "when it would have ended"
-    then = Context(later.time_ns, 0, (NEMESIS,), (NEMESIS,), Random(1), streams)
-    assert windows.next(then)[0].template.f == "start-disk"
+    then = Context(later.time_ns, 0, (NEMESIS,), Random(1), streams)
+    assert windows.next(then)[0].f == "start-disk"
 
 
 def test_a_window_counts_from_when_the_fault_is_in_force_however_long_that_takes(simulate):
