@@ -76,10 +76,10 @@ def shown_key(key: object) -> str:
     return _cut(key) if type(key) is str else shown(key)
 
 
-def argument(key: object, value: object) -> str:
+def argument(f: str, key: object, value: object) -> str:
     """The key and the argument of an operation, each behind a space; nothing for what there is not."""
     name = "" if key is None else f" [{shown_key(key)}]"
-    return name if value is None else f"{name} {shown(value)}"
+    return name if value is None and str(f) not in UPDATES else f"{name} {shown(value)}"
 
 
 def outcome(operation: Any) -> str:  # noqa: ANN401 - an Operation, which is defined on top of this
@@ -94,6 +94,9 @@ def outcome(operation: Any) -> str:  # noqa: ANN401 - an Operation, which is def
     silent = str(one.f) not in LOOKS and (one.echoed or one.result is None)
     return f" -> {'ok' if silent else shown(one.result)}{version}"
 
+
+UPDATES = frozenset({"write", "put", "add", "remove", "enqueue", "push", "append"})
+"""Operations whose null is an argument."""
 
 LOOKS = frozenset({"read", "get", "dequeue", "pop", "contains", "peek", "txn"})
 """Operations whose null is an answer."""

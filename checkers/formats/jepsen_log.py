@@ -29,7 +29,7 @@ LEVEL = r"(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)"
 STAMP = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:\{\w+\}|Z|[+-]\d\d:?\d\d)?"
 LOGGER = r"[\w.$/*+!?<>-]+"
 HEAD = re.compile(
-    rf"\s*(?:(?:{STAMP}\s+)?{LEVEL}\s+(?P<of_2015>{LOGGER}) - +|(?:{STAMP}\s+)?{LEVEL}\s+\[[^\]]*\] +(?P<of_2016>{LOGGER}): +"
+    rf"\s*(?:(?:{STAMP}\s+)?{LEVEL}\s+(?:(?P<of_2015>{LOGGER}) - +|\[[^\]]*\] +(?P<of_2016>{LOGGER}): +)"
     rf"|{LEVEL}\s+\[[^\]]*\] [^\t\"]*? - (?P<of_unilog>{LOGGER})(?:$|:? +))"
 )
 OPERATION_LOGGERS = frozenset({"jepsen.util", "jepsen.print"})
