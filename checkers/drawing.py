@@ -37,7 +37,7 @@ def svg(violation: Violation) -> str:
     head = wrap(violation.sentence, CHARACTERS)
     parts = [_text(MARGIN, LINE * number, text, "head") for number, text in enumerate(head, 1)]
     height = LINE * len(head) + MARGIN
-    parts += _timeline(rows, violation.blocked, height, Times(rows, violation.start))
+    parts += _timeline(rows, violation.blocked, height, Times(rows, violation.run))
     height += ROW * len(rows) + MARGIN
     graph = value_graph(with_writers(violation.window, violation.prefix, violation.judge), violation.judge)
     if graph is not None:

@@ -22,6 +22,7 @@ from checkers.moment import states_when_returned
 from checkers.parts import judge_of
 from checkers.result import Violation
 from checkers.shortcuts import PARTS, RULES
+from checkers.times import UNKNOWN_RUN, Run
 from checkers.version_order import contradiction, impossible
 from checkers.windows import Refuter, Window, reduced, reduced_freely
 from checkers.wing_gong import search
@@ -37,11 +38,11 @@ EXACT = ("search", "compiled search", "walk")  # they stop at the first return a
 
 
 def explain(
-    history: History, key: Key, model: Model, decision: Decision, meter: Meter, start: float = 0
+    history: History, key: Key, model: Model, decision: Decision, meter: Meter, run: Run = UNKNOWN_RUN
 ) -> Violation | None:
     """The violation in a refuted history; None if the reference search did not confirm it within the budget.
 
-    The history holds only operations that matter to the model. `start` is when the run began.
+    The history holds only operations that matter to the model. `run` is when the run began and ended.
     """
     enough = STEPS_A_TEST + STEPS_A_TEST_MORE * len(history) + 2 * meter.steps  # to refute a part of it
     refuted = Refuter(model, meter.part(steps=TESTS * enough, share=SHARE_TO_MINIMISE), enough)
@@ -70,7 +71,7 @@ def explain(
         judge=found.window.judge,
         sentence=_sentence(one, states, found.why),
         shortest=found.window.shortest,
-        start=start,
+        run=run,
     )
 
 

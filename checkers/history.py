@@ -106,7 +106,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_d
 
     def __str__(self) -> str:
         """As people write it, with the moment of its call: `3: cas [1, 2] -> mismatch, saw 4`."""
-        return one_line(f"{self.process}: {self.f}{argument(self.key, self.value)}{outcome(self)}")
+        return one_line(f"{self.process}: {self.f}{argument(self.f, self.key, self.value)}{outcome(self)}")
 
 
 class History:

@@ -20,6 +20,7 @@ from checkers.models import Illegal, Model, ModelError, State
 from checkers.replay import UNFINISHED, replay
 from checkers.result import Result, Verdict, merge
 from checkers.shown import one_line
+from checkers.times import Run
 from checkers.wording import listed, shown_key
 
 MOST_PROBED = 5
@@ -95,9 +96,9 @@ def _check(history: History, model: Model, engine: str, all_keys: bool, meter: M
     if not _anything_completed(history, model):
         return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
     results: list[Result] = []
-    before, start = 0, history.operations[0].call_time or 0
+    before, run = 0, Run(history.operations[0].call_time or 0, history.operations[-1].call_time or 0)
     for part, decision in Judgement(history, model, engine, meter):
-        results.append(_proved(part, decision, model, engine, meter, meter.steps - before, start))
+        results.append(_proved(part, decision, model, engine, meter, meter.steps - before, run))
         before = meter.steps
         if results[-1].verdict is Verdict.INVALID and not all_keys:
             break
@@ -112,7 +113,7 @@ def _anything_completed(history: History, model: Model) -> bool:
 
 
 def _proved(
-    history: History, decision: Decision, model: Model, engine: str, meter: Meter, steps: int, start: float
+    history: History, decision: Decision, model: Model, engine: str, meter: Meter, steps: int, run: Run
 ) -> Result:
     """The result for one key, once what the engine says of it has been confirmed."""
     places = relevant(history, model)
@@ -133,9 +134,9 @@ def _proved(
     part = history if len(places) == len(history) else history.part(places)
     core = [bisect_left(places, place) for place in decision.core]
     local = replace(decision, core=core, blocked=bisect_left(places, decision.blocked) if decision.blocked >= 0 else -1)
-    violation = explain(part, result.key, model, local, meter, start)
+    violation = explain(part, result.key, model, local, meter, run)
     if violation is None and decision.engine not in EXACT and engine == "auto" and meter.read_clock():
-        return _proved(history, decide(history, model, "search", meter), model, "search", meter, steps, start)
+        return _proved(history, decide(history, model, "search", meter), model, "search", meter, steps, run)
     if violation is None:
         limited = meter.budget != Budget()
         if not limited and not is_ours(model.step):

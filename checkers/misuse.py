@@ -39,7 +39,7 @@ def misuse(after: object, initial: Iterable[object]) -> Misuse | None:
         return Misuse("the class Illegal", "give ILLEGAL where the operation cannot take place")
     if _is_bool(after) and not any(map(_is_bool, first)):
         return Misuse(repr(after), f"{INSTEAD}; a model whose states are booleans has a boolean as its initial state")
-    if _is_pair(after) and not any(_is_pair(one) or _may_lead_to(one, after) for one in first):
+    if _is_pair(after) and not any(_may_lead_to(one, after) for one in first):
         return Misuse(_short(after), "give the state alone, or ILLEGAL where the operation cannot take place")
     if after is NotImplemented or after is ... or isinstance(after, BaseException):
         return Misuse(_short(after), INSTEAD)
@@ -94,7 +94,10 @@ def _is_pair(value: object) -> bool:
 
 def _may_lead_to(initial: object, pair: object) -> bool:
     """Whether a model that begins with a tuple may come to that pair: its second element is no such state itself."""
-    return type(initial) is tuple and type(pair) is tuple and type(pair[1]) is not tuple
+    if type(initial) is not tuple or type(pair) is not tuple:
+        return False
+    inner = pair[1]
+    return _is_pair(initial[1]) or not _is_pair(inner) if _is_pair(initial) else type(inner) is not tuple
 
 
 def _short(value: object) -> str:

@@ -18,7 +18,6 @@ from checkers.history import Operation
 from checkers.model import ILLEGAL, Aspects, Illegal, Model, ModelError, State, frozen_initial
 from checkers.registers import cas_register
 from checkers.stale import Sight, Update, stale_cells
-from checkers.values import Map
 
 Possible = Callable[[Operation], bool]
 READS = frozenset({"r", "read"})
@@ -67,9 +66,9 @@ def multi_register(initial: object = None) -> Model:
     )
 
 
-def are_pairs(value: object) -> TypeGuard[tuple[tuple[State, State], ...] | Map]:
+def are_pairs(value: object) -> TypeGuard[tuple[tuple[State, State], ...] | Mapping[State, State]]:
     """Whether the value is a map, or a list of pairs."""
-    if isinstance(value, Map):
+    if isinstance(value, Mapping):
         return True
     return isinstance(value, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value)
 
@@ -90,8 +89,8 @@ def _spelled(name: object) -> str:
     return str(name).removeprefix(":")
 
 
-def _pairs(value: tuple[tuple[State, State], ...] | Map) -> Sequence[tuple[State, State]]:
-    return [*value.items()] if isinstance(value, Map) else value
+def _pairs(value: tuple[tuple[State, State], ...] | Mapping[State, State]) -> Sequence[tuple[State, State]]:
+    return [*value.items()] if isinstance(value, Mapping) else value
 
 
 def without_null(step: object) -> object:

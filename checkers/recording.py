@@ -220,7 +220,9 @@ class Recording:
             try:
                 self.version.extend(told)
             except OverflowError:
-                line, version = next((line, v) for line, v in zip(lines, told, strict=True) if abs(v) >> 63)
+                line, version = next(
+                    (line, v) for line, v in zip(lines, told, strict=True) if v != NO_VERSION and abs(v) >> 63
+                )
                 raise HistoryError(f"{self.source}:{line}: version {version} is out of range") from None
         if self.error is not None or errors.count(UNSET) < count:
             self.error = self._spread(self.error, "i", 0, before)

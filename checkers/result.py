@@ -11,8 +11,10 @@ from enum import StrEnum
 from checkers.history import Key, Operation
 from checkers.models import Model, State
 from checkers.shown import one_line
-from checkers.times import Times
+from checkers.times import UNKNOWN_RUN, Run, Times
 from checkers.wording import shown_key
+
+MOST_ROWS = 100  # of a window, of which more are left out in the middle
 
 
 class Verdict(StrEnum):
@@ -45,7 +47,7 @@ class Violation:
     `prefix` holds every operation called before that return (the shortest failing prefix), those still open then
     without a return time; `states` were possible just before, and no others. `window` is a part of the prefix that is
     contradictory by itself: `judge` is the model that refutes it. It is the `shortest` if no deletion that is allowed
-    leaves a contradiction. `start` is when the run began, in the unit of the operations' times.
+    leaves a contradiction. `run` says when it began and ended.
     """
 
     key: Key
@@ -56,7 +58,7 @@ class Violation:
     sentence: str
     judge: Model
     shortest: bool = False
-    start: float = 0
+    run: Run = UNKNOWN_RUN
 
     def render(self) -> str:
         """The window, and the sentence."""
@@ -66,7 +68,7 @@ class Violation:
         """The window as a table in order of calls, the blocked operation marked."""
         where = "" if self.key is None else one_line(f" of key {shown_key(self.key)}")
         what = "shortest failing window" if self.shortest else "a failing window"
-        times = Times(self.window, self.start)
+        times = Times(self.window, self.run)
         title = f"{what}{where}: {len(self.window)} of {len(self.prefix)} operations{times.unit}"
         return "\n".join([title, *_table(self, times)])
 
@@ -109,12 +111,16 @@ class Result:
 
 
 def _table(violation: Violation, times: Times) -> list[str]:
-    """One line an operation: mark, when it was called and returned, and what it was."""
-    rows = sorted(violation.window, key=lambda operation: operation.call_rank)
+    """One line an operation: mark, call, return, and what it was; of very many the first and the last."""
+    every = sorted(violation.window, key=lambda operation: operation.call_rank)
+    rows = every if len(every) <= MOST_ROWS else every[: MOST_ROWS // 2] + every[-MOST_ROWS // 2 :]
     pairs = [(times.called(row), times.returned(row)) for row in rows]
     widths = [max(len(pair[side]) for pair in pairs) for side in (0, 1)]
     blocked = violation.blocked.call_rank
-    return [
+    lines = [
         f"  {'>' if row.call_rank == blocked else ' '} {call:>{widths[0]}} .. {back:>{widths[1]}}  {row}"
         for row, (call, back) in zip(rows, pairs, strict=True)
     ]
+    if len(rows) < len(every):
+        lines.insert(MOST_ROWS // 2, f"    ... {len(every) - len(rows)} more ...")
+    return lines

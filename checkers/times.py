@@ -5,11 +5,22 @@ a million of them or more is nanoseconds, as event files have them, and shown in
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from checkers.history import Operation
 
 NANOSECONDS = 1_000_000  # a run that lasts so many units at least is counted in nanoseconds
 NS_A_MS = 1e6
+
+
+class Run(NamedTuple):
+    """When a run began, and when its last operation was called, in the unit of its times; 0 where that is not known."""
+
+    start: float = 0
+    last: float = 0
+
+
+UNKNOWN_RUN = Run()
 
 
 class Times:
@@ -18,13 +29,13 @@ class Times:
     `unit` goes into a title above them, `suffix` behind a single one; both are empty if the unit is not known.
     """
 
-    def __init__(self, operations: Iterable[Operation], start: float) -> None:
+    def __init__(self, operations: Iterable[Operation], run: Run) -> None:
         ones = list(operations)
         self._timed = all(
             one.call_time is not None and (one.return_time is not None or not one.returned) for one in ones
         )
         ends = [time for one in ones for time in (one.call_time, one.return_time) if time is not None]
-        last = max(ends, default=0)
+        start, last = run.start, max([run.last, *ends])
         self._in_ms = self._timed and all(isinstance(time, int) for time in ends) and last - start >= NANOSECONDS
         self._start = start if self._in_ms or abs(last) >= NANOSECONDS or any(map(_is_fraction, ends)) else 0
         self.unit = ", times in ms" if self._in_ms else "" if self._timed else ", by line"

@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from types import NoneType
+from typing import NoReturn
 
 import msgspec
 
@@ -38,14 +39,6 @@ class Map(Mapping[object, object]):
         self._found = dict(found)
         self._hash = hash(frozenset(self._found.items()))
 
-    def thawed(self) -> "Map":
-        """The map with the plain values that the user recorded; itself if it holds no others."""
-        plain = {thaw(key): thaw(value) for key, value in self._found.items()}
-        pairs = zip(plain.items(), self._found.items(), strict=True)
-        if all(key is old_key and value is old for (key, value), (old_key, old) in pairs):
-            return self
-        return Map(plain)
-
     def __getitem__(self, key: object) -> object:
         return self._found[key]
 
@@ -64,6 +57,37 @@ class Map(Mapping[object, object]):
     def __repr__(self) -> str:
         """Its entries in an order that depends neither on the process nor on how they were written down."""
         return f"{{{', '.join(sorted(f'{key!r}: {value!r}' for key, value in self.items()))}}}"
+
+
+class Items(tuple[object, ...]):
+    """A list as a user's model is given it: a tuple that also equals the list of the same, as it was recorded."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return tuple.__eq__(self, tuple(other) if isinstance(other, list) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
+
+
+class Entries(dict[object, object]):
+    """A map as a user's model is given it: a dict that has a hash, and cannot be changed."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type, tuple[dict[object, object]]]:
+        return Entries, (dict(self),)
+
+    def _fixed(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a value of the history cannot be changed; change a copy, as dict(value) makes it")
+
+    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _fixed
 
 
 TRUE, FALSE = Boolean(True), Boolean(False)
@@ -106,16 +130,18 @@ def freeze(value: object) -> object:
 
 
 def thaw(value: object) -> object:
-    """The value as the user recorded it: a bool for each `Boolean`; the very same object if there is none in it."""
+    """The value as the user recorded it: bools, dicts that have a hash, and tuples that also equal lists."""
     kind = type(value)
     if kind is Boolean:
         return bool(value)
-    if kind is tuple or kind is frozenset:
+    if kind is tuple:
+        return Items([thaw(item) for item in value])  # type: ignore[attr-defined]
+    if kind is frozenset:
         items: Collection[object] = value  # type: ignore[assignment]
         found = [thaw(item) for item in items]
-        return kind(found) if any(one is not item for one, item in zip(found, items, strict=True)) else value
+        return frozenset(found) if any(one is not item for one, item in zip(found, items, strict=True)) else value
     if isinstance(value, Map):
-        return value.thawed()
+        return Entries({thaw(key): thaw(item) for key, item in value.items()})
     return value
 
 
@@ -128,8 +154,8 @@ def told_apart(value: object) -> object:
     if kind in PLAIN:
         return value
     if isinstance(value, tuple):
-        parts = value if _are_plain(value) else tuple([told_apart(item) for item in value])
-        return parts if kind is tuple else (kind, parts)
+        parts = tuple(value) if _are_plain(value) else tuple([told_apart(item) for item in value])
+        return parts if kind in (tuple, Items) else (kind, parts)
     if kind is frozenset:
         return value if _are_plain(value) else frozenset([told_apart(item) for item in value])  # type: ignore[arg-type, attr-defined]
     return (kind, _name(kind, value))

@@ -10,6 +10,8 @@ from typing import Any
 
 from msgspec import UNSET
 
+from checkers.values import Items
+
 LONGEST_TEXT = 60
 MOST_ITEMS = 8
 DEEPEST = 4
@@ -26,7 +28,7 @@ def shown(value: object, depth: int = 0) -> str:
         return _text(value)
     if depth > DEEPEST:
         return "..."
-    if kind in (tuple, list):
+    if kind in (tuple, list, Items):
         return f"[{_items((shown(item, depth + 1) for item in _first(value)), len(value))}]"  # type: ignore[arg-type]
     if isinstance(value, frozenset | set):
         return f"{{{_items(_of_set(value, depth), len(value))}}}"
@@ -74,10 +76,10 @@ def shown_key(key: object) -> str:
     return _cut(key) if type(key) is str else shown(key)
 
 
-def argument(key: object, value: object) -> str:
+def argument(f: str, key: object, value: object) -> str:
     """The key and the argument of an operation, each behind a space; nothing for what there is not."""
     name = "" if key is None else f" [{shown_key(key)}]"
-    return name if value is None else f"{name} {shown(value)}"
+    return name if value is None and str(f) not in UPDATES else f"{name} {shown(value)}"
 
 
 def outcome(operation: Any) -> str:  # noqa: ANN401 - an Operation, which is defined on top of this
@@ -89,9 +91,12 @@ def outcome(operation: Any) -> str:  # noqa: ANN401 - an Operation, which is def
     if one.status == "fail":
         saw = "" if one.actual is UNSET else f", saw {shown(one.actual)}"
         return f" -> {one.error or 'failed'}{saw}{version}"
-    silent = one.echoed or (one.result is None and one.f not in LOOKS)
-    return f" -> {'ok' if silent and one.f not in LOOKS else shown(one.result)}{version}"
+    silent = str(one.f) not in LOOKS and (one.echoed or one.result is None)
+    return f" -> {'ok' if silent else shown(one.result)}{version}"
 
+
+UPDATES = frozenset({"write", "put", "add", "remove", "enqueue", "push", "append"})
+"""Operations whose null is an argument."""
 
 LOOKS = frozenset({"read", "get", "dequeue", "pop", "contains", "peek", "txn"})
 """Operations whose null is an answer."""

@@ -45,9 +45,8 @@ def detect(lines: Iterator[bytes], source: str) -> tuple[Format, list[bytes]]:
     """
     begin = list(_up_to_text(lines))
     start = begin[-1].lstrip() if begin else b""
-    while begin and not start.strip(BRACKETS) and (more := next(lines, None)):  # what it is stands in the lines behind
-        begin.append(more)
-        start += more
+    if not start.strip(BRACKETS):  # what it is stands in the lines behind
+        start += b"".join(_brackets(lines, begin))
     line_number, known = len(begin), _known(start)
     if known is not None:
         return known, begin
@@ -67,6 +66,15 @@ def _up_to_text(lines: Iterator[bytes]) -> Iterator[bytes]:
     for line in lines:
         yield line
         if not line.isspace():
+            return
+
+
+def _brackets(lines: Iterator[bytes], begin: list[bytes]) -> Iterator[bytes]:
+    """The lines, which are added to those that had to be taken, up to the first that is more than brackets."""
+    for line in lines:
+        begin.append(line)
+        yield line
+        if line.strip(BRACKETS):
             return
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from time import process_time
 
 import pytest
 from test_check_command import run
@@ -237,3 +238,12 @@ def test_files_that_people_have(name: str, tmp_path: Path) -> None:
     assert f"model: {model} (guessed)" in ended.stdout
     (row,) = json.loads(run(path, "--json").stdout)["files"]
     assert (row["model"], row["guessed"]) == (model, True)
+
+
+def test_a_file_of_brackets_is_refused_as_fast_as_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "brackets"
+    path.write_text("[\n" * 200_000)
+    start = process_time()
+    with pytest.raises(HistoryError, match="1,000 deep"):
+        formats.read(path)
+    assert process_time() - start < 5

@@ -327,6 +327,10 @@ MISTAKES = {
     "json-index": (JSON % '"index":1.5', "history:1: not an event: Expected `int | null`, got `float`"),
     "json-index-size": (JSON % '"index":99999999999999999999', "history:1: index 99999999999999999999 is out of range"),
     "json-version": (JSON % '"version":true', "history:1: not an event: Expected `int`, got `bool`"),
+    "json-version-size": (
+        JSON % '"time":1' + JSON % '"version":99999999999999999999',
+        "history:2: version 99999999999999999999 is out of range",
+    ),
     "json-f": (JSON % '"f":""', "history:1: f ''; f is the name of an operation"),
     "closes-nothing": (WRITE % (1, "1}]]])"), "history:2: malformed EDN: ']' closes nothing"),
     "never-closed": (

@@ -1,6 +1,9 @@
 """Models as users write them: plain values in, one clear line for what is no state, never a wrong verdict."""
 
 import asyncio
+import copy
+import json
+import operator
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -40,7 +43,65 @@ def test_a_step_gets_the_values_that_were_recorded(engine: str) -> None:
 
     history = [op("ask", [True, 1, {False}], True)]
     assert check(history, Model("plain", 0, step), engine=engine).verdict is Verdict.VALID  # type: ignore[arg-type]
-    assert {type(value) for value in seen} == {tuple, bool}
+    assert all(isinstance(value, tuple | bool) for value in seen)
+
+
+LISTED = [1, [2, True], {"a": [3]}]
+LOOKS: dict[str, Callable[[object], bool]] = {
+    "a list": lambda value: value == LISTED and (value != LISTED) is False,
+    "the other way": lambda value: operator.eq(LISTED, value),
+    "a tuple": lambda value: value == (1, (2, True), {"a": (3,)}),
+    "in a list": lambda value: value in [LISTED],
+    "another list": lambda value: value != [1, [2, True], {"a": [4]}],
+    "within": lambda value: value[1] == [2, True] and [2, True] in value,  # type: ignore[index, operator]
+    "sorted": lambda value: sorted(value[1]) == sorted([2, True]),  # type: ignore[index]
+    "a dict": lambda value: isinstance(value[2], dict) and value[2] == {"a": [3]},  # type: ignore[index]
+    "as JSON": lambda value: json.dumps(value) == json.dumps(LISTED),
+    "a copy": lambda value: copy.deepcopy(value) == LISTED,
+    "merged": lambda value: value[2] | {"b": 1} == {"a": [3], "b": 1},  # type: ignore[index]
+    "hashed": lambda value: value in {(1, (2, True), value[2])},  # type: ignore[index]
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_lists_and_maps_equal_what_was_recorded(look: str, engine: str) -> None:
+    def step(state: object, operation: Operation) -> object:
+        return state if LOOKS[look](operation.result) else ILLEGAL
+
+    assert check([op("ask", None, LISTED)], Model("list", 0, step), engine=engine).verdict is Verdict.VALID  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("read", "verdict"), [([1, 2], "valid"), ([2, 1], "invalid")])
+def test_a_set_may_be_compared_with_a_sorted_list(engine: str, read: list[int], verdict: str) -> None:
+    def step(state: frozenset[object], operation: Operation) -> object:
+        if operation.f == "add":
+            return state | {operation.value}
+        return state if operation.result == sorted(state) else ILLEGAL  # type: ignore[type-var]
+
+    history = in_turn(op("add", 2), op("add", 1), op("read", None, read))
+    assert check(history, Model("set", frozenset(), step), engine=engine).verdict == verdict  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_values_may_be_states_and_are_shown_as_they_were_recorded(engine: str) -> None:
+    def step(state: object, operation: Operation) -> object:
+        return operation.value if operation.f == "write" else state if operation.result == state else ILLEGAL
+
+    history = in_turn(op("write", [1, {"a": [True]}]), op("read", None, [1, {"a": [False]}]))
+    result = check(history, Model("plain", None, step), engine=engine)  # type: ignore[arg-type]
+    assert result.verdict is Verdict.INVALID
+    assert result.reason.endswith('the only possible state when it returned was [1, {"a": [true]}]')
+
+
+def test_a_value_cannot_be_changed_by_a_step() -> None:
+    def step(state: object, operation: Operation) -> object:
+        operation.value["a"] = 2
+        return state
+
+    with pytest.raises(ModelError, match="cannot be changed; change a copy"):
+        check([op("put", {"a": 1})], Model("changes", 0, step))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -102,6 +163,7 @@ def yields(state: int, operation: Operation) -> object:
         (0, lambda s, o: o.result == s, "gave False for a state .* give the next state, or ILLEGAL"),
         (0, lambda s, o: (True, s), r"gave \(True, 0\) for a state .* give the state alone"),
         ((), lambda s, o: (True, s), r"gave \(True, \(\)\) for a state .* give the state alone"),
+        ((False, 0), lambda s, o: (True, (True, 0)), r"gave \(True, \(True, 0\)\) for a state .* give the state alone"),
         (0, lambda s, o: None, "gave None for a state"),
         (0, lambda s, o: NotImplemented, "gave NotImplemented for a state"),
         (0, lambda s, o: ValueError("no"), "gave ValueError"),

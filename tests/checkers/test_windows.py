@@ -9,7 +9,7 @@ import pytest
 from checker_oracle import is_linearizable
 from fuzz import made
 
-from checkers import ILLEGAL, History, Model, Operation, Verdict, Violation, check, formats
+from checkers import ILLEGAL, Event, History, Model, Operation, Verdict, Violation, check, formats
 from checkers.cuts import beginning_at, starts
 from checkers.values import told_apart
 from checkers.windows import by_value
@@ -245,3 +245,32 @@ def test_a_stretch_between_two_blind_writes_is_judged_by_itself() -> None:
     assert result.verdict is Verdict.INVALID
     assert result.violation is not None
     assert len(result.violation.window) <= 5
+
+
+def test_a_window_at_the_very_beginning_of_a_run_has_the_unit_of_the_run() -> None:
+    events = [
+        Event(type=kind, process=0, f=f, value=value, time=time)
+        for f, value, result, at in (("write", 1, 1, 0), ("read", None, 2, 300_000), ("write", 3, 3, 5_000_000_000))
+        for kind, value, time in (("invoke", value, at), ("ok", result, at + 100_000))
+    ]
+    violation = check(events, "register").violation
+    assert violation is not None
+    assert violation.table().splitlines()[0].endswith("times in ms")
+    assert "> 0.300 .. 0.400  0: read -> 2" in violation.table()
+
+
+@pytest.mark.parametrize("f", ["write", "put", "add", "remove", "enqueue", "push"])
+def test_a_null_that_is_an_argument_is_printed(f: str) -> None:
+    assert str(op(f, None, None, 0, 1)) == f"0: {f} null -> ok"
+    assert str(op("acquire", None, None, 0, 1)) == "0: acquire -> ok"
+
+
+def test_of_a_very_long_window_the_middle_is_left_out() -> None:
+    adds = [op("add", 1, None, 2 * n, 2 * n + 1) for n in range(300)]
+    violation = check([*adds, op("read", None, 5, 700, 701)], "counter").violation
+    assert violation is not None
+    _, *rows = violation.table().splitlines()
+    assert len(violation.window) == 301
+    assert len(rows) == 101
+    assert rows[50] == "    ... 201 more ..."
+    assert rows[-1].startswith("  > 700 .. 701")
