@@ -27,8 +27,11 @@ DEFAULT = Limits()
 
 
 def make_room(limits: Limits) -> None:
-    """Lets Python recurse as deep as values may be nested. It stays so: who holds such a value may show it later."""
+    """Let Python recurse as deep as values may be nested. It stays so: who holds such a value may show it later."""
     sys.setrecursionlimit(max(sys.getrecursionlimit(), FRAMES_AT_LEAST + FRAMES_A_LEVEL * limits.nesting))
+
+
+make_room(DEFAULT)  # on import, and not first in the middle of somebody's test: hypothesis warns of such a change
 
 
 def too_deep(limits: Limits) -> str:

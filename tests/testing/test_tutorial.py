@@ -44,6 +44,11 @@ def test_and_fails_with_the_bug_that_is_named(tried):
     result.stdout.fnmatch_lines(["*- splitbrain -*", "run directory *", "artefact *", "to replay *", "to run again *"])
 
 
+def test_the_property_holds_where_warnings_are_errors(pytester):
+    pytester.makepyfile(PROPERTY.replace("max_examples=50", "max_examples=2"))
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error").assert_outcomes(passed=1)
+
+
 @pytest.mark.slow
 def test_the_property_holds_and_with_the_bug_shrinks_to_one_fault(tried):
     tried(PROPERTY.replace("max_examples=50", "max_examples=5")).assert_outcomes(passed=1)
