@@ -121,9 +121,9 @@ def with_schedule(test: Test, schedule: Schedule) -> Test:
 
 
 def node_names(count: int) -> tuple[str, ...]:
-    """n1, n2, and so on. Raises `UsageError` for more than there can be."""
-    if count > MOST_NODES:
-        raise UsageError(f"--nodes {count:.12g}: a cluster has at most {MOST_NODES} nodes")
+    """n1, n2, and so on. Raises `UsageError` for fewer or more than there can be."""
+    if not 1 <= count <= MOST_NODES:
+        raise UsageError(f"--nodes {count:.12g}: a cluster has 1 to {MOST_NODES} nodes")
     return tuple(f"n{number}" for number in range(1, count + 1))
 
 

@@ -92,8 +92,26 @@ def test_what_is_missing_is_never_green(campaign, splitbrain, spoil):
     (line,) = [line for line in out.splitlines() if line.startswith("runs ")]
     assert any(word in line for word in ("000-1", "000-3", "summary.json", "has not ended")), line
     assert json.loads(splitbrain("gate", campaign, "--json")[1])["verdict"] == "unknown"
-    if "summary" not in spoil:
-        assert splitbrain("compare", campaign, campaign)[0] == 2
+    assert splitbrain("compare", campaign, campaign)[0] == 2
+
+
+def test_a_comparison_says_what_either_side_has_not_shown(campaign, splitbrain, tmp_path):
+    assert splitbrain("compare", campaign, campaign)[0] == 0
+    killed = Path(shutil.copytree(campaign, tmp_path / "killed"))
+    (killed / "summary.json").unlink()
+    for pair in ((killed, campaign), (campaign, killed)):
+        code, out, _ = splitbrain("compare", *pair, "--json")
+        assert (code, json.loads(out)["missing"]) == (2, ["killed: it has not ended"])
+
+
+def test_a_campaign_in_which_nothing_was_conclusive_has_no_failure_gone_or_absent(campaign, splitbrain):
+    code, out, _ = splitbrain(
+        *("campaign", *AXES, "--nemesis", "none", "--seeds", "1", "--run-wall", "0.01", "--name", "silent", "--json")
+    )
+    assert (code, summary(out)["verdict"]) == (2, "unknown")
+    code, _, err = splitbrain("compare", campaign, summary(out)["campaign"])
+    assert code == 2
+    assert "no run was conclusive" in err
 
 
 @pytest.mark.parametrize("spoil", [name for name in SPOILED if "summary" not in name or "missing" in name])

@@ -39,9 +39,14 @@ def test_the_marked_test_passes_for_each_seed(tried):
 
 def test_and_fails_with_the_bug_that_is_named(tried):
     assert '`mutant="Q1"`' in TEXT
-    result = tried(MARKER.replace("nodes=3,", 'nodes=3, mutant="Q1",'))
-    result.assert_outcomes(failed=3)
+    result = tried(MARKER.replace("nodes=3,", 'nodes=3, mutant="Q1",').replace("range(3)", "range(8)"))
+    result.assert_outcomes(failed=8)
     result.stdout.fnmatch_lines(["*- splitbrain -*", "run directory *", "artefact *", "to replay *", "to run again *"])
+
+
+def test_the_property_holds_where_warnings_are_errors(pytester):
+    pytester.makepyfile(PROPERTY.replace("max_examples=50", "max_examples=2"))
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error").assert_outcomes(passed=1)
 
 
 @pytest.mark.slow
