@@ -15,8 +15,9 @@ from checkers.budget import Meter
 from checkers.compiled import Loops, compiled, interpreted
 from checkers.decision import Answer, Decision
 from checkers.depth_first import DepthFirst
-from checkers.frontier import BYTES_OF_A_KIND, Frontier, NoRoomError, require_room
+from checkers.frontier import Frontier
 from checkers.history import History, Operation
+from checkers.layout import BYTES_OF_A_KIND, NoRoomError, require_room
 from checkers.models import Illegal, Model, NotApplicableError, State
 from checkers.replay import replay
 from checkers.shared_graphs import graph_for, may_be_shared

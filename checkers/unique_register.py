@@ -21,8 +21,8 @@ from msgspec import UNSET
 from checkers import register_kernel as k
 from checkers.compiled import Loops
 from checkers.history import NEVER, Operation
-from checkers.kernel import Integers
 from checkers.models import State, cas_argument
+from checkers.search_arrays import Integers
 
 
 @dataclass(frozen=True)
