@@ -7,11 +7,11 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fuzz lock wheel clean
+.PHONY: help setup demo test lint check fuzz fuzz-models lock wheel clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 
 setup: $(INSTALLED) ## make .venv from the lock; install missing system packages where this is root
 
@@ -30,6 +30,9 @@ check: lint test ## all that a change must pass
 
 fuzz: setup ## judge random histories as brute force does; options by FUZZ_ARGS="--count N --seed S --jobs N"
 	$(VENV)/bin/python tests/checkers/fuzz.py $(FUZZ_ARGS)
+
+fuzz-models: setup ## judge random histories by models as users write them; options by FUZZ_ARGS
+	$(VENV)/bin/python tests/checkers/fuzz_models.py $(FUZZ_ARGS)
 
 lock: ## pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \

@@ -103,7 +103,7 @@ def repeated(answer: Callable[[History, Model], str], history: History, model: M
     """What is answered, and the best time; each time of another copy, so that nothing kept from one helps the next."""
     said, best, spent = "", float("inf"), 0.0
     for _ in range(REPEATS):
-        copy = History(history.operations, history.source, history.columns._replace(names=[*history.columns.names]))
+        copy = History(history.operations, history.source, history.columns.renamed())
         said, seconds = timed(lambda copy=copy: answer(copy, model))
         best, spent = min(best, seconds), spent + seconds
         if spent > ENOUGH_S:

@@ -17,6 +17,10 @@ MOST_STEPS_UNREAD = 16
 SECONDS_UNREAD = 0.02
 
 
+class SpentError(Exception):
+    """The budget ended before a history had been read. The message says how far the reading got."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """Limits of one check; None is no limit. `steps` are model applications, `bytes` what the search remembers."""

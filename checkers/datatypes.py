@@ -1,27 +1,28 @@
-"""More sequential specifications: key-value maps, sets, queues, stacks, counters, locks, several registers at once.
+"""More sequential specifications: key-value maps, sets, queues, stacks, counters, locks.
 
 Lives here: one function a model, its step beside it. An operation that may have happened ("info") has no result to
 agree with, so each step says what it would have done. An initial value of None is the empty one.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from functools import cache
 from operator import attrgetter
-from typing import TypeGuard
 
+from checkers.elements import lost_or_resurrected
 from checkers.history import Operation
 from checkers.model import ILLEGAL, Aspects, Illegal, Model, ModelError, State, frozen_initial
 from checkers.parts import (
     elements,
     items,
     of_elements,
-    of_registers,
     put_before,
     queued,
     said_before,
-    written_before,
 )
+from checkers.stale import Sight, Update, stale_cells
+from checkers.sums import out_of_bounds
+from checkers.takes import taken_wrongly
 from checkers.texts import UNSEEN
 
 
@@ -38,6 +39,8 @@ def kv(initial: object = None) -> Model:
         hindsight=_unseen_as_one,
         extends=frozenset({"append"}) if isinstance(start, str) else frozenset(),
         possible=said_before(start),
+        anomaly=stale_cells(lambda one: _told(None, one), lambda _: start, frozenset({"put"})),
+        loose=Model("loose-kv", (start, False), _loose_step, reads=frozenset({"get"})),
     )
 
 
@@ -59,6 +62,7 @@ def kv_unsplit(initial: object = None) -> Model:
         part=attrgetter("key"),
         possible=said_before(start),
         aspects=Aspects(lambda one: (one.key,), lambda _: kv(start), lambda key, one: one if one.key == key else None),
+        anomaly=stale_cells(lambda one: _told(one.key, one), lambda _: start, frozenset({"put"}), aspects=True),
     )
 
 
@@ -105,6 +109,25 @@ def _kv_step(text: State, operation: Operation) -> State | Illegal:
     return UNSEEN if text is UNSEEN else f"{text}{operation.value}"
 
 
+def _loose_step(last: State, operation: Operation) -> State | Illegal:
+    """What is known of a text by its last update: all of it after a put, how it ends after an append."""
+    assert isinstance(last, tuple)
+    value, ends = last
+    if operation.f == "get":
+        text = operation.result
+        agrees = text == value or (ends and isinstance(text, str) and text.endswith(value))
+        return last if operation.status != "ok" or agrees else ILLEGAL
+    return (str(operation.value), True) if operation.f == "append" else (operation.value, False)
+
+
+def _told(cell: Hashable, operation: Operation) -> tuple[list[Update], list[Sight]]:
+    """What an operation on a text left there, and what it saw if it returned."""
+    one = operation
+    if one.f == "get":
+        return [], [Sight(cell, one.result, one)] if one.returned and one.status == "ok" else []
+    return ([Update(cell, one.value, one, one.f == "append")] if one.status != "fail" else []), []
+
+
 def _kv_unsplit_step(start: State, state: State, operation: Operation) -> State | Illegal:
     assert isinstance(state, frozenset)
     texts = dict(state)
@@ -115,50 +138,19 @@ def _kv_unsplit_step(start: State, state: State, operation: Operation) -> State 
     return frozenset({**texts, operation.key: after}.items())
 
 
-def multi_register(initial: object = None) -> Model:
-    """Several registers, read and written in one step: `read` of [[name, value], ...] and `write` of the same.
-
-    A read names the registers that it looked at; one that was never written holds null, or what `initial` says: a map
-    of names to values, or [[name, value], ...] as well.
-    """
-    pairs = [*initial.items()] if isinstance(initial, Mapping) else [] if initial is None else initial
-    found = frozen_initial("multi-register", pairs)
-    if not _are_pairs(found):
-        raise ModelError(f"model multi-register: the initial value is a map of names to values, not {initial!r}")
-    start = frozenset(dict(found).items())
-    return Model(
-        "multi-register",
-        start,
-        _multi_step,
-        frozenset({"read", "write"}),
-        frozenset({"read"}),
-        possible=written_before(start),
-        aspects=of_registers(start),
-    )
-
-
-def _are_pairs(value: State) -> TypeGuard[tuple[tuple[State, State], ...]]:
-    return isinstance(value, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value)
-
-
-def _multi_step(state: State, operation: Operation) -> State | Illegal:
-    assert isinstance(state, frozenset)
-    registers = dict(state)
-    pairs = operation.result if operation.f == "read" else operation.value
-    if operation.f == "read" and operation.status != "ok":
-        return state
-    if not _are_pairs(pairs):
-        raise ModelError(f"it takes [[name, value], ...], not {pairs!r}")
-    if operation.f == "write":
-        return frozenset({**registers, **dict(pairs)}.items())
-    return state if all(registers.get(name) == value for name, value in pairs) else ILLEGAL
-
-
 def set_model(initial: object = None) -> Model:
     """A set: `add`, `remove` an element, `read` of all elements as a set, or as a list in any order."""
     names, start = frozenset({"add", "remove", "read"}), elements(frozen_initial("set", initial))
-    hooks = put_before(start), of_elements(start)
-    return Model("set", start, _set_step, names, frozenset({"read"}), possible=hooks[0], aspects=hooks[1])
+    return Model(
+        "set",
+        start,
+        _set_step,
+        names,
+        frozenset({"read"}),
+        possible=put_before(start),
+        aspects=of_elements(start),
+        anomaly=lost_or_resurrected(start),
+    )
 
 
 def _set_step(state: State, operation: Operation) -> State | Illegal:
@@ -172,7 +164,15 @@ def _set_step(state: State, operation: Operation) -> State | Illegal:
 def queue(initial: object = None) -> Model:
     """A first-in first-out queue: `enqueue` a value, `dequeue` whose result is the oldest, null if it was empty."""
     start, names = items(frozen_initial("queue", initial)), frozenset({"enqueue", "dequeue"})
-    return Model("queue", start, _queue_step, names, possible=put_before(start), touches=queued(start))
+    return Model(
+        "queue",
+        start,
+        _queue_step,
+        names,
+        possible=put_before(start),
+        touches=queued(start),
+        anomaly=taken_wrongly(start, "enqueue", newest_first=False),
+    )
 
 
 def _queue_step(values: State, operation: Operation) -> State | Illegal:
@@ -185,7 +185,15 @@ def _queue_step(values: State, operation: Operation) -> State | Illegal:
 def stack(initial: object = None) -> Model:
     """A last-in first-out stack: `push` a value, `pop` whose result is the newest, null if it was empty."""
     start, names = items(frozen_initial("stack", initial)), frozenset({"push", "pop"})
-    return Model("stack", start, _stack_step, names, possible=put_before(start), touches=queued(start))
+    return Model(
+        "stack",
+        start,
+        _stack_step,
+        names,
+        possible=put_before(start),
+        touches=queued(start),
+        anomaly=taken_wrongly(start, "push", newest_first=True),
+    )
 
 
 def _stack_step(values: State, operation: Operation) -> State | Illegal:
@@ -209,7 +217,16 @@ def counter(initial: object = None) -> Model:
     start = 0 if initial is None else frozen_initial("counter", initial)
     if type(start) is not int:
         raise ModelError(f"model counter: the initial value is a whole number, not {start!r}")
-    return Model("counter", start, _counter_step, frozenset({"add", "read"}), frozenset({"read"}))
+    names = frozenset({"add", "read"})
+    return Model(
+        "counter", start, _counter_step, names, frozenset({"read"}), commutes=_only_adds, anomaly=out_of_bounds(start)
+    )
+
+
+def _only_adds(operation: Operation) -> bool:
+    """Whether it adds and does not tell the total."""
+    one = operation
+    return one.f == "add" and (one.status == "info" or one.result is None or one.echoed)
 
 
 def _counter_step(total: State, operation: Operation) -> State | Illegal:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from checkers.history import NEVER, Operation
 from checkers.result import Violation
-from checkers.value_graph import Edge, cycle, value_graph
+from checkers.times import Times
+from checkers.value_graph import Edge, cycle, value_graph, with_writers
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -36,9 +37,9 @@ def svg(violation: Violation) -> str:
     head = wrap(violation.sentence, CHARACTERS)
     parts = [_text(MARGIN, LINE * number, text, "head") for number, text in enumerate(head, 1)]
     height = LINE * len(head) + MARGIN
-    parts += _timeline(rows, violation.blocked, height)
+    parts += _timeline(rows, violation.blocked, height, Times(rows, violation.start))
     height += ROW * len(rows) + MARGIN
-    graph = value_graph(violation.window, violation.judge)
+    graph = value_graph(with_writers(violation.window, violation.prefix, violation.judge), violation.judge)
     if graph is not None:
         edges = cycle(graph)
         parts += _values(graph, edges, height)
@@ -48,7 +49,7 @@ def svg(violation: Violation) -> str:
     return "\n".join([root, f"<style>{STYLE}</style><defs>{defs}</defs>", *parts, "</svg>", ""])
 
 
-def _timeline(rows: Sequence[Operation], blocked: Operation, top: int) -> Iterator[str]:
+def _timeline(rows: Sequence[Operation], blocked: Operation, top: int, times: Times) -> Iterator[str]:
     """A bar for each operation, from its call to its return; equal distances between events, since order is all."""
     ranks = sorted({rank for one in rows for rank in (one.call_rank, one.return_rank) if rank != NEVER})
     step = (WIDTH - LABEL - 2 * MARGIN) / (len(ranks) + 1)
@@ -59,8 +60,7 @@ def _timeline(rows: Sequence[Operation], blocked: Operation, top: int) -> Iterat
         start, end = place[one.call_rank], place[one.return_rank]
         yield _text(MARGIN, y + 15, str(one), "told" if "bad" in kind else "")
         yield f'<rect class="{kind}" x="{start:.0f}" y="{y}" width="{max(3, end - start):.0f}" height="20" rx="3"/>'
-        until = "" if one.return_time is None else one.return_time
-        yield _text(start + 4, y + 15, f"{one.call_time} .. {until}", "small")
+        yield _text(start + 4, y + 15, f"{times.called(one)} .. {times.returned(one)}{times.suffix}", "small")
 
 
 def _values(graph: "nx.DiGraph[str]", edges: Sequence[Edge], top: int) -> Iterator[str]:

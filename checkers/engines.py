@@ -1,35 +1,42 @@
 """Which engine decides a history, and why that one.
 
 Lives here: the choice, and the adapters. `walk` tries the one obvious order; `versions` is what version numbers say,
-`register` the near-linear decision, `search` the frontier search, plain or compiled, `reference` the readable search.
-None of them is believed on its word: see `checkers.linearizable`.
+`register` the near-linear decision, `search` the frontier search, plain or compiled. Unless it decides at once, the
+search tries shortcuts to a no (`checkers.shortcuts`). `reference` is the readable search. None of them is believed on
+its word: see `checkers.linearizable`.
 """
 
 import sys
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from checkers import unique_register, version_order, wing_gong
+from checkers import unique_register, version_order, version_rows, wing_gong
 from checkers.budget import Meter
 from checkers.compiled import Loops, compiled, interpreted
 from checkers.decision import Answer, Decision
 from checkers.depth_first import DepthFirst
-from checkers.frontier import Frontier
+from checkers.frontier import Frontier, Look
+from checkers.guard import is_ours
 from checkers.history import History, Operation
 from checkers.layout import BYTES_OF_A_KIND, NoRoomError, require_room
 from checkers.models import Illegal, Model, NotApplicableError, State
+from checkers.recorded import Recorded
 from checkers.replay import replay
 from checkers.shared_graphs import graph_for, may_be_shared
+from checkers.shortcuts import PART_REFUTED, by_parts, by_rules
 from checkers.state_graph import StateGraph
 from checkers.text_states import TextStates
 
 ENGINES = ("auto", "reference", "search", "register")
 REPAYS_LOADING = 20_000  # operations, above which the compiled loops are worth loading
+STEPS_A_PART = 5_000
 STEPS_INTERPRETED = 100_000  # about a second; past it the compiled loops are worth loading
 ASKED_FOR = "it was asked for"
 REPEATED = "values were written more than once"
 NO_QUICKER = "no quicker engine fits the model"
+SAW_ITS_OWN = "it failed, though it saw the very value that it compared with"
 NOT_APPLICABLE = (
     "the register engine does not apply: it takes registers where every value seen was written once "
     "and every failed cas says what it saw; use --engine auto"
@@ -68,9 +75,23 @@ class Judgement:
         history, model, deep = self.history, self.model, None
         if not by_key:
             deep = lambda: DepthFirst(history, model)  # noqa: E731
+        parts: list[History] = [] if by_key else [history]
+
+        def look(key: int, closely: bool) -> Decision | None:
+            if not parts:
+                parts.extend(history.by_key())
+            return shortcut(parts[key], model, self.meter, closely)
+
         try:
             return Frontier(
-                history.columns, graph, loops, why, by_key=by_key, deep=deep, most_bytes=self.meter.bytes_left
+                history.columns,
+                graph,
+                loops,
+                why,
+                by_key=by_key,
+                deep=deep,
+                look=look,
+                most_bytes=self.meter.bytes_left,
             )
         except NoRoomError:
             return None
@@ -118,6 +139,7 @@ class _Engines:
         self.model = model
         self.meter = meter
         self.loops = _loops(load or len(history) >= REPAYS_LOADING)
+        self.look: Look | None = lambda _, closely: shortcut(history, model, meter, closely)
 
     def automatic(self) -> Decision:
         """What the first engine says that settles it, the cheapest asked first."""
@@ -138,13 +160,12 @@ class _Engines:
     def on_relevant(self, engine: Callable[[Sequence[Operation]], Decision | None]) -> Decision | None:
         """What an engine says that takes only the operations that matter."""
         places = relevant(self.history, self.model)
-        operations = self.history.operations
-        found = engine([operations[place] for place in places])
-        if found is None or len(places) == len(operations):
+        found = engine(self.history.at(places))
+        if found is None or len(places) == len(self.history):
             return found
         return replace(
             found,
-            order=[places[place] for place in found.order],
+            order=self.loops.words(self.loops.gather(places, found.order)) if found.order else (),
             core=[places[place] for place in found.core],
             blocked=places[found.blocked] if found.blocked >= 0 else -1,
         )
@@ -154,18 +175,37 @@ class _Engines:
 
     def versions(self, operations: Sequence[Operation]) -> Decision | None:
         """What the versions in the replies say, or None where they leave it open."""
+        at_once = self._versions_of_columns(operations) if isinstance(operations, Recorded) else None
+        if at_once is not None:
+            return at_once
         place_of = {one.call_rank: place for place, one in enumerate(operations)}
         why = "each reply says how many updates there were"
-        pair = version_order.contradiction(operations)
-        if pair is not None:
-            other, blocked = sorted(pair, key=lambda one: one.return_rank)
-            core = [place_of[other.call_rank], place_of[blocked.call_rank]]
-            sentence = f"its version contradicts that of {other}"
-            return Decision(Answer.REFUTED, "versions", why, core=core, sentence=sentence, blocked=core[1])
+        found = version_order.contradiction(operations)
+        if found is not None and self._confirmed([found.first, found.second]):
+            core = [place_of[found.first.call_rank], place_of[found.second.call_rank]]
+            return Decision(Answer.REFUTED, "versions", why, core=core, sentence=found.sentence, blocked=core[1])
         order = version_order.sorted_by_version(operations)
         if order is None or replay(order, operations, self.model) is not None:
             return None
         return Decision(Answer.LINEARIZED, "versions", why, order=[place_of[one.call_rank] for one in order])
+
+    def _confirmed(self, pair: Sequence[Operation]) -> bool:
+        """Whether the reference search, too, finds that the pair contradicts itself; if not, others decide."""
+        judge = self.model.gapped or self.model
+        return wing_gong.search(pair, judge, self.meter.part()).answer is Answer.REFUTED
+
+    def _versions_of_columns(self, operations: Recorded) -> Decision | None:
+        """The same of operations that have not been made; None where that takes a closer look."""
+        assert isinstance(self.model.initial, tuple), "a version belongs to the state"
+        walk = version_rows.walk(operations, self.model.initial[0], self.loops)
+        if walk.order is not None:
+            why = "each reply says how many updates there were"
+            return Decision(Answer.LINEARIZED, "versions", why, order=walk.order)
+        places = sorted(walk.suspects or ())
+        pair = self.versions([operations[place] for place in places])
+        if pair is None or pair.answer is not Answer.REFUTED:
+            return None
+        return replace(pair, core=[places[one] for one in pair.core], blocked=places[pair.blocked])
 
     def register(self, operations: Sequence[Operation]) -> Decision | None:
         """What the register engine says, or None if it does not apply."""
@@ -174,14 +214,13 @@ class _Engines:
         if columns is None:
             return None
         if isinstance(columns, int):
-            sentence = "a failed cas saw the very value that it compared with"
-            return Decision(Answer.REFUTED, "register", why, core=[columns], sentence=sentence, blocked=columns)
+            return Decision(Answer.REFUTED, "register", why, core=[columns], sentence=SAW_ITS_OWN, blocked=columns)
         answer = unique_register.decide(columns[0], self.loops)
         if not answer.applies:
             return None
         places = columns[1]
         if answer.witness is not None:
-            order = [places[row] for row in self.loops.listed(answer.witness[: answer.count])]
+            order = self.loops.words(self.loops.gather(places, answer.witness[: answer.count]))
             return Decision(Answer.LINEARIZED, "register", why, order=order)
         core = [places[row] for row in answer.core]
         returned = [place for place in core if operations[place].returned]
@@ -206,7 +245,7 @@ class _Engines:
         try:
             require_room(BYTES_OF_A_KIND * len(columns.kinds), meter.bytes_left)
             graph = TextStates.of(columns, self.model, loops) or graph_for(self.history, self.model, loops)
-            frontier = Frontier(columns, graph, loops, why, deep=deep, most_bytes=meter.bytes_left)
+            frontier = Frontier(columns, graph, loops, why, deep=deep, look=self.look, most_bytes=meter.bytes_left)
         except NoRoomError as error:
             meter.spend(0, error.size)
             progress = f"0 of {len(columns.events)} events, for which alone it needs {error.size} bytes"
@@ -214,11 +253,47 @@ class _Engines:
         return frontier.decide(meter) or self._frontier(interpreted(), meter, why)
 
 
+def shortcut(history: History, model: Model, meter: Meter, closely: bool) -> Decision | None:
+    """No, if the rules of the model or, looked at `closely`, a part of the history say so."""
+    if not closely:
+        return by_rules(history, model)
+
+    def decide_part(part: History, judge: Model) -> Decision:
+        patience = meter.part(steps=_least(STEPS_A_PART, meter.steps_left))
+        asked = _Engines(part, judge, patience, load=False)
+        asked.look = None  # a part has no parts
+        found = asked.automatic() if judge is not model else asked.search(PART_REFUTED)
+        meter.spend(patience.steps)
+        return found if meter.read_clock() else replace(found, answer=Answer.EXHAUSTED)
+
+    return by_parts(history, model, decide_part)
+
+
+def reason_of(operations: Sequence[Operation], model: Model) -> str:
+    """What the register engine says of a few operations; empty where it does not apply, or finds no fault."""
+    loops = interpreted()
+    columns = unique_register.columns_of(operations, model.initial, loops) if model.single_value else None
+    if columns is None or isinstance(columns, int):
+        return "" if columns is None else SAW_ITS_OWN
+    answer = unique_register.decide(columns[0], loops)
+    return answer.sentence if answer.applies else ""
+
+
 def relevant(history: History, model: Model) -> Sequence[int]:
-    """The places of the operations that can matter to the verdict; each kind is asked once."""
-    wanted = [model.relevant(operation) for operation in history.columns.kinds]
-    places = range(len(history))
-    return places if all(wanted) else [place for place in places if wanted[history.columns.kind[place]]]
+    """The places of the operations that can matter to the verdict; each kind is asked once.
+
+    Where kinds have not been counted, each operation is, unless the model is ours: then each shape, which is all that
+    ours look at.
+    """
+    columns, operations, places = history.columns, history.operations, range(len(history))
+    if isinstance(operations, Recorded) and not columns.counted:
+        if not is_ours(model.observes):
+            return array("q", [place for place, one in enumerate(operations) if model.relevant(one)])
+        examples, alike = operations.shapes
+    else:
+        examples, alike = columns.kinds, columns.kind
+    wanted = [model.relevant(operation) for operation in examples]
+    return places if all(wanted) else array("q", [place for place in places if wanted[alike[place]]])
 
 
 def _least(first: int, second: int | None) -> int:
@@ -265,7 +340,7 @@ def _why_search(history: History, model: Model) -> str | None:
 
 def _mostly_unique(history: History) -> bool:
     """Whether it looks as if written values are different: asked of a sample, so that it costs nothing."""
-    if 2 * len(history.columns.kinds) < len(history):
+    if history.columns.counted and 2 * len(history.columns.kinds) < len(history):
         return False
     written = [operation.value for operation in history.operations[:64] if operation.f != "read"]
     return len(set(written)) * 4 >= len(written) * 3

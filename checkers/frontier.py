@@ -29,7 +29,7 @@ from checkers.text_states import TextStates
 ALL = 0  # the width of a pass that keeps all configurations
 A_WHILE, AT_LENGTH = 10, 1 << 32  # steps an event; the second is no limit
 PASSES = ((8, AT_LENGTH), (ALL, A_WHILE), (64, AT_LENGTH), (1024, AT_LENGTH), (ALL, AT_LENGTH))
-LATER = 2  # the turn before which short histories are searched for an operation that is legal in no state
+LATER = 2  # the turn before which the rules are asked, and short histories searched for what is legal in no state
 DEEP_FROM = 3  # the turn from which on the depth-first search has its share:
 STEPS_A_DEEP_STEP, CELLS_A_DEEP_STEP = 20, 3  # one step for so many steps, and one for so many new cells
 MANY_CELLS, DEEP_STEPS_A_CELL = 10_000, 2  # above, states hardly ever meet again, and going deep is better
@@ -41,6 +41,10 @@ BYTES_OF_A_CELL = 300  # of the table
 BYTES_OF_A_STATE = 200  # on top of the state itself
 LONG = 400  # events, from which on that comes before the first pass
 STEPS_BETWEEN_PAUSES = 2000
+STEPS_UNTIL_RULES = 4000  # of one pass, after which the rules are asked though it is not their turn
+
+Look = Callable[[int, bool], Decision | None]
+"""A refutation of the key at that place, if there is one, without a search of the whole; True: look more closely."""
 
 
 class Frontier:
@@ -55,10 +59,16 @@ class Frontier:
         *,
         by_key: bool = False,
         deep: Callable[[], DepthFirst] | None = None,
+        look: Look | None = None,
         most_bytes: int | None = None,
     ) -> None:
-        """Lay out the history; `deep` makes the depth-first search. Raise NoRoomError."""
+        """Lay out the history; `deep` makes the depth-first search, `look` tries shortcuts to a refutation of a key.
+
+        Raise NoRoomError.
+        """
         self.columns = columns
+        self._look = look
+        self._looked: set[tuple[int, int]] = set()
         self._make_deep = deep
         self._deep: DepthFirst | None = None
         self._deep_steps = self._deep_bytes = self._cells = 0
@@ -77,6 +87,7 @@ class Frontier:
         while place not in self._stopped and place >= self._key:
             if self._key in self._stopped:
                 self.layout.skip_key()
+                self._settled = None
             found = self.decide(meter)
             if found is None or found is self._settled or found.answer is not Answer.LINEARIZED:
                 self._stopped[self._key] = found
@@ -98,7 +109,7 @@ class Frontier:
         if key in self._answers:
             return self._answers[key]
         while True:
-            if turn == look and self._never_legal():
+            if (turn == look and self._never_legal()) or (turn in (LATER, DEEP_FROM) and self._by_shortcut(key, turn)):
                 return self._settle(key)
             if turn > 0:
                 self.layout.start(*PASSES[turn - 1])
@@ -149,6 +160,14 @@ class Frontier:
             self._make_deep = self._deep = None
         return found is not None
 
+    def _by_shortcut(self, key: int, turn: int) -> bool:
+        """Whether the rules of the model, or a closer look before the later turn, refute the key."""
+        if (key, turn) in self._looked or self._look is None:
+            return False
+        self._looked.add((key, turn))
+        self._settled = self._look(key, turn != LATER)
+        return self._settled is not None
+
     def _never_legal(self) -> bool:
         """Whether some operation that returned is legal in no reachable state, which settles the key."""
         graph = self.graph
@@ -168,7 +187,8 @@ class Frontier:
         """
         layout = self.layout
         meter.bytes += layout.bytes + layout.bytes_beside
-        within, steps = True, self.layout.now.steps
+        first = steps = layout.now.steps
+        within = True
         while within:
             before, left = steps, meter.steps_left
             status = layout.run(min(STEPS_BETWEEN_PAUSES, STEPS_BETWEEN_PAUSES if left is None else left))
@@ -179,6 +199,8 @@ class Frontier:
             if within:
                 within = self._help(status, meter)
             if within and deep and self._went_deep(meter):
+                break
+            if within and steps - first > STEPS_UNTIL_RULES and self._by_shortcut(self._key, LATER):
                 break
         meter.bytes -= layout.bytes + layout.bytes_beside
         return status, within or status in ENDS

@@ -2,7 +2,8 @@
 
 Lives here: two questions about each. Without it, is the history still linearizable? If not, it must have happened. Made
 to happen, is it? If not, it cannot have. The witness answers one of them, and often, with a small change, the other;
-the rest is put to the engines. What the budget does not answer is said to be undecided.
+the rest is put to the engines, whose no counts once the reference search has confirmed it. What the budget does not
+answer, or nothing confirms, is said to be undecided.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,12 @@ from msgspec.structs import replace
 from checkers.budget import Budget, Meter
 from checkers.decision import Answer
 from checkers.engines import decide
+from checkers.explain import confirmed
 from checkers.guard import guarded
 from checkers.history import NEVER, History, Operation
 from checkers.models import Illegal, Model, State
 from checkers.result import Result
+from checkers.values import told_apart
 
 Fate = Literal["must", "may", "cannot", "undecided"]
 STEPS_EACH = 100_000
@@ -42,13 +45,13 @@ def unfinished(result: Result, model: Model, meter: Meter | None = None) -> Iter
             yield operation, "undecided"
         elif operation.call_rank in place_of:
             spared = _spared(result.witness, place_of[operation.call_rank], states, model, meter)
-            without = [one for one in result.relevant if one is not operation]
+            without = [one for one in result.relevant if one.call_rank != operation.call_rank]
             yield operation, "may" if spared else _fate(without, model, meter, "must")
         elif not isinstance(model.step(states[-1], operation), Illegal):
             yield operation, "may"
         else:
             forced = replace(operation, return_rank=END)
-            with_it = [forced if one is operation else one for one in result.relevant]
+            with_it = [forced if one.call_rank == operation.call_rank else one for one in result.relevant]
             yield operation, _fate(with_it, model, meter, "cannot")
 
 
@@ -56,7 +59,7 @@ def _spared(witness: Sequence[Operation], place: int, states: Sequence[State], m
     """Whether the witness is one also without the operation at that place, seen as soon as the states are the same."""
     state = states[place]
     for later in range(place + 1, len(witness)):
-        if state == states[later]:
+        if told_apart(state) == told_apart(states[later]):
             return True
         after = model.step(state, witness[later])
         if isinstance(after, Illegal) or not meter.spend():
@@ -69,8 +72,11 @@ def _fate(operations: list[Operation], model: Model, meter: Meter, if_refuted: F
     """What follows if the operations have no linearization; else it may have happened or not."""
     steps = STEPS_EACH if meter.steps_left is None else min(STEPS_EACH, meter.steps_left)
     patience = meter.part(steps=steps)
-    answer = decide(History(operations, "part"), model, "auto", patience).answer
+    history = History(operations, "part")
+    decision = decide(history, model, "auto", patience)
     meter.spend(patience.steps)
-    if answer is Answer.EXHAUSTED:
+    if decision.answer is Answer.LINEARIZED:
+        return "may"
+    if decision.answer is Answer.EXHAUSTED or not confirmed(history, model, decision, meter):
         return "undecided"
-    return if_refuted if answer is Answer.REFUTED else "may"
+    return if_refuted

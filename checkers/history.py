@@ -3,25 +3,34 @@
 Lives here: the event (one line of history.jsonl), the operation (an invocation with its completion), and the pairing,
 which is the validation: a `History` that exists is well formed. Nothing here knows a file format or a model.
 
-Time. An operation's interval is closed: two operations that touch at one instant are concurrent. So at equal stamps
-invocations are ranked before completions, and from there on only the ranks, which are all different, are compared:
-`a` precedes `b` if and only if `a.return_rank < b.call_rank`.
+Order. Only ranks, which are all different, are ever compared: `a` precedes `b` if and only if
+`a.return_rank < b.call_rank`. Events are ranked as they were written down: by line, or by `index` if every event has
+one. Their times decide nothing: workers often take the time before they append. Operations given as intervals are
+ranked by time; an interval is closed, so that at equal times calls come before returns.
 """
 
+from abc import abstractmethod
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from operator import attrgetter
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from checkers.shown import one_line
 from checkers.texts import Texts
-from checkers.values import PLAIN, NotAValueError, freeze, told_apart
+from checkers.values import PLAIN, told_apart
+from checkers.wording import argument, outcome
+
+if TYPE_CHECKING:
+    from checkers.recording import Recording
 
 NEMESIS: Final = "nemesis"
+MISSING: Final = -1  # an index or a time that an event does not have
+MOST_MADE = 50_000  # operations, up to which a history that was read has all of them made
 NEVER = 1 << 62
 """The return rank of an operation that was never seen to return: later than every rank."""
 
@@ -43,11 +52,12 @@ class HistoryError(ValueError):
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of a history. `time` is in nanoseconds since the start; unset fields are not written.
 
-    The `value` of an "ok" is what came back, or the argument once more if nothing did.
+    An event without an index or a time has -1 there, as in Jepsen's histories; None counts as -1. The `value` of an
+    "ok" is what came back, or the argument once more if nothing did.
     """
 
-    index: int
-    time: int
+    index: int = MISSING
+    time: int = MISSING
     type: EventType
     process: Process
     f: str
@@ -62,10 +72,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_d
     """An invocation and what became of it.
 
     `value` is the argument, `result` what came back. `status` says how it ended: "ok"; "fail", it certainly did not
-    happen (though it may have seen something: `actual`); "info", unknown. Times may be in any unit; `return_time` is
-    None if it never returned; an "ok" without one is "info". `echoed`: the result only repeats the argument, in a form
-    of history where a reply that says nothing does so too. The ranks order all calls and returns of one history;
-    `line` and the indexes say where it was written down.
+    happen (though it may have seen something: `actual`); "info", unknown. `returned` says whether it ended otherwise
+    than unknown. Times may be in any unit; where operations are given as intervals, each has a `call_time`, and one
+    without a `return_time` never returned: it is "info", whatever its status says, and has no result. Where events were
+    written down without times, both are None. `echoed`: the result only repeats the argument, in a form of history
+    where a reply that says nothing does so too. The ranks order all calls and returns of one history; the lines and
+    indexes say where it was written down.
     """
 
     f: str
@@ -78,13 +90,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_d
     actual: Any = UNSET
     error: str | None = None
     echoed: bool = False
-    call_time: int
-    return_time: int | None = None
+    call_time: float | None
+    return_time: float | None = None
     call_rank: int = -1
     return_rank: int = NEVER
     call_index: int = -1
     return_index: int = -1
     line: int = 0
+    return_line: int = 0
 
     @property
     def returned(self) -> bool:
@@ -92,8 +105,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_d
         return self.return_rank != NEVER
 
     def __str__(self) -> str:
-        """As people write it, with the moment of its call: `3: cas (1, 2) -> mismatch, saw 4`."""
-        return f"{self.process}: {self.f}{_argument(self)}{_outcome(self)}"
+        """As people write it, with the moment of its call: `3: cas [1, 2] -> mismatch, saw 4`."""
+        return one_line(f"{self.process}: {self.f}{argument(self.key, self.value)}{outcome(self)}")
 
 
 class History:
@@ -102,30 +115,49 @@ class History:
     Build it with `History.of_events` or `History.of_operations`; both raise HistoryError. Nemesis events are dropped.
     """
 
-    def __init__(self, operations: Sequence[Operation], source: str, columns: "Columns | None" = None) -> None:
+    def __init__(
+        self, operations: Sequence[Operation], source: str, columns: "Columns | None" = None, note: str = ""
+    ) -> None:
         self.operations = operations
         self.source = source
         self.columns = Columns.of(operations, _events_by_rank(operations)) if columns is None else columns
+        self.note = note
 
     @classmethod
     def of_events(cls, events: Iterable[Event], source: str = "history") -> "History":
-        """The history that these events, in order of time, make. Event i counts as line i of `source`."""
+        """The history that these events make, in this order or, if each has one, in that of their indexes.
+
+        Event i counts as line i of `source`.
+        """
         return cls.of_numbered_events(zip(count(1), events), source)
 
     @classmethod
     def of_numbered_events(cls, events: Iterable[tuple[int, Event]], source: str) -> "History":
-        """The same from (line, event) pairs, as a reader of a format has them. O(n log n)."""
-        return cls._of_unranked(list(_pair(events, source)), source)
+        """The same from (line, event) pairs, as a reader of a format has them. O(n)."""
+        from checkers.recording import Recording
+
+        recording = Recording(source)
+        recording.extend(events)
+        return cls.of_recording(recording)
+
+    @classmethod
+    def of_recording(cls, recording: "Recording") -> "History":
+        """The history of events that have been read into columns."""
+        from checkers.recorded import Recorded
+
+        pairs = recording.pair()
+        recorded = Recorded(recording, pairs.calls, pairs.ends)
+        operations = recorded.few()
+        columns = Columns(operations, *recorded.keyed(), pairs.events)
+        return cls(operations, recording.source, columns, recording.disorder())
 
     @classmethod
     def of_operations(cls, operations: Iterable[Operation], source: str = "history") -> "History":
         """The history of operations with call and return times; ranks that they carry are ignored. O(n log n)."""
-        return cls._of_unranked([_checked(one, source, number) for number, one in enumerate(operations)], source)
+        from checkers.intervals import checked, ranked
 
-    @classmethod
-    def _of_unranked(cls, operations: list[Operation], source: str) -> "History":
-        ranked, events = _rank(operations)
-        return cls(ranked, source, Columns.of(ranked, events))
+        found, events = ranked([checked(one, source, number) for number, one in enumerate(operations)])
+        return cls(found, source, Columns.of(found, events))
 
     def __len__(self) -> int:
         return len(self.operations)
@@ -133,9 +165,14 @@ class History:
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations)
 
+    def at(self, places: Sequence[int]) -> Sequence[Operation]:
+        """The operations at these places, in that order."""
+        return self.operations if places == range(len(self)) else _taken(self.operations, places)
+
     def part(self, places: Sequence[int]) -> "History":
         """The history of only the operations at these places, which ascend."""
-        return History([self.operations[place] for place in places], self.source, self.columns.part(places))
+        operations = self.at(places)
+        return History(operations, self.source, self.columns.part(operations, places))
 
     def by_key(self) -> Iterator["History"]:
         """One sub-history a key, the smallest first, each made when it is asked for. O(n) in all."""
@@ -143,9 +180,8 @@ class History:
         if len(columns.keys) <= 1:
             yield self
             return
-        places: list[list[int]] = [[] for _ in columns.keys]
-        events: list[list[int]] = [[] for _ in columns.keys]
-        new: list[int] = []
+        places, events = [array("q") for _ in columns.keys], [array("q") for _ in columns.keys]
+        new = array("q")
         for place, key in enumerate(columns.key):
             new.append(len(places[key]))
             places[key].append(place)
@@ -156,17 +192,18 @@ class History:
             else:
                 events[key_of[~code]].append(~new[~code])
         for mine, theirs in sorted(zip(places, events, strict=True), key=lambda share: len(share[0])):
-            operations = [self.operations[place] for place in mine]
-            yield History(operations, self.source, columns.at(mine, array("q", theirs)))
+            operations = _taken(self.operations, mine)
+            yield History(operations, self.source, columns.at(operations, mine, theirs))
 
     def prefix(self, last: int) -> "History":
         """What was known when the operation at place `last` returned: of what was open then, nothing."""
         cut = self.operations[last].return_rank
         begun = bisect_left(self.operations, cut, key=_call_rank)
-        operations = list(self.operations[:begun])
-        for place, one in enumerate(operations):
-            if one.return_rank > cut:
-                operations[place] = _unfinished(one)
+        operations: Sequence[Operation]
+        if isinstance(self.operations, Unmade):
+            operations = self.operations.until(begun, cut).few()
+        else:
+            operations = [one if one.return_rank <= cut else _unfinished(one) for one in self.operations[:begun]]
         return History(operations, self.source, self.columns.prefix(operations, ~last))
 
     def where(self, operation: Operation) -> str:
@@ -176,66 +213,125 @@ class History:
         return f"{self.source}: operation {operation.call_index}"
 
 
-class Columns(NamedTuple):
+class Unmade(Sequence[Operation]):
+    """Operations that are made each time they are asked for, as a long history has them: see `checkers.recorded`."""
+
+    @abstractmethod
+    def at(self, places: Sequence[int]) -> "Unmade":
+        """The operations at these places."""
+
+    @abstractmethod
+    def until(self, count: int, rank: int) -> "Unmade":
+        """The first operations as they stood at that rank: those that returned later are unfinished."""
+
+    @property
+    @abstractmethod
+    def examples(self) -> Sequence[Operation]:
+        """One operation for all that differ in their values, process, key and moment only."""
+
+    @abstractmethod
+    def like(self, wanted: Callable[[Operation], bool]) -> Iterator[Operation]:
+        """The operations whose example is wanted."""
+
+    def few(self) -> Sequence[Operation]:
+        """The same, made once and for all if they are few."""
+        return list(self) if len(self) <= MOST_MADE else self
+
+
+class Columns:
     """Operations as integers, by their places in order of calls.
 
     `kinds` has one operation of each kind, `names` what makes it that kind; `kind` says which of them each operation
     is like, `key` which of the `keys` it is on. `events` are the calls and returns in order of rank: n where operation
-    n is called, ~n where it returns. `texts` are those of the kinds, None if there is none.
+    n is called, ~n where it returns. `texts` are those of the kinds, None if there is none. Of a long history the kinds
+    are found once somebody asks, since every operation may be of its own: `counted` says whether they have been.
     """
 
     names: list[object]
     kinds: list[Operation]
     kind: "array[int]"
-    keys: list[Key]
-    key: "array[int]"
-    events: "array[int]"
     texts: Texts | None
 
-    @classmethod
-    def of(cls, operations: Iterable[Operation], events: "array[int]") -> "Columns":
-        """The columns of operations that are in order of their calls, given the events. O(n)."""
-        numbers: dict[object, int] = {}
-        keys: dict[Key, int] = {}
-        kinds: list[Operation] = []
-        kind, key = array("q"), array("q")
-        for operation in operations:
-            number = numbers.setdefault(kind_key(operation), len(kinds))
-            if number == len(kinds):
-                kinds.append(operation)
-            kind.append(number)
-            key.append(keys.setdefault(operation.key, len(keys)))
-        return cls(list(numbers), kinds, kind, list(keys), key, events, Texts.of(kinds))
+    def __init__(
+        self,
+        operations: Sequence[Operation],
+        keys: list[Key],
+        key: "array[int]",
+        events: "array[int]",
+        kinds: "Kinds | None" = None,
+    ) -> None:
+        self.keys, self.key, self.events = keys, key, events
+        self._operations = operations
+        if kinds is None and not isinstance(operations, Unmade):
+            kinds = Kinds.of(operations)
+        if kinds is not None:
+            self.names, self.kinds, self.kind, self.texts = kinds
 
-    def part(self, places: Sequence[int]) -> "Columns":
-        """The columns of only the operations at these places. O(n)."""
-        new = {place: number for number, place in enumerate(places)}
+    def __getattr__(self, name: str) -> object:
+        """The kinds, where they have not been counted yet."""
+        if name not in Kinds._fields:
+            raise AttributeError(name)
+        self.names, self.kinds, self.kind, self.texts = Kinds.of(self._operations)
+        return self.__dict__[name]
+
+    @property
+    def counted(self) -> bool:
+        """Whether the kinds are known."""
+        return "kinds" in self.__dict__
+
+    @property
+    def examples(self) -> Sequence[Operation]:
+        """One operation of each kind; where kinds have not been counted, one for all that have the same fields."""
+        return self.kinds if self.counted or not isinstance(self._operations, Unmade) else self._operations.examples
+
+    @classmethod
+    def of(cls, operations: Sequence[Operation], events: "array[int]") -> "Columns":
+        """The columns of operations that are in order of their calls, given the events. O(n)."""
+        keys: dict[Key, int] = {}
+        key = array("q", [keys.setdefault(operation.key, len(keys)) for operation in operations])
+        return cls(operations, list(keys), key, events)
+
+    def renamed(self) -> "Columns":
+        """The same with names of its own: what a search remembers of the names of one does not help the other."""
+        kinds = Kinds([*self.names], self.kinds, self.kind, self.texts)
+        return Columns(self._operations, self.keys, self.key, self.events, kinds)
+
+    def part(self, operations: Sequence[Operation], places: Sequence[int]) -> "Columns":
+        """The columns of only these operations, which are at these places. O(n)."""
+        new = array("q", [-1]) * len(self.key)
+        for number, place in enumerate(places):
+            new[place] = number
         events = array("q")
         for code in self.events:
             if code >= 0:
-                if code in new:
+                if new[code] >= 0:
                     events.append(new[code])
-            elif ~code in new:
+            elif new[~code] >= 0:
                 events.append(~new[~code])
-        return self.at(places, events)
+        return self.at(operations, places, events)
 
-    def at(self, places: Sequence[int], events: "array[int]") -> "Columns":
-        """The columns of the operations at these places, given their events, with no kinds or keys but theirs."""
-        kind, key = [self.kind[place] for place in places], [self.key[place] for place in places]
-        kinds = {number: place for place, number in enumerate(dict.fromkeys(kind))}
-        keys = {number: place for place, number in enumerate(dict.fromkeys(key))}
-        return Columns(
+    def at(self, operations: Sequence[Operation], places: Sequence[int], events: "array[int]") -> "Columns":
+        """The columns of these operations, given their places and events, with no kinds or keys but theirs."""
+        keys, key = _renumbered(self.key, places)
+        kinds = self._kinds_at(places) if self.counted else None
+        return Columns(operations, [self.keys[number] for number in keys], key, events, kinds)
+
+    def _kinds_at(self, places: Sequence[int]) -> "Kinds":
+        kinds, kind = _renumbered(self.kind, places)
+        return Kinds(
             names=[self.names[number] for number in kinds],
             kinds=[self.kinds[number] for number in kinds],
-            kind=array("q", [kinds[number] for number in kind]),
-            keys=[self.keys[number] for number in keys],
-            key=array("q", [keys[number] for number in key]),
-            events=events,
+            kind=kind,
             texts=self.texts and self.texts.at(kinds),
         )
 
     def prefix(self, operations: Sequence[Operation], last: int) -> "Columns":
         """The columns of the first operations, as they stand here, and of the events up to `last`."""
+        events, key = self.events[: self.events.index(last) + 1], self.key[: len(operations)]
+        kinds = self._kinds_of_prefix(operations) if self.counted else None
+        return Columns(operations, self.keys, key, events, kinds)
+
+    def _kinds_of_prefix(self, operations: Sequence[Operation]) -> "Kinds":
         numbers = {name: number for number, name in enumerate(self.names)}
         kinds, kind, like = [*self.kinds], self.kind[: len(operations)], []
         for place, operation in enumerate(operations):
@@ -244,9 +340,44 @@ class Columns(NamedTuple):
                 if kind[place] == len(kinds):
                     kinds.append(operation)
                     like.append(self.kind[place])
-        events = self.events[: self.events.index(last) + 1]
         texts = self.texts and self.texts.with_unfinished(like, kinds[len(self.kinds) :])
-        return Columns([*numbers], kinds, kind, self.keys, self.key[: len(operations)], events, texts)
+        return Kinds([*numbers], kinds, kind, texts)
+
+
+class Kinds(NamedTuple):
+    """The kinds of operations, as `Columns` has them."""
+
+    names: list[object]
+    kinds: list[Operation]
+    kind: "array[int]"
+    texts: Texts | None
+
+    @classmethod
+    def of(cls, operations: Iterable[Operation]) -> "Kinds":
+        """Those of the operations. O(n)."""
+        numbers: dict[object, int] = {}
+        kinds: list[Operation] = []
+        kind = array("q")
+        for operation in operations:
+            number = numbers.setdefault(kind_key(operation), len(kinds))
+            if number == len(kinds):
+                kinds.append(operation)
+            kind.append(number)
+        return cls(list(numbers), kinds, kind, Texts.of(kinds))
+
+
+def _renumbered(column: "array[int]", places: Sequence[int]) -> "tuple[dict[int, int], array[int]]":
+    """New numbers for those that the column has at these places, in order of appearance, and the column in them."""
+    found = [column[place] for place in places]
+    numbers = {number: new for new, number in enumerate(dict.fromkeys(found))}
+    return numbers, array("q", [numbers[number] for number in found])
+
+
+def _taken(operations: Sequence[Operation], places: Sequence[int]) -> Sequence[Operation]:
+    """The operations at these places."""
+    if isinstance(operations, Unmade):
+        return operations.at(places).few()
+    return [operations[place] for place in places]
 
 
 def _unfinished(operation: Operation) -> Operation:
@@ -275,153 +406,3 @@ def kind_key(operation: Operation) -> object:
         return (one.f, value, result, one.key, one.echoed)
     mismatch = one.error == "mismatch"
     return (one.f, value, result, one.key, one.echoed, one.status, one.version, told_apart(one.actual), mismatch)
-
-
-class _Open(msgspec.Struct, gc=False):
-    """An invocation that waits for its completion."""
-
-    line: int
-    event: Event
-
-
-def _pair(events: Iterable[tuple[int, Event]], source: str) -> Iterator[Operation]:
-    """Operations in order of completion, then those that never completed; the first mistake raises."""
-    waiting: dict[Process, _Open] = {}
-    time, index = -NEVER, -NEVER
-    for line, event in events:
-        if event.time < time:
-            raise HistoryError(
-                f"{source}:{line}: time runs backwards, from {time} to {event.time}; order events by time"
-            )
-        if event.index <= index:
-            raise HistoryError(f"{source}:{line}: index {event.index} follows {index}; indexes must grow")
-        time, index = event.time, event.index
-        if event.process == NEMESIS:
-            continue
-        opened = waiting.pop(event.process, None)
-        if event.type == "invoke":
-            if opened is not None:
-                raise HistoryError(_still_open(source, line, event, opened))
-            waiting[event.process] = _Open(line, event)
-        else:
-            _match(source, line, event, opened)
-            assert opened is not None
-            yield _operation(source, opened, line, event)
-    for opened in waiting.values():
-        yield _operation(source, opened, opened.line, None)
-
-
-def _still_open(source: str, line: int, event: Event, opened: _Open) -> str:
-    return (
-        f"{source}:{line}: process {event.process} invokes {event.f} while its {opened.event.f} of line {opened.line} "
-        "is still open; a process has one operation at a time, and a new number after an info"
-    )
-
-
-def _match(source: str, line: int, event: Event, opened: _Open | None) -> None:
-    """Raises unless `opened` is the invocation that `event` completes."""
-    where = f"{source}:{line}: process {event.process} completes {event.f} ({event.type})"
-    if opened is None:
-        raise HistoryError(f"{where} but has no open invocation; every completion follows its invoke")
-    if event.f != opened.event.f:
-        raise HistoryError(f"{where} but line {opened.line} invoked {opened.event.f}; a completion repeats f")
-    if event.key != opened.event.key:
-        keys = f"on key {event.key!r} but line {opened.line} invoked it on {opened.event.key!r}"
-        raise HistoryError(f"{where} {keys}; a completion repeats key")
-
-
-def _operation(source: str, opened: _Open, line: int, completion: Event | None) -> Operation:
-    """The operation of an invocation and its completion, or of one that never completed."""
-    call = opened.event
-    value = _frozen("value", call.value, source, opened.line)
-    key = call.key if type(call.key) in PLAIN else _frozen("key", call.key, source, opened.line)
-    if completion is None or completion.type == "info":
-        error = completion.error if completion is not None and completion.error is not UNSET else None
-        return_index = completion.index if completion is not None else -1
-        return Operation(
-            f=call.f, value=value, process=call.process, key=key, status="info", error=error,
-            call_time=call.time, call_index=call.index, return_index=return_index, line=opened.line,
-        )  # fmt: skip
-    result = _frozen("value", completion.value, source, line)
-    return Operation(
-        f=call.f, value=value, result=result, process=call.process, key=key,
-        status="ok" if completion.type == "ok" else "fail",
-        version=None if completion.version is UNSET else completion.version,
-        actual=_frozen("actual", completion.actual, source, line),
-        error=None if completion.error is UNSET else completion.error,
-        echoed=result is not None and result == value,
-        call_time=call.time, return_time=completion.time,
-        call_index=call.index, return_index=completion.index, line=opened.line,
-    )  # fmt: skip
-
-
-def _frozen(name: str, value: Any, source: str, line: int) -> Any:  # noqa: ANN401  (any value there is)
-    if type(value) in PLAIN:
-        return value
-    try:
-        return freeze(value)
-    except NotAValueError as error:
-        raise HistoryError(f"{source}:{line}: {name} {value!r} {error}") from None
-
-
-def _checked(operation: Operation, source: str, number: int) -> Operation:
-    """The operation with hashable values and its number as its index; raises where it makes no sense."""
-    one, return_time = operation, operation.return_time
-    found: dict[str, Any] = {}
-    try:
-        for name, value in (("value", one.value), ("result", one.result), ("actual", one.actual), ("key", one.key)):
-            if type(value) not in PLAIN:
-                found[name] = freeze(value)
-    except NotAValueError as error:
-        raise HistoryError(f"{source}: operation {number} ({one}): {name} {value!r} {error}") from None
-    if one.status not in STATUSES:
-        raise HistoryError(
-            f"{source}: operation {number} ({one}) has status {one.status!r}; it is one of {', '.join(STATUSES)}"
-        )
-    if not (one.call_time if return_time is None else return_time) >= one.call_time:  # NaN is no time either
-        called = f"before its call at {one.call_time}"
-        raise HistoryError(f"{source}: operation {number} ({one}) returns at {return_time}, {called}")
-    if one.status == "ok" and return_time is None:  # what it is said to have answered, nobody got
-        found |= {"status": "info", "result": None, "version": None, "actual": UNSET}
-    found["return_time"] = None if one.status == "info" else return_time
-    return msgspec.structs.replace(operation, call_index=number, **found)
-
-
-def _rank(operations: list[Operation]) -> "tuple[list[Operation], array[int]]":
-    """The operations with distinct ranks, in order of their calls, and the events; at one instant calls come first."""
-    moments = [(operation.call_time, 0, operation.call_index, number) for number, operation in enumerate(operations)]
-    moments += [
-        (operation.return_time, 1, operation.return_index, number)
-        for number, operation in enumerate(operations)
-        if operation.return_time is not None
-    ]
-    moments.sort()
-    calls, returns, places = [0] * len(operations), [NEVER] * len(operations), [0] * len(operations)
-    order: list[int] = []
-    events = array("q")
-    for rank, (_, returning, _, number) in enumerate(moments):
-        if returning:
-            returns[number] = rank
-            events.append(~places[number])
-        else:
-            calls[number], places[number] = rank, len(order)
-            events.append(len(order))
-            order.append(number)
-    replace: Callable[..., Operation] = msgspec.structs.replace
-    return [replace(operations[one], call_rank=calls[one], return_rank=returns[one]) for one in order], events
-
-
-def _argument(operation: Operation) -> str:
-    key = "" if operation.key is None else f" [{operation.key}]"
-    return key if operation.value is None else f"{key} {operation.value!r}"
-
-
-def _outcome(operation: Operation) -> str:
-    if operation.status == "info":
-        return " -> ?"
-    version = "" if operation.version is None else f" @{operation.version}"
-    if operation.status == "fail":
-        saw = "" if operation.actual is UNSET else f", saw {operation.actual!r}{version}"
-        return f" -> {operation.error or 'failed'}{saw}"
-    silent = operation.result == operation.value or (operation.result is None and operation.value is not None)
-    return f" -> {'ok' if silent else repr(operation.result)}{version}"

@@ -6,19 +6,24 @@ shown.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from checkers import models
 from checkers.budget import MONOTONIC, Budget, Clock, Meter
 from checkers.decision import Answer, Decision
-from checkers.engines import ENGINES, Judgement, relevant
-from checkers.explain import explain
-from checkers.guard import ModelRaisedError, guarded, located
-from checkers.history import Event, History, HistoryError, Operation
-from checkers.models import Model, ModelError
+from checkers.engines import ENGINES, Judgement, decide, relevant
+from checkers.explain import EXACT, explain
+from checkers.guard import ModelRaisedError, TheirStep, guarded, is_ours, located, probe
+from checkers.history import Event, History, HistoryError, Operation, Unmade
+from checkers.models import Illegal, Model, ModelError, State
 from checkers.replay import UNFINISHED, replay
 from checkers.result import Result, Verdict, merge
+from checkers.shown import one_line
+from checkers.wording import listed, shown_key
+
+MOST_PROBED = 5
+IMPURE = "is its step pure, and does it look only at what `checkers.model` says?"
 
 
 def check(
@@ -29,11 +34,14 @@ def check(
     engine: str = "auto",
     all_keys: bool = False,
     clock: Clock = MONOTONIC,
+    meter: Meter | None = None,
 ) -> Result:
     """Whether some order of the operations respects real time and satisfies the model.
 
     Keys are checked apart where the model allows it, the smallest first; the first violation ends the check unless
-    `all_keys`. The budget is for the whole check. Events are taken in order of time, as `History.of_events` does.
+    `all_keys`. The budget is for the whole check; a `meter` that is running already, since it counted what it took to
+    read the history, stands for budget and clock. Events are taken in the order given, or in that of
+    their indexes if each has one, as `History.of_events` does.
     Raises HistoryError or ModelError for input that cannot be judged.
     """
     if engine not in ENGINES:
@@ -45,7 +53,10 @@ def check(
     history = _as_history(history)
     _require_known(history, model)
     try:
-        return _check(history, model, engine, all_keys, Meter(budget, clock))
+        result = _check(history, model, engine, all_keys, meter or Meter(budget, clock))
+        if isinstance(model.step, TheirStep):
+            probe(model, history.columns.kinds, _states_met(result, model))
+        return result
     except ModelRaisedError as error:
         raise located(error, history) from error.__cause__
 
@@ -68,14 +79,25 @@ def _as_history(given: History | Iterable[Operation] | Iterable[Event]) -> Histo
     raise HistoryError(f"history: item {place} is {odd!r}; a history is a list of Operation, or of Event")
 
 
+def _states_met(result: Result, model: Model) -> Iterator[State]:
+    """Some states that a model can be in, if it is right that it can: the first, and some that a witness leads to."""
+    state: State | Illegal = model.initial
+    yield model.initial
+    for one in ((result.keys or (result,))[0].witness or ())[:MOST_PROBED]:
+        state = model.step(state, one)
+        if isinstance(state, Illegal):
+            return
+        yield state
+
+
 def _check(history: History, model: Model, engine: str, all_keys: bool, meter: Meter) -> Result:
     """The result of a check whose arguments are in order."""
     if not _anything_completed(history, model):
         return Result(verdict=Verdict.UNKNOWN, reason="no operation completed", engine="none", operations=len(history))
     results: list[Result] = []
-    before = 0
+    before, start = 0, history.operations[0].call_time or 0
     for part, decision in Judgement(history, model, engine, meter):
-        results.append(_proved(part, decision, model, meter, meter.steps - before))
+        results.append(_proved(part, decision, model, engine, meter, meter.steps - before, start))
         before = meter.steps
         if results[-1].verdict is Verdict.INVALID and not all_keys:
             break
@@ -89,7 +111,9 @@ def _anything_completed(history: History, model: Model) -> bool:
     return any(model.relevant(history.operations[place]) for place in returned)
 
 
-def _proved(history: History, decision: Decision, model: Model, meter: Meter, steps: int) -> Result:
+def _proved(
+    history: History, decision: Decision, model: Model, engine: str, meter: Meter, steps: int, start: float
+) -> Result:
     """The result for one key, once what the engine says of it has been confirmed."""
     places = relevant(history, model)
     result = Result(
@@ -100,18 +124,22 @@ def _proved(history: History, decision: Decision, model: Model, meter: Meter, st
         operations=len(history),
         key=history.columns.keys[0] if model.per_key else None,
         steps=steps,
-        relevant=[history.operations[place] for place in places],
+        relevant=history.at(places),
     )
     if decision.answer is Answer.LINEARIZED:
-        return _replayed(result, [history.operations[place] for place in decision.order], model, meter)
+        return _replayed(result, history.at(decision.order), model, meter)
     if decision.answer is Answer.EXHAUSTED:
         return result
     part = history if len(places) == len(history) else history.part(places)
     core = [bisect_left(places, place) for place in decision.core]
     local = replace(decision, core=core, blocked=bisect_left(places, decision.blocked) if decision.blocked >= 0 else -1)
-    violation = explain(part, result.key, model, local, meter)
+    violation = explain(part, result.key, model, local, meter, start)
+    if violation is None and decision.engine not in EXACT and engine == "auto" and meter.read_clock():
+        return _proved(history, decide(history, model, "search", meter), model, "search", meter, steps, start)
     if violation is None:
         limited = meter.budget != Budget()
+        if not limited and not is_ours(model.step):
+            raise ModelError(f"model {model.name} allows an order that it denied the {decision.engine}; {IMPURE}")
         lost = ", but the budget did not last to confirm it" if limited else " that the reference search does not share"
         reason = f"the {decision.engine} found a contradiction{lost}"
         return replace(result, reason=reason)
@@ -125,21 +153,20 @@ def _replayed(result: Result, order: Sequence[Operation], model: Model, meter: M
         reason = f"the {result.engine} found a linearization, but {mistake}"
         return replace(result, reason=reason)
     if mistake is not None:  # no engine errs so where the model keeps its word
-        why = "is its step pure, and does it look only at what `checkers.model` says?"
         raise ModelError(
-            f"model {model.name} denied the {result.engine} an order that it had allowed: {mistake}; {why}"
+            f"model {model.name} denied the {result.engine} an order that it had allowed: {mistake}; {IMPURE}"
         )
     reason = f"the {result.operations} operations have a linearization, replayed"
-    return replace(result, verdict=Verdict.VALID, reason=reason, witness=tuple(order))
+    return replace(
+        result, verdict=Verdict.VALID, reason=reason, witness=order if isinstance(order, Unmade) else tuple(order)
+    )
 
 
 def _gave_up(decision: Decision, meter: Meter) -> str:
     """How far an exhausted search got, and what was still possible there."""
     possible = ""
     if decision.states:
-        shown = ", ".join(repr(state) for state in decision.states[:5])
-        more = f" and {len(decision.states) - 5} more" if len(decision.states) > 5 else ""
-        possible = f"; states possible there: {shown}{more}"
+        possible = f"; states possible there: {listed(decision.states)}"
     return f"{meter.exhausted or 'the budget is spent'} after {decision.progress}{possible}"
 
 
@@ -147,11 +174,16 @@ def _require_known(history: History, model: Model) -> None:
     """Raises ModelError for the first operation that the model does not know or cannot take."""
     if not model.operations:
         return
-    for operation in history.columns.kinds:
+    for operation in history.columns.examples:
         if operation.f not in model.operations:
             names = ", ".join(sorted(model.operations))
             where = history.where(operation)
             raise ModelError(f"{where}: model {model.name} has no operation {operation.f!r}; it has {names}")
+    if not (model.single_value or model.versioned):
+        return
+    told = history.operations
+    alike = told.like(lambda one: one.f == "cas") if isinstance(told, Unmade) else history.columns.kinds
+    for operation in alike:
         if operation.f == "cas" and not (isinstance(operation.value, tuple) and len(operation.value) == 2):
             raise ModelError(f"{history.where(operation)}: cas takes [old, new], not {operation.value!r}")
 
@@ -164,7 +196,8 @@ def _merged(results: Sequence[Result], keys: int, history: History) -> Result:
         reason = f"the {len(history)} operations on {keys} keys have a linearization each, replayed"
     else:
         share = "undecided" if verdict is Verdict.UNKNOWN else "violated"
-        reason = f"key {worst[0].key}: {worst[0].reason} ({len(worst)} of {len(results)} keys checked {share})"
+        key = one_line(shown_key(worst[0].key))
+        reason = f"key {key}: {worst[0].reason} ({len(worst)} of {len(results)} keys checked {share})"
     return Result(
         verdict=verdict,
         reason=reason,

@@ -1,12 +1,16 @@
 """The integer loops, interpreted, and the lists that they run on."""
 
+from array import array
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from checkers import keyed, register_kernel, transitions
 from checkers.memory import Memory
 from checkers.search_arrays import TRIE_WORDS, Integers, Sizes, Trie
+
+if TYPE_CHECKING:
+    Words = array[int]
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -56,6 +60,15 @@ class Loops:
     def listed(self, values: Integers) -> list[int]:
         """Return the elements as a list of Python's own integers."""
         return list(values)
+
+    def words(self, values: Integers) -> "Words":
+        """Return the elements as an array of machine words."""
+        return array("q", values)
+
+    def numbered(self, *columns: "Words") -> tuple[Integers, int]:
+        """Return the columns joined, with each distinct value replaced by a number from 0; and how many there are."""
+        numbers: dict[int, int] = {}
+        return [numbers.setdefault(value, len(numbers)) for column in columns for value in column], len(numbers)
 
     def sorted_places(self, *keys: Integers) -> Integers:
         """Return the places in order of the first key, then of the next. O(n log n)."""

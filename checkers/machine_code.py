@@ -6,11 +6,12 @@ Python calls on disk, so that only the first run ever waits for it.
 """
 
 import os
+from array import array
 from collections.abc import Callable
 from itertools import accumulate
 from operator import mul
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -20,6 +21,9 @@ from checkers.flat import registers_in
 from checkers.loops import Functions, Loops
 from checkers.memory import Memory
 from checkers.search_arrays import PLACE, REGISTERS, ROWS, TRIE_WORDS, Integers, Sizes, Trie, lengths, words
+
+if TYPE_CHECKING:
+    Words = array[int]
 
 SEARCH = (search_arrays, text_trie, transitions, dominance, kernel, witness, keyed, flat)
 CALLED = {"fill_in", "run_in", "insert", "all_texts"}  # by Python
@@ -83,6 +87,13 @@ class Compiled(Loops):
     def listed(self, values: Integers) -> list[int]:
         found: list[int] = values.tolist()
         return found
+
+    def words(self, values: Integers) -> "Words":
+        return array("q", np.ascontiguousarray(values, dtype=np.int64).tobytes())
+
+    def numbered(self, *columns: "Words") -> tuple[Integers, int]:
+        different, numbers = np.unique(np.concatenate([self.view(one) for one in columns]), return_inverse=True)
+        return numbers.reshape(-1), len(different)
 
     def sorted_places(self, *keys: Integers) -> Integers:
         return np.lexsort(keys[::-1]) if len(keys) > 1 else np.argsort(keys[0], kind="stable")

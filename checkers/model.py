@@ -5,14 +5,15 @@ Lives here: the model type and its errors. A model is an initial state and a pur
 one. `step` is asked only about operations that the model `observes`: those that ended "ok" (it must agree with their
 result), those that may have happened ("info": it must say what they would do, or ILLEGAL where they could not), and the
 failed ones that saw something. Of an operation it may look at `f`, `key`, `value`, `result`, `echoed`, `status`,
-`version` and `actual`, and at whether the `error` is "mismatch": operations alike in these are one kind. No search
-logic lives here.
+`version` and `actual`, and at whether the `error` is "mismatch": operations alike in these are one kind. A step of
+one's own gets values as they were recorded, with lists as tuples and sets as frozensets. No search logic lives here.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from checkers.anomaly import Anomaly
 from checkers.history import Operation
 from checkers.values import NotAValueError, freeze
 
@@ -66,6 +67,9 @@ class Model:
     touches: the values that an operation is on; without all operations on values so connected, a linearizable history
         is linearizable too. (): it leaves the state as it is. None: it has to stay.
     aspects: parts of the state that a simpler model can judge by themselves.
+    commutes: those that commute with each other and are legal in any state.
+    anomaly: a few operations that no order explains, found by rules; None if there are none that they see.
+    loose: a weaker model, in which an update does not need the state that it replaced.
     """
 
     name: str
@@ -86,6 +90,28 @@ class Model:
     possible: Callable[[Iterable[Operation]], Callable[[Operation], bool]] | None = None
     touches: Callable[[Operation], tuple[State, ...] | None] | None = None
     aspects: "Aspects | None" = None
+    commutes: Callable[[Operation], bool] | None = None
+    anomaly: Callable[[Sequence[Operation]], Anomaly | None] | None = field(default=None, compare=False)
+    loose: "Model | None" = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        """Raises ModelError for a field that is not what it has to be; names may come in any collection."""
+        if not isinstance(self.name, str):
+            raise ModelError(f"model {self.name!r}: its name is a text, not {self.name!r}")
+        for field_name in ("operations", "reads", "overwrites", "extends"):
+            object.__setattr__(self, field_name, names_of(self.name, field_name, getattr(self, field_name)))
+        for field_name in ("per_key", "looks_move", "single_value", "versioned"):
+            given = getattr(self, field_name)
+            if not isinstance(given, bool):
+                raise ModelError(f"model {self.name}: `{field_name}` is True or False, not {given!r}")
+        for field_name in ("step", "observes", "hindsight", "part", "possible", "touches", "commutes", "anomaly"):
+            given = getattr(self, field_name)
+            if not callable(given) and (given is not None or field_name in ("step", "observes")):
+                raise ModelError(f"model {self.name}: `{field_name}` is a function, not {given!r}")
+        for field_name, kind in (("gapped", Model), ("loose", Model), ("aspects", Aspects)):
+            given = getattr(self, field_name)
+            if given is not None and not isinstance(given, kind):
+                raise ModelError(f"model {self.name}: `{field_name}` is of type {kind.__name__}, not {given!r}")
 
     def looks(self, operation: Operation) -> bool:
         """Whether the operation leaves every state as it is."""
@@ -107,6 +133,19 @@ class Aspects(NamedTuple):
     names: Callable[[Operation], Iterable[Hashable]]
     model: Callable[[Hashable], Model]
     seen: Callable[[Hashable, Operation], Operation | None]
+
+
+def names_of(model: str, field_name: str, given: object) -> frozenset[str]:
+    """The names of operations in a field of a model; raises ModelError unless it is a collection of texts."""
+    if isinstance(given, str):
+        raise ModelError(f"model {model}: `{field_name}` is a set of names, not the text {given!r}; give {{{given!r}}}")
+    if isinstance(given, Mapping) or not isinstance(given, Iterable):
+        raise ModelError(f"model {model}: `{field_name}` is a set of names, not {given!r}")
+    names = list(given)
+    odd = next((name for name in names if not isinstance(name, str)), None)
+    if odd is not None:
+        raise ModelError(f"model {model}: `{field_name}` is a set of names, and {odd!r} is none")
+    return frozenset(names)
 
 
 def frozen_initial(name: str, value: object) -> State:

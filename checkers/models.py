@@ -1,15 +1,18 @@
 """Every model that there is, under one name: `from checkers import models`.
 
-Lives here: the names that users say, the registry by name, and what makes a model of a step that may go several ways.
-What a model is stands in `checkers.model`, the models in `checkers.registers` and `checkers.datatypes`.
+Lives here: the names that users say, and the registry by name. What a model is stands in `checkers.model`, the models
+in `checkers.registers` and `checkers.datatypes`, and what makes a model of a step that may go several ways in
+`checkers.nondeterministic`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from checkers.datatypes import counter, kv, kv_unsplit, multi_register, mutex, queue, set_model, stack
-from checkers.history import Operation
+from checkers.datatypes import counter, kv, kv_unsplit, mutex, queue, set_model, stack
+from checkers.guess import guess
 from checkers.model import ILLEGAL, Illegal, Model, ModelError, NotApplicableError, State, Step
+from checkers.multi_register import multi_register
+from checkers.nondeterministic import nondeterministic
 from checkers.registers import cas_argument, cas_register, register, saw_mismatch, versioned_register
 
 __all__ = [
@@ -52,35 +55,6 @@ MODELS: Mapping[str, Callable[[Any], Model]] = {
     "counter": counter,
     "mutex": mutex,
 }
-GUESSES = ("register", "cas-register", "kv", "counter", "set", "queue", "stack", "mutex", "multi-register")
-
-
-def nondeterministic(
-    name: str,
-    initial: Iterable[State],
-    steps: Callable[[Any, Operation], Iterable[State]],
-    *,
-    reads: frozenset[str] = frozenset(),
-    per_key: bool = True,
-) -> Model:
-    """A model that may go several ways: `steps` gives every state that may follow, none if the operation is illegal.
-
-    Its state is the set of all states that it may be in (the subset construction), so that every engine takes it. So a
-    read, too, may change it, by what it rules out; `reads` says which constrain nothing while they are unfinished.
-    """
-
-    def step(states: State, operation: Operation) -> State | Illegal:
-        assert isinstance(states, frozenset)
-        after = frozenset(one for state in states for one in steps(state, operation))
-        return after or ILLEGAL
-
-    try:
-        start = frozenset(initial)
-    except TypeError as error:
-        raise ModelError(
-            f"model {name}: `initial` is every state that it may begin in, each hashable: {error}"
-        ) from None
-    return Model(name, start, step, per_key=per_key, reads=reads, looks_move=True)
 
 
 def get(name: str, initial: object = None) -> Model:
@@ -88,16 +62,3 @@ def get(name: str, initial: object = None) -> Model:
     if name not in MODELS:
         raise ModelError(f"no model named {name!r}; there are {', '.join(sorted(MODELS))}")
     return MODELS[name](initial)
-
-
-def guess(operations: Iterable[Operation]) -> str:
-    """The name of the strongest model that knows every operation: versioned where any reply carries a version."""
-    names: set[str] = set()
-    versioned = False
-    for operation in operations:
-        names.add(operation.f)
-        versioned = versioned or operation.version is not None
-    for name in ("versioned-register",) if versioned else GUESSES:
-        if names <= get(name).operations:
-            return name
-    raise ModelError(f"no model has all of {', '.join(sorted(names))}; name one with --model")

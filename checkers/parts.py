@@ -4,12 +4,12 @@ Lives here: for the models that have such parts, the functions behind `Model.pos
 `Model.aspects`. Each says why it is sound; tests/checkers/test_parts.py holds all of them against brute force.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 
 from msgspec.structs import replace
 
 from checkers.history import Operation
-from checkers.model import Aspects, State
+from checkers.model import Aspects, Illegal, Model, State
 from checkers.registers import register
 
 Possible = Callable[[Operation], bool]
@@ -37,23 +37,6 @@ def put_before(initial: State) -> Callable[[Iterable[Operation]], Possible]:
             if operation.status != "ok" or operation.result is None or operation.f not in TAKES:
                 return True
             return there.issuperset(elements(operation.result) if operation.f == "read" else (operation.result,))
-
-        return fits
-
-    return possible
-
-
-def written_before(initial: State) -> Callable[[Iterable[Operation]], Possible]:
-    """Of several registers: the value that was read of each was written there, or was there at first."""
-
-    def possible(operations: Iterable[Operation]) -> Possible:
-        first = dict(_pairs(initial))
-        written = {pair for one in operations if one.f == "write" for pair in _pairs(one.value)}
-
-        def fits(operation: Operation) -> bool:
-            if operation.f != "read" or operation.status != "ok":
-                return True
-            return all(pair in written or first.get(pair[0]) == pair[1] for pair in _pairs(operation.result))
 
         return fits
 
@@ -102,23 +85,6 @@ def queued(initial: State) -> Callable[[Operation], tuple[State, ...] | None]:
     return touches
 
 
-def of_registers(initial: State) -> Aspects:
-    """Of several registers: one of them. An order of all is an order for each."""
-
-    def seen(name: Hashable, operation: Operation) -> Operation | None:
-        registers = dict(_told(operation))
-        if name not in registers:
-            return None
-        return replace(operation, value=registers[name], result=registers[name])
-
-    first = dict(_pairs(initial))
-    return Aspects(
-        names=lambda operation: [name for name, _ in _told(operation)],
-        model=lambda name: register(first.get(name)),
-        seen=seen,
-    )
-
-
 def of_elements(initial: State) -> Aspects:
     """Of a set: whether one element is in it. An order of all is an order for each."""
 
@@ -136,12 +102,14 @@ def of_elements(initial: State) -> Aspects:
     )
 
 
-def _told(operation: Operation) -> Sequence[tuple[Hashable, State]]:
-    return _pairs(operation.result if operation.f == "read" else operation.value)
+def judge_of(model: Model, name: object) -> Model:
+    """The model of one aspect, as a model of the operations as they were."""
+    aspects = model.aspects
+    assert aspects is not None, "asked only of models that have them"
+    seen, simpler = aspects.seen, aspects.model(name)
 
+    def step(state: State, operation: Operation) -> State | Illegal:
+        found = seen(name, operation)
+        return state if found is None else simpler.step(state, found)
 
-def _pairs(value: object) -> Sequence[tuple[Hashable, State]]:
-    """The pairs of a list of them or a set of them; nothing of anything else, which the model refuses."""
-    if not isinstance(value, tuple | frozenset):
-        return ()
-    return [pair for pair in value if isinstance(pair, tuple) and len(pair) == 2]
+    return Model(f"{model.name}, {name!r} only", simpler.initial, step, reads=model.reads, per_key=False)

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from checkers.history import Operation
 from checkers.model import ILLEGAL, Illegal, Model, ModelError, State, frozen_initial
+from checkers.stale import Sight, Update, stale_cells
 
 
 def saw_mismatch(operation: Operation) -> bool:
@@ -20,26 +21,51 @@ def saw_mismatch(operation: Operation) -> bool:
 
 READS = frozenset({"read"})
 WRITES = frozenset({"write"})
+LOOSE = "cas-register whose cas need not match"
+
+
+def holds_one_value(model: Model) -> bool:
+    """Whether its operations are those of a register of single values, whatever it asks of them."""
+    return model.single_value or model.name == LOOSE
 
 
 def register(initial: object = None) -> Model:
     """A register with `read` and `write`."""
     start = frozen_initial("register", initial)
-    return Model("register", start, _cas_register_step, frozenset({"read", "write"}), READS, WRITES, single_value=True)
+    return Model(
+        "register",
+        start,
+        _cas_register_step,
+        frozenset({"read", "write"}),
+        READS,
+        WRITES,
+        single_value=True,
+        anomaly=stale_cells(_told, lambda _: start, WRITES),
+    )
 
 
 def cas_register(initial: object = None) -> Model:
     """A register with `read`, `write` and `cas` of [old, new]; a failed cas saw a value that is not `old`."""
     names, start = frozenset({"read", "write", "cas"}), frozen_initial("cas-register", initial)
+    loose = Model(LOOSE, start, _loose_step, names, READS, observes=saw_mismatch)
     return Model(
-        "cas-register", start, _cas_register_step, names, READS, WRITES, observes=saw_mismatch, single_value=True
+        "cas-register",
+        start,
+        _cas_register_step,
+        names,
+        READS,
+        WRITES,
+        observes=saw_mismatch,
+        single_value=True,
+        anomaly=stale_cells(_told, lambda _: start, WRITES),
+        loose=loose,
     )
 
 
 def versioned_register(initial: object = None) -> Model:
     """A cas register whose state is (value, version); each write and each cas that took place adds one to the version.
 
-    A reply carries the version after it; where a reply has none, the version is not compared.
+    A reply carries the version after it; where a reply has none, or none came, the version is not compared.
     """
     names = frozenset({"read", "write", "cas"})
     start = frozen_initial("versioned-register", initial), 0
@@ -69,6 +95,28 @@ def _cas_register_step(value: State, operation: Operation) -> State | Illegal:
     return new if value == old else ILLEGAL
 
 
+def _loose_step(value: State, operation: Operation) -> State | Illegal:
+    """The same, but a cas takes place whatever there was, and a failed one tells only what it saw."""
+    if operation.f != "cas":
+        return _cas_register_step(value, operation)
+    if operation.status == "fail":
+        return value if operation.actual in (UNSET, value) else ILLEGAL
+    return cas_argument(operation)[1]
+
+
+def _told(operation: Operation) -> tuple[list[Update], list[Sight]]:
+    """What a register operation left, and what it saw if it returned."""
+    one = operation
+    if one.f == "write":
+        return ([Update(None, one.value, one)] if one.status != "fail" else []), []
+    if one.f == "read":
+        return [], [Sight(None, one.result, one)] if one.returned and one.status == "ok" else []
+    old, new = cas_argument(one)
+    if one.status == "fail":
+        return [], [Sight(None, one.actual, one)] if one.returned and one.actual is not UNSET else []
+    return [Update(None, new, one)], [Sight(None, old, one)] if one.returned else []
+
+
 def _versioned_register_step(state: State, operation: Operation) -> State | Illegal:
     assert isinstance(state, tuple)
     value, version = state
@@ -77,7 +125,8 @@ def _versioned_register_step(state: State, operation: Operation) -> State | Ille
         return ILLEGAL
     if operation.f != "read" and operation.status != "fail":
         version += 1
-    return (after, version) if operation.version in (None, version) else ILLEGAL
+    told = operation.status != "info" and operation.version is not None
+    return (after, version) if not told or operation.version == version else ILLEGAL
 
 
 def _told_values(operations: Iterable[Operation]) -> Callable[[State], State | Illegal]:
@@ -104,7 +153,7 @@ def _told_values(operations: Iterable[Operation]) -> Callable[[State], State | I
 
 
 def _saw_version(operation: Operation) -> bool:
-    return operation.version is not None and saw_mismatch(operation)
+    return operation.version is not None and operation.status != "info" and saw_mismatch(operation)
 
 
 def _gapped_step(state: State, operation: Operation) -> State | Illegal:

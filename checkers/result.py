@@ -10,6 +10,9 @@ from enum import StrEnum
 
 from checkers.history import Key, Operation
 from checkers.models import Model, State
+from checkers.shown import one_line
+from checkers.times import Times
+from checkers.wording import shown_key
 
 
 class Verdict(StrEnum):
@@ -40,17 +43,20 @@ class Violation:
 
     `blocked` is the operation that could not be placed: the first to return for which no order exists any more.
     `prefix` holds every operation called before that return (the shortest failing prefix), those still open then
-    without a return time; `states` were possible just before, and no others. `window` is the
-    smallest part of the prefix that was found to be contradictory by itself: `judge` is the model that refutes it.
+    without a return time; `states` were possible just before, and no others. `window` is a part of the prefix that is
+    contradictory by itself: `judge` is the model that refutes it. It is the `shortest` if no deletion that is allowed
+    leaves a contradiction. `start` is when the run began, in the unit of the operations' times.
     """
 
     key: Key
     blocked: Operation
     states: tuple[State, ...]
-    prefix: tuple[Operation, ...]
+    prefix: Sequence[Operation]
     window: tuple[Operation, ...]
     sentence: str
     judge: Model
+    shortest: bool = False
+    start: float = 0
 
     def render(self) -> str:
         """The window, and the sentence."""
@@ -58,9 +64,11 @@ class Violation:
 
     def table(self) -> str:
         """The window as a table in order of calls, the blocked operation marked."""
-        where = "" if self.key is None else f" of key {self.key}"
-        title = f"shortest failing window{where}: {len(self.window)} of {len(self.prefix)} operations"
-        return "\n".join([title, *_table(self)])
+        where = "" if self.key is None else one_line(f" of key {shown_key(self.key)}")
+        what = "shortest failing window" if self.shortest else "a failing window"
+        times = Times(self.window, self.start)
+        title = f"{what}{where}: {len(self.window)} of {len(self.prefix)} operations{times.unit}"
+        return "\n".join([title, *_table(self, times)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +87,7 @@ class Result:
     why: str = ""
     key: Key = None
     steps: int = 0
-    witness: tuple[Operation, ...] | None = field(default=None, repr=False)
+    witness: Sequence[Operation] | None = field(default=None, repr=False)
     violation: Violation | None = field(default=None, repr=False)
     relevant: Sequence[Operation] = field(default=(), repr=False)
     keys: Sequence["Result"] = field(default=(), repr=False)
@@ -100,12 +108,13 @@ class Result:
         return "\n".join([*evidence, f"{self.verdict}: {self.reason}"])
 
 
-def _table(violation: Violation) -> list[str]:
+def _table(violation: Violation, times: Times) -> list[str]:
     """One line an operation: mark, when it was called and returned, and what it was."""
     rows = sorted(violation.window, key=lambda operation: operation.call_rank)
-    times = [(str(row.call_time), "open" if row.return_time is None else str(row.return_time)) for row in rows]
-    widths = [max(len(pair[side]) for pair in times) for side in (0, 1)]
+    pairs = [(times.called(row), times.returned(row)) for row in rows]
+    widths = [max(len(pair[side]) for pair in pairs) for side in (0, 1)]
+    blocked = violation.blocked.call_rank
     return [
-        f"  {'>' if row == violation.blocked else ' '} {call:>{widths[0]}} .. {back:>{widths[1]}}  {row}"
-        for row, (call, back) in zip(rows, times, strict=True)
+        f"  {'>' if row.call_rank == blocked else ' '} {call:>{widths[0]}} .. {back:>{widths[1]}}  {row}"
+        for row, (call, back) in zip(rows, pairs, strict=True)
     ]

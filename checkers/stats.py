@@ -13,14 +13,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import UNSET
 
-from checkers.history import NEMESIS, Event, Process
+from checkers.history import MISSING, NEMESIS, Event, Process
 
 Window = tuple[int, int | None]
 """When a fault came into force and when it was healed, in nanoseconds since the start; None if it never was."""
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one history. Times in the unit of their name; None where there is nothing to measure.
+    """Of one history. Times in the unit of their name; None where there is nothing to measure, or no time is known.
 
     `rate` is operations invoked a second, from the first event to the last; `availability` the share of them that was
     answered; latencies are those of answered operations, from invocation to completion.
@@ -41,30 +41,34 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Call(msgspec.Struct, frozen=True, gc=False):
-    """An operation: when it was invoked, when it ended (None: never), and how."""
+    """An operation: when it was invoked, when it ended (None: never, or nobody knows when), and how."""
 
-    invoked_ns: int
+    invoked_ns: int | None
     returned_ns: int | None
     ok: bool
     answered: bool
 
 
 def statistics(events: Sequence[Event], windows: Iterable[Window] = ()) -> Statistics:
-    """The statistics of events in order of time, given the windows in which faults were in force. O(n log n)."""
+    """The statistics of events, given the windows in which faults were in force. O(n log n)."""
     calls = _calls(events)
+    timed = [call for call in calls if call.invoked_ns is not None]
     answered = sorted(
-        (call.returned_ns - call.invoked_ns) / 1e6 for call in calls if call.answered and call.returned_ns is not None
+        max(0, call.returned_ns - call.invoked_ns) / 1e6
+        for call in timed
+        if call.answered and call.returned_ns is not None and call.invoked_ns is not None
     )
-    seconds = (events[-1].time - events[0].time) / 1e9 if events else 0
+    times = [event.time for event in events if _known(event.time) is not None]
+    seconds = (max(times) - min(times)) / 1e9 if times else 0
     return Statistics(
         operations=len(calls),
         rate=len(calls) / seconds if seconds > 0 else None,
-        availability=len(answered) / len(calls) if calls else None,
+        availability=sum(call.answered for call in calls) / len(calls) if calls else None,
         p50_ms=percentile(answered, 50),
         p95_ms=percentile(answered, 95),
         p99_ms=percentile(answered, 99),
         max_ms=answered[-1] if answered else None,
-        recovery_s=_recovery_s(calls, list(windows)),
+        recovery_s=_recovery_s(timed, list(windows)),
     )
 
 
@@ -88,13 +92,22 @@ def _calls(events: Iterable[Event]) -> list[_Call]:
         elif (invoked := waiting.pop(event.process, None)) is not None:
             ok = event.type == "ok"
             found_another = event.type == "fail" and (event.actual is not UNSET or event.error == "mismatch")
-            calls.append(_Call(invoked.time, event.time, ok, ok or found_another))
-    return [*calls, *(_Call(event.time, None, False, False) for event in waiting.values())]
+            calls.append(_Call(_known(invoked.time), _known(event.time), ok, ok or found_another))
+    return [*calls, *(_Call(_known(event.time), None, False, False) for event in waiting.values())]
+
+
+def _known(time_ns: int | None) -> int | None:
+    """The time of an event; None if it has none."""
+    return None if time_ns == MISSING else time_ns
 
 
 def _recovery_s(calls: Sequence[_Call], windows: Sequence[Window]) -> float | None:
     """The worst recovery, see `Statistics.recovery_s`."""
-    returns = sorted((call.returned_ns, call.invoked_ns) for call in calls if call.ok and call.returned_ns is not None)
+    returns = sorted(
+        (call.returned_ns, call.invoked_ns)
+        for call in calls
+        if call.ok and call.returned_ns is not None and call.invoked_ns is not None
+    )
     begins = sorted(begin for begin, _ in windows)
     worst: float | None = None
     for healed_ns in _all_healed(windows):

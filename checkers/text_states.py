@@ -31,8 +31,10 @@ class TextStates:
     @classmethod
     def of(cls, columns: Columns, model: Model, loops: Loops) -> "TextStates | None":
         """Return the states of the model in that history; None where they are not texts."""
+        if not model.extends or not isinstance(model.initial, str):
+            return None
         texts = columns.texts
-        if not model.extends or texts is None or not isinstance(model.initial, str):
+        if texts is None:
             return None
         flags = [flag(model, shape) for shape in texts.shapes]
         known = model.reads | model.overwrites | model.extends

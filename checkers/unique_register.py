@@ -13,6 +13,7 @@ It does not apply if a value that was read, or compared by a cas that took place
 initial value counts as written), or if a failed cas does not say what it saw: with those the problem is NP-complete.
 """
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from checkers import register_kernel as k
 from checkers.compiled import Loops
 from checkers.history import NEVER, Operation
 from checkers.models import State, cas_argument
+from checkers.recorded import Recorded
+from checkers.register_rows import rows_of
 from checkers.search_arrays import Integers
 
 
@@ -52,8 +55,12 @@ class Answer:
     sentence: str = ""
 
 
-def columns_of(operations: Sequence[Operation], initial: State, loops: Loops) -> tuple[Columns, list[int]] | int | None:
+def columns_of(
+    operations: Sequence[Operation], initial: State, loops: Loops
+) -> tuple[Columns, Sequence[int]] | int | None:
     """The columns and which operation each row is; or one that contradicts itself; or None: does not apply."""
+    if isinstance(operations, Recorded):
+        return _columns_recorded(operations, initial, loops)
     numbers: dict[State, int] = {initial: 0}
     rows: list[tuple[int, int, int, int, int]] = []
     places: list[int] = []
@@ -91,6 +98,26 @@ def columns_of(operations: Sequence[Operation], initial: State, loops: Loops) ->
         values=len(numbers),
     )
     return columns, places
+
+
+def _columns_recorded(operations: Recorded, initial: State, loops: Loops) -> tuple[Columns, Sequence[int]] | int | None:
+    """The same of operations that have not been made."""
+    found = rows_of(operations, initial)
+    if found is None or isinstance(found, int):
+        return found
+    rows, start = found
+    size = len(rows.new)
+    numbers, count = loops.numbered(array("q", [start]), rows.new, rows.old if rows.cas else array("q"))
+    columns = Columns(
+        kind=loops.view(rows.kind),
+        old=numbers[size + 1 :] if rows.cas else loops.filled(size, int(numbers[0])),
+        new=numbers[1 : size + 1],
+        call=loops.view(rows.call),
+        back=loops.view(rows.back),
+        initial=int(numbers[0]),
+        values=count,
+    )
+    return columns, rows.places
 
 
 def decide(columns: Columns, loops: Loops) -> Answer:
@@ -168,11 +195,12 @@ def _cycle(columns: Columns, producer: Integers, operation: int) -> list[int]:
 
 
 SENTENCES = {
-    k.NEVER_WRITTEN: "a value was seen that nothing wrote",
-    k.CONSUMED_TWICE: "two cas that took place both replaced a value that was written only once",
-    k.CAS_CYCLE: "each of these cas needs the value that another of them wrote, so none can be the first",
-    k.CHAIN_ORDER: "an operation on an earlier value was called only after one on one that replaced it had returned",
-    k.OVERLAP: "two values were each held before one of its operations returned and still later, at overlapping times, "
-    "so one of them must have been written twice",
-    k.SQUEEZED: "a value was written and seen only while another value had to be held without interruption",
+    k.NEVER_WRITTEN: "a value was seen that nothing had written",
+    k.CONSUMED_TWICE: "lost update: two cas that succeeded both replaced a value that was written only once",
+    k.CAS_CYCLE: "circular: each of these cas needs the value that another of them wrote, so none can be the first",
+    k.CHAIN_ORDER: "stale read: a value was seen after a cas that replaced it, or what came later, had completed",
+    k.OVERLAP: "the value changed and changed back: each of two values, written only once, was current both before and "
+    "after a time at which the other was",
+    k.SQUEEZED: "stale read: a value was written and seen only while another one, written only once, was current "
+    "before and after",
 }

@@ -17,9 +17,13 @@ from itertools import combinations, pairwise, permutations
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import UNSET
+
 from checkers.history import Operation
 from checkers.models import Model, cas_argument
+from checkers.registers import holds_one_value
 from checkers.version_order import value_after
+from checkers.wording import shown
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -59,13 +63,15 @@ def value_graph(operations: Sequence[Operation], model: Model) -> "nx.DiGraph[st
     """
     import networkx as nx
 
-    told = [one for one in operations if model.single_value and model.relevant(one)]
-    touching: dict[str, list[Operation]] = {repr(model.initial): []}
+    told = [
+        one for one in operations if holds_one_value(model) and model.relevant(one) and value_after(one) is not UNSET
+    ]
+    touching: dict[str, list[Operation]] = {shown(model.initial): []}
     for one in told:
         touching.setdefault(_after(one), []).append(one)
         if _is_cas(one):
             touching.setdefault(_before(one), [])
-    writers = {value: sum(map(_writes, found)) + (value == repr(model.initial)) for value, found in touching.items()}
+    writers = {value: sum(map(_writes, found)) + (value == shown(model.initial)) for value, found in touching.items()}
     if not told or max(writers.values()) > 1 or len(touching) > MOST_VALUES:
         return None
     graph: nx.DiGraph[str] = nx.DiGraph()
@@ -79,12 +85,31 @@ def value_graph(operations: Sequence[Operation], model: Model) -> "nx.DiGraph[st
         for early, late in combinations(chain, 2):
             _force(graph, late, early, _order(touching[late], touching[early]))
     for mine, theirs in permutations(chains, 2):
-        first = None if mine[0] == repr(model.initial) else [one for value in mine for one in touching[value]]
+        first = None if mine[0] == shown(model.initial) else [one for value in mine for one in touching[value]]
         _force(graph, mine[-1], theirs[0], _order(first, [one for value in theirs for one in touching[value]]))
     for one, other in permutations(cas, 2):
         if _before(one) == _before(other):
             _force(graph, _after(one), _after(other), (one, other))
     return graph
+
+
+def with_writers(window: Sequence[Operation], prefix: Sequence[Operation], model: Model) -> list[Operation]:
+    """A window and, from the prefix that it is of, what wrote the values that it speaks of, in order of calls.
+
+    A window does without the writer of a value whose overwriting shows by itself; a graph does not.
+    """
+    if not holds_one_value(model):
+        return [*window]
+    found = {one.call_rank: one for one in window}
+    waiting = [*window]
+    while waiting:
+        one = waiting.pop()
+        values = {value for value in (_before(one) if _is_cas(one) else None, _after(one)) if value is not None}
+        for other in prefix:
+            if _writes(other) and other.call_rank not in found and _after(other) in values:
+                found[other.call_rank] = other
+                waiting.append(other)
+    return [found[rank] for rank in sorted(found)]
 
 
 def cycle(graph: "nx.DiGraph[str]") -> list[Edge]:
@@ -132,11 +157,11 @@ def _chains(graph: "nx.DiGraph[str]") -> list[list[str]]:
 
 
 def _before(cas: Operation) -> str:
-    return repr(cas_argument(cas)[0])
+    return shown(cas_argument(cas)[0])
 
 
 def _after(operation: Operation) -> str:
-    return repr(value_after(operation))
+    return shown(value_after(operation))
 
 
 def _writes(operation: Operation) -> bool:

@@ -2,24 +2,35 @@
 
 Lives here: two readings of the versions in the replies. If they contradict real time or each other, a pair of
 operations shows it. Else sorting by version gives the one order there can be, up to updates that crashed; if that
-replays, it is a linearization. What neither settles is left to the search. O(n log n).
+replays, it is a linearization. What neither settles is left to the search. A reply that leaves out the value (UNSET)
+agrees with every value. O(n log n).
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import UNSET
 
 from checkers.history import Operation
 from checkers.models import State, cas_argument
+from checkers.wording import shown
 
 
-def contradiction(operations: Sequence[Operation]) -> tuple[Operation, Operation] | None:
-    """Two operations whose replies cannot both be true: later but of an earlier version, or one version, two values."""
+class Contradiction(NamedTuple):
+    """Two operations, in order of their returns, whose replies cannot both be true, and why."""
+
+    first: Operation
+    second: Operation
+    sentence: str
+
+
+def contradiction(operations: Sequence[Operation]) -> Contradiction | None:
+    """A pair whose versions run against real time, or two values or two updates of one version; else None."""
     told = [one for one in operations if one.version is not None and one.returned]
     return _against_time(told) or _two_values(told)
 
 
-def _against_time(told: Sequence[Operation]) -> tuple[Operation, Operation] | None:
+def _against_time(told: Sequence[Operation]) -> Contradiction | None:
     """A pair of which the first returned before the second was called, but had the later version."""
     returns = sorted(told, key=lambda one: one.return_rank)
     newest: Operation | None = None
@@ -30,21 +41,50 @@ def _against_time(told: Sequence[Operation]) -> tuple[Operation, Operation] | No
                 newest = returns[place]
             place += 1
         if newest is not None and _order(newest) > _order(second):
-            return newest, second
+            return Contradiction(newest, second, _backwards(newest, second))
     return None
 
 
-def _two_values(told: Sequence[Operation]) -> tuple[Operation, Operation] | None:
+def _backwards(first: Operation, second: Operation) -> str:
+    """How the version of the second, which was called after the first had returned, is too old."""
+    if first.version != second.version:
+        return f"the version went backwards: [{first}] had returned version {first.version} before it was called"
+    return f"it reports making version {second.version}, which [{first}] had already seen before it was called"
+
+
+def _two_values(told: Sequence[Operation]) -> Contradiction | None:
     """A pair that saw two values of one version, or that both made it."""
     first: dict[int | None, Operation] = {}
     maker: dict[int | None, Operation] = {}
     for one in told:
-        other = first.setdefault(one.version, one)
-        if value_after(other) != value_after(one):
-            return other, one
+        if value_after(one) is not UNSET:
+            other = first.setdefault(one.version, one)
+            if value_after(other) != value_after(one):
+                return _in_order(other, one, "version {} has two values: see [{}]")
         if _updates(one) and maker.setdefault(one.version, one) is not one:
-            return maker[one.version], one
+            return _in_order(maker[one.version], one, "lost update: version {} was also made by [{}]")
     return None
+
+
+def impossible(operation: Operation, initial: State) -> str:
+    """Why a reply cannot be true by itself, given the initial value; empty if that is not known."""
+    one = operation
+    if one.version is None:
+        return ""
+    if one.f == "cas" and one.status == "fail" and one.actual == cas_argument(one)[0]:
+        return "it failed, though it saw the very value that it compared with"
+    if _updates(one) and one.version < 1:
+        return f"an update makes version 1 at least, not {one.version}"
+    if one.version == 0:
+        return f"version 0 is the initial value, {shown(initial)}"
+    if one.f == "cas" and _updates(one) and one.version == 1:
+        return f"it made version 1, so what it replaced was the initial value, {shown(initial)}"
+    return ""
+
+
+def _in_order(one: Operation, other: Operation, sentence: str) -> Contradiction:
+    first, second = sorted((one, other), key=lambda operation: operation.return_rank)
+    return Contradiction(first, second, sentence.format(second.version, first))
 
 
 def sorted_by_version(operations: Sequence[Operation]) -> list[Operation] | None:
@@ -52,10 +92,10 @@ def sorted_by_version(operations: Sequence[Operation]) -> list[Operation] | None
 
     A candidate only: it has to be replayed.
     """
-    told = sorted((one for one in operations if one.version is not None), key=lambda one: (*_order(one), one.call_rank))
     if any(one.returned and one.version is None for one in operations):
         return None
-    crashed = [one for one in operations if not one.returned and one.version is None]
+    told = sorted((one for one in operations if one.returned), key=lambda one: (*_order(one), one.call_rank))
+    crashed = [one for one in operations if not one.returned]
     seen = {_value_before(one) for one in told}
     crashed.sort(
         key=lambda one: (value_after(one) in seen, one.call_rank)
@@ -74,7 +114,8 @@ def sorted_by_version(operations: Sequence[Operation]) -> list[Operation] | None
             order.append(missing)
             version, value = version + 1, value_after(missing)
         order.append(one)
-        version, value = one.version, value_after(one)
+        after = value_after(one)
+        version, value = one.version, value if after is UNSET else after
     return order
 
 
@@ -89,7 +130,7 @@ def _taken(crashed: list[Operation], wanted: object, value: object) -> Operation
 
 
 def value_after(operation: Operation) -> State:
-    """The value that the register had just after the operation."""
+    """The value that the register had just after the operation; UNSET for a failed cas that did not say what it saw."""
     value: State = operation.value
     if operation.f == "read":
         value = operation.result

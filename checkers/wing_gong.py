@@ -2,7 +2,8 @@
 
 Wing and Gong's search (1993) with Lowe's memoisation (2017), written to be read: take an operation that nothing
 unlinearized precedes, apply the model, remember the configuration, go on; backtrack where stuck. It takes any model.
-One rule of its own: what only looks, and agrees, is taken at once. Whatever order follows, it could as well come first.
+Two rules of its own. What only looks, and agrees, is taken at once: whatever order follows, it could as well come
+first. So could an operation that commutes with all that it need not precede (`Model.commutes`).
 The other engines are tested against it, and an invalid verdict of theirs counts only once this search has refuted the
 core that they name.
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from checkers.budget import Meter, size_of
 from checkers.decision import Answer, Decision
-from checkers.history import Operation
+from checkers.history import NEVER, Operation
 from checkers.models import Illegal, Model, State
 from checkers.values import told_apart
 
@@ -57,6 +58,8 @@ def _searched(operations: Sequence[Operation], model: Model, meter: Meter) -> De
         return _exhausted(meter)
     merged = model.hindsight(operations) if model.hindsight is not None else None
     looks = [model.looks(operation) for operation in operations]
+    commutes = [model.commutes is not None and model.commutes(operation) for operation in operations]
+    tied = sorted((node for node in graph if not commutes[node]), key=lambda node: operations[node].call_rank)
     returned = [node for node in graph if operations[node].returned]
     required = sum(1 << node for node in returned)
     last = max(returned, key=lambda node: operations[node].return_rank, default=0)
@@ -81,7 +84,9 @@ def _searched(operations: Sequence[Operation], model: Model, meter: Meter) -> De
             linearized = frame.linearized | 1 << node
             if isinstance(state, Illegal):
                 continue
-            if looks[node]:
+            if looks[node] or (
+                commutes[node] and operations[node].return_rank < _first_call(operations, tied, linearized)
+            ):
                 frame.untried = iter(())
             if (configuration := (linearized, told_apart(state))) in seen:
                 continue
@@ -99,6 +104,11 @@ def _searched(operations: Sequence[Operation], model: Model, meter: Meter) -> De
             meter.bytes -= BYTES_OF_A_FRAME + 8 * len(frame.enabled)
     states = tuple(sorted(before_last, key=repr))
     return Decision(Answer.REFUTED, NAME, blocked=last, states=states)
+
+
+def _first_call(operations: Sequence[Operation], tied: Sequence[int], linearized: int) -> int:
+    """When the first of those that do not commute is called, of those that are still to come."""
+    return next((operations[node].call_rank for node in tied if not linearized >> node & 1), NEVER)
 
 
 def _exhausted(meter: Meter) -> Decision:

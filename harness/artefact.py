@@ -9,24 +9,28 @@ it, and are read before anything else is believed: a later version may have chan
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 import harness
-from checkers.formats import jsonl
+from checkers.formats import jsonl, open_binary
 from checkers.history import Event
 from checkers.result import Verdict
+from harness import untrusted
 from harness.errors import UsageError
+from harness.escape import short
 from harness.judge import Results
 from harness.nemesis.script import Schedule, recorded
 from harness.signature import Signature, signature_of
 from harness.store import RunDirectory
 from harness.test import Test
+from harness.untrusted import BadRecord, Integer, NotOfThatShape
 
 FORMAT = 1
+
+Version = Annotated[str, msgspec.Meta(max_length=200)]
 
 T = TypeVar("T")
 
@@ -34,7 +38,7 @@ T = TypeVar("T")
 class _Head(msgspec.Struct, frozen=True):
     """What every format has."""
 
-    format: int
+    format: Integer
     version: str
 
 
@@ -46,9 +50,9 @@ class Artefact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     was. `digest` is None for a run on real nodes.
     """
 
-    format: int
-    version: str
-    seed: int
+    format: Integer
+    version: Version
+    seed: Integer
     failure: Signature | None
     digest: str | None
     definition: Test
@@ -83,22 +87,26 @@ def read_artefact(path: Path) -> Artefact:
 
     Raises `UsageError` for what is none, `OtherVersion` for what another version has left in a format of its own.
     """
+    run = None
     if path.is_dir():
         run = RunDirectory(path.parent.parent, path)
         if not run.artefact.exists():
             return _of_run(run)
         path = run.artefact
-    content = _content(path)
+    content = _content(path, named=run is None)
     try:
-        head = msgspec.json.decode(content, type=_Head)
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"{path}: not an artefact: {error}; {_RIGHT}") from error
+        head = untrusted.decode(path, content, _Head)
+    except BadRecord as error:
+        raise UsageError(f"{path}: not an artefact: {error.reason}; {_RIGHT}") from error
     if head.format != FORMAT:
         raise OtherVersion(
-            f"{path}: made by splitbrain {head.version} in format {head.format}; "
+            f"{path}: made by splitbrain {short(head.version, 40)} in format {head.format}; "
             f"this is splitbrain {harness.__version__}, which reads format {FORMAT}"
         )
-    return _decoded(path, content, Artefact, head.version)
+    artefact = _decoded(path, content, Artefact, head.version)
+    if artefact.seed != artefact.definition.seed:
+        raise UsageError(f"{path}: its seed is not that of its definition; {_RIGHT}")
+    return artefact
 
 
 _RIGHT = "give the artefact.json of a failed run, or the directory of any run"
@@ -110,25 +118,27 @@ def _of_run(run: RunDirectory) -> Artefact:
         raise UsageError(f"{run.path}: no run is kept here; {_RIGHT}")
     test = _decoded(run.definition, _content(run.definition), Test)
     results = _decoded(run.results, _content(run.results), Results, test.version) if run.results.exists() else None
-    lines = BytesIO(_content(run.history))
-    events = [event for _, event in jsonl.events(lines, str(run.history), "drop")]
+    untrusted.require_file(run.history)
+    with open_binary(run.history) as lines:
+        events = [event for _, event in jsonl.events(lines, str(run.history), "drop")]
     return artefact_of(test, results, events)
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, named: bool = False) -> bytes:
+    """The bytes of a file, which may be reached through a link if the user has `named` it."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; {_RIGHT}") from error
+        return untrusted.read(path, follow=named)
+    except BadRecord as error:
+        raise UsageError(f"{error}; {_RIGHT}") from error
 
 
 def _decoded(path: Path, content: bytes, kind: type[T], version: str = "") -> T:
     try:
-        return msgspec.json.decode(content, type=kind)
-    except msgspec.ValidationError as error:
-        made_by = f"made by splitbrain {version}, " if version else ""
+        return untrusted.decode(path, content, kind)
+    except NotOfThatShape as error:
+        made_by = f"made by splitbrain {short(version, 40)}, " if version else ""
         raise OtherVersion(
-            f"{path}: {made_by}not as splitbrain {harness.__version__} would have it: {error}"
+            f"{path}: {made_by}not as splitbrain {harness.__version__} would have it: {error.reason}"
         ) from error
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{path}: {error}; {_RIGHT}") from error
+    except BadRecord as error:
+        raise UsageError(f"{error}; {_RIGHT}") from error

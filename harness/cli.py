@@ -5,10 +5,10 @@ Must not live here: what a command does (one file each in `harness.commands`), o
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-import traceback
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -24,11 +24,13 @@ from harness.commands.gate import gate_command
 from harness.commands.heal import heal_command
 from harness.commands.merge import merge_command
 from harness.commands.nemesis import nemesis_command
+from harness.commands.one_run import AlreadySaid
 from harness.commands.replay import replay_command
 from harness.commands.run import run_command
 from harness.commands.runs import runs_command, show_command
-from harness.commands.terminal import one_line
-from harness.errors import EnvironmentFailure, UsageError
+from harness.commands.streams import Streams
+from harness.commands.terminal import Terminal
+from harness.errors import EnvironmentFailure, Interrupted, UsageError
 
 app = typer.Typer(
     name="splitbrain",
@@ -42,7 +44,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"splitbrain {__version__}")
+        Terminal().lines([f"splitbrain {__version__}"])
         raise typer.Exit
 
 
@@ -75,27 +77,61 @@ app.command("demo")(demo_command)
 
 
 def main() -> None:
-    """Run the command line and exit. SIGTERM interrupts it as Ctrl-C does."""
+    """Run the command line and exit. SIGTERM and SIGHUP interrupt it as Ctrl-C does; nohup's SIGHUP stays ignored."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(call(sys.argv[1:]))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    streams = Streams()
+    try:
+        end = _end_of(sys.argv[1:])
+    except KeyboardInterrupt:  # once more, while it was said that the command is interrupted
+        end = _End(exit_codes.INTERRUPTED)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # what is left to do takes no time
+    code = streams.finish(end.code, end.decided)
+    if end.at_once:
+        os._exit(code)
+    sys.exit(code)
 
 
 def call(arguments: list[str]) -> int:
-    """The exit code of the command line. Exceptions are translated here, once."""
+    """Return the exit code of the command line."""
+    return _end_of(arguments).code
+
+
+class _End(NamedTuple):
+    """How a command ended. `decided`: by its verdict. `at_once`: threads may hang, and are not to be waited for."""
+
+    code: int
+    decided: bool = False
+    at_once: bool = False
+
+
+def _end_of(arguments: list[str]) -> _End:
+    """Run the command line. Exceptions are translated here, once."""
+    terminal = Terminal()
     try:
         code = app(arguments, prog_name="splitbrain", standalone_mode=False)
     except (typer.TyperException, UsageError, HistoryError) as error:
-        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        print(f"splitbrain: {one_line(message)}", file=sys.stderr)
-        return exit_codes.BAD_INPUT
+        terminal.error(error.format_message() if isinstance(error, typer.TyperException) else str(error))
+        return _End(exit_codes.BAD_INPUT)
     except EnvironmentFailure as failure:
-        print(f"splitbrain: {failure}; nothing is proven", file=sys.stderr)
-        return exit_codes.UNKNOWN
+        terminal.error(f"{failure}; nothing is proven")
+        return _End(exit_codes.UNKNOWN)
+    except Interrupted as interruption:
+        terminal.error(f"interrupted; {interruption}")
+        return _End(exit_codes.INTERRUPTED, at_once=True)
+    except AlreadySaid:
+        return _End(exit_codes.INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
-        print("splitbrain: interrupted; what was started has been stopped", file=sys.stderr)
-        return exit_codes.INTERRUPTED
-    except Exception:  # noqa: BLE001 - whatever it is, the shell must see a crash and not a verdict
-        traceback.print_exc()
-        print("splitbrain: crashed; this is a bug in splitbrain, or the machine failed it", file=sys.stderr)
-        return exit_codes.CRASH
-    return code if isinstance(code, int) else 0
+        code = exit_codes.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - whatever it is, the shell must see a crash and not a verdict
+        terminal.crash(error)
+        terminal.error("crashed; this is a bug in splitbrain, or the machine failed it")
+        return _End(exit_codes.CRASH)
+    if code == exit_codes.INTERRUPTED:  # which is what typer makes of KeyboardInterrupt
+        terminal.error("interrupted; what was started has been stopped")
+    # A command with a verdict ends by `typer.Exit`. So do help and version, which have none.
+    return _End(code or 0, decided=code is not None and not {"--help", "--version"} & set(arguments))

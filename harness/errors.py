@@ -11,3 +11,11 @@ class UsageError(Exception):
 
 class EnvironmentFailure(Exception):  # noqa: N818 - a failure of the environment, not of its user
     """The environment itself broke (the engine died, a command failed, a deadline passed): no verdict follows."""
+
+
+LEFT = "`splitbrain heal` removes what is left"
+"""What to do where something stays behind."""
+
+
+class Interrupted(Exception):  # noqa: N818 - by a signal, not by an error
+    """A signal ended a command that could not stop all that it had started; the message says what is left."""

@@ -12,9 +12,11 @@ UNKNOWN = Verdict.UNKNOWN.exit_code
 BAD_INPUT = 254
 CRASH = 255
 INTERRUPTED = 130
+PIPE_CLOSED = 141
+"""As a shell has it for a program that SIGPIPE ended: nobody reads the output any more, and there is no verdict."""
 
 VERDICTS = (VALID, INVALID, UNKNOWN)
 LEGEND = (
     f"{VALID} valid, {INVALID} invalid, {UNKNOWN} unknown, {BAD_INPUT} bad arguments or input, {CRASH} crash, "
-    f"{INTERRUPTED} interrupted"
+    f"{INTERRUPTED} interrupted, {PIPE_CLOSED} output closed before there was a verdict"
 )

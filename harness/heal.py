@@ -72,11 +72,17 @@ def _reclaimed(run: Run) -> list[str]:
         raise EnvironmentFailure(f"{version} ({error})") from error
 
 
-def heal_unrecorded(say: Callable[[str], None]) -> None:
-    """Remove labelled things of dead runs whose ledger is lost, where an engine answers."""
-    if engine.unavailable() is None:
+def heal_unrecorded(say: Callable[[str], None]) -> bool:
+    """Remove labelled things of dead runs whose ledger is lost, where an engine answers; whether none is left."""
+    if engine.unavailable() is not None:
+        return True
+    try:
         for line in asyncio.run(docker.reclaim(Engine())):
             say(line)
+    except EnvironmentFailure as failure:
+        say(f"not everything could be removed: {failure}")
+        return False
+    return True
 
 
 async def _reclaim_unknown(remains: Mapping[str, object]) -> list[str]:

@@ -9,9 +9,10 @@ On real nodes timing is never the same twice. There the recorded schedule is iss
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -20,10 +21,12 @@ from checkers.result import Verdict
 from harness.artefact import Artefact, failure_of
 from harness.bound import upper_bound
 from harness.environments.sim.environment import SimEnvironment
+from harness.escape import short
 from harness.judge import Results
 from harness.signature import Signature
 from harness.store import HISTORY
 from harness.test import Test, with_schedule
+from harness.untrusted import BadRecord, require_file
 
 GOOD, BAD, CANNOT_TELL = 0, 1, 125
 """What `git bisect run` takes for an answer."""
@@ -32,6 +35,7 @@ _OF_ONE_PLACE = ("clock", "base_image", "subnet", "hosts", "identity", "known_ho
 """Of a definition, what means nothing in another environment."""
 
 _CONFIDENCE = 0.95
+_LONGEST_LINE = 1 << 20
 
 
 def repeats(artefact: Artefact, environment: str) -> bool:
@@ -85,21 +89,36 @@ def first_difference(recorded: Path, replayed: Path) -> Difference | None:
     """
     names = [HISTORY, *sorted(str(file.relative_to(recorded)) for file in recorded.glob("*/trace.jsonl"))]
     for name in names:
-        if (recorded / name).exists() and (found := _difference(recorded / name, replayed / name, name)):
+        if _is_there(recorded / name) and (found := _difference(recorded / name, replayed / name, name)):
             return found
     return None
 
 
 def _difference(recorded: Path, replayed: Path, name: str) -> Difference | None:
+    if not _is_there(replayed):
+        return Difference(name, 0, None, None)
     with recorded.open("rb") as old, replayed.open("rb") as new:
-        for index, (was, now) in enumerate(zip_longest(old, new)):
+        for index, (was, now) in enumerate(zip_longest(_lines(old), _lines(new))):
             if was != now:
                 return Difference(name, index, _text(was), _text(now))
     return None
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        require_file(path)
+    except BadRecord:
+        return False
+    return True
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines, a very long one in pieces."""
+    return iter(lambda: file.readline(_LONGEST_LINE), b"")
+
+
 def _text(line: bytes | None) -> str | None:
-    return None if line is None else line.decode(errors="replace").rstrip("\n")
+    return None if line is None else short(line.decode(errors="replace").rstrip("\n"), 2000)
 
 
 # -- how often ---------------------------------------------------------------------------------------------------------

@@ -9,18 +9,18 @@ is where it happens, `harness.driver` carries out generators, `harness.judge` tu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from checkers.history import NEMESIS
+from checkers.history import NEMESIS, Event
 from checkers.result import Verdict
 from harness.adapters.base import Adapter
 from harness.artefact import artefact_of
 from harness.cluster import Cluster
 from harness.driver import Driver, Handler
 from harness.environments.base import Environment
-from harness.errors import EnvironmentFailure
+from harness.errors import LEFT, EnvironmentFailure, Interrupted
 from harness.generator import AnyOf, Generator, Thread, TimeLimit, nemesis
 from harness.interpreter import Interpreter
 from harness.judge import Evidence, Results, judge
@@ -31,7 +31,7 @@ from harness.nemesis.life import Life
 from harness.nemesis.specs import possible
 from harness.nemesis.windows import troubles_at_the_end
 from harness.recorder import Recorder
-from harness.store import RunDirectory, save
+from harness.store import RunDirectory, Say, save
 from harness.test import Test
 from harness.worker import Worker
 from harness.workloads import WORKLOADS
@@ -39,9 +39,6 @@ from harness.workloads.base import Pace, Workload
 
 _UNHEALED_LIMIT_S = 10.0
 """How long a cluster may take to come back whose last faults could not be undone: it cannot be blamed for that."""
-
-_LAST_FAULT_S = 2.0
-"""So long before the clients end no fault begins any more: one that nobody feels could not be seen."""
 
 STREAMS = ("generator", "clients", NEMESIS, "targets")
 """The random streams of a test, each derived from its seed by name: what one draws never changes what another draws."""
@@ -55,25 +52,46 @@ def run(test: Test, environment: Environment, adapter: Adapter, directory: RunDi
     """
     save(directory.definition, test)
     recorder = Recorder(directory.history, environment.digest)
-    remains = environment.remains()
-    ledger = NoLedger() if remains is None else FileLedger(Run(environment.name, str(directory.path), remains))
-    session = Session(test, environment, adapter, directory, recorder, ledger)
+    session = Session(test, environment, adapter, directory, recorder)
     try:
         environment.run(session.execute)
     except EnvironmentFailure as failure:
         session.evidence.failure = str(failure)
+    except KeyboardInterrupt:
+        if session.left is not None:
+            raise Interrupted(f"not all that was started has been stopped: {session.left}") from None
+        raise
     finally:
         recorder.close()
-        ledger.close(session.clean)
     session.evidence.digest = environment.digest.text() if environment.digest else None
     events = recorder.events()
     leader_changes = adapter.leader_changes(directory.path)
     results = judge(test, session.evidence, events, leader_changes, str(directory.path))
-    if results.verdict == Verdict.INVALID:
-        save(directory.artefact, artefact_of(test, results, events))
-    save(directory.results, results)
-    directory.finish()
+    _keep(test, results, events, directory, environment.say)
     return results
+
+
+def _keep(test: Test, results: Results, events: Sequence[Event], directory: RunDirectory, say: Say) -> None:
+    """Save the results, then all that follows from them. The verdict stands whatever of it fails, which is said."""
+
+    def keep_artefact() -> None:
+        if results.verdict == Verdict.INVALID:
+            save(directory.artefact, artefact_of(test, results, events))
+
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: save(directory.results, results),
+        keep_artefact,
+        lambda: directory.finish(say),
+    )
+    for step in steps:
+        try:
+            step()
+        except EnvironmentFailure as failure:
+            if step is steps[0] and results.verdict == Verdict.UNKNOWN:
+                raise  # it says as much, and why
+            say(str(failure))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the verdict with it
+            say(f"{directory.path}: not everything could be kept: {error!r}")
 
 
 @dataclass
@@ -85,12 +103,16 @@ class Session:
     adapter: Adapter
     directory: RunDirectory
     recorder: Recorder
-    ledger: FileLedger | NoLedger
+    ledger: FileLedger | NoLedger = field(default_factory=NoLedger)
     evidence: Evidence = field(default_factory=Evidence)
-    clean: bool = False
+    left: str | None = None
+    """What could not be taken down, and how to remove it."""
 
     async def execute(self) -> None:
         """Set up, run all phases, tear down. An environment that breaks on the way is evidence, not an error."""
+        remains = self.environment.remains()
+        if remains is not None:
+            self.ledger = FileLedger(Run(self.environment.name, str(self.directory.path), remains))
         try:
             await self.environment.setup()
             await self._phases()
@@ -100,7 +122,16 @@ class Session:
             try:
                 await self.environment.fetch(self.directory.path)
             finally:
-                self.clean = await self.environment.teardown()
+                await self._tear_down()
+
+    async def _tear_down(self) -> None:
+        """Take everything down. The ledger goes with it: in between no signal could tell the two apart."""
+        clean = False
+        try:
+            clean = await self.environment.teardown()
+        finally:
+            self.left = None if clean else f"{LEFT} of the run {self.directory.path}"
+            self.ledger.close(clean)
 
     async def _phases(self) -> None:
         test, environment, recorder = self.test, self.environment, self.recorder
@@ -110,7 +141,7 @@ class Session:
         driver = self._driver(cluster, aims, workers)
         if complaint := await cluster.wait_healthy(test.recovery_limit_s):
             raise EnvironmentFailure(f"the cluster did not form within {test.recovery_limit_s:g} s: {complaint}")
-        await driver.drive(TimeLimit(test.time_limit_s, self._operations(aims)))
+        await driver.drive(self._operations(aims))
         mark = recorder.mark()
         await driver.drive(nemesis(schedule.final_generator(aims)))
         unhealed = troubles_at_the_end([aim.fault.name for aim in aims], recorder.events(mark))
@@ -152,11 +183,12 @@ class Session:
         return Driver(self.environment, Interpreter(self.test.concurrency, streams), handlers, self.recorder)
 
     def _operations(self, aims: Sequence[Aim]) -> Generator:
-        """What clients and nemesis do. Faults come as recorded, else by chance until shortly before the end."""
-        test, quiet_s = self.test, min(_LAST_FAULT_S, self.test.time_limit_s / 10)
-        drawn = TimeLimit(test.time_limit_s - quiet_s, schedule.generator(aims))
-        faults = drawn if test.schedule is None else script.generator(test.schedule)
-        return AnyOf((self._workload.generator(self._pace), nemesis(faults)))
+        """What clients and nemesis do in the main phase. Faults come as recorded, else by chance."""
+        limit_s, recorded = self.test.time_limit_s, self.test.schedule
+        faults = schedule.generator(aims, limit_s) if recorded is None else script.generator(recorded)
+        both = AnyOf((self._workload.generator(self._pace), nemesis(faults)))
+        missing = frozenset(aim.fault.name for aim in aims)
+        return schedule.UntilSeen(limit_s, both, missing) if recorded is None else TimeLimit(limit_s, both)
 
     def _worker(self, thread: int) -> Worker:
         """The worker of a thread, whose clients all belong to one node: workers go round the nodes."""

@@ -15,10 +15,11 @@ import re
 import msgspec
 
 _ROW = re.compile(
-    r"^  (?P<mark>[> ]) +\d+ \.\. +(?:\d+|open)  \S+: (?P<f>\S+)(?: \[[^\]]*\])?(?: (?P<argument>.*?))?"
+    r"^  (?P<mark>[> ]) +-?[\d.]+ \.\. +(?:-?[\d.]+|open)  \S+: (?P<f>\S+)"
+    r"(?: \[(?P<key>[^\]]*)\])?(?: (?P<argument>.*?))?"
     r" -> (?P<outcome>.*?)(?: @(?P<version>\d+))?$"
 )
-"""A line of a violation's window, as `checkers.result` prints it."""
+"""A line of a violation's window, as `checkers.result` prints it. What has no key but a list has that for a key."""
 
 _CHANCE = re.compile(r"\([^()]*\)|'[^']*'|\"[^\"]*\"|\b[a-z]*\d[\w.]*\b|\bkey \S+")
 
@@ -62,7 +63,8 @@ def signature_of(checker: str, reason: str, detail: str) -> Signature:
 def _seen(match: re.Match[str]) -> _Seen:
     said, _, saw = match["outcome"].partition(", saw ")
     kind = match["f"] if said == "ok" or match["f"] == "read" else f"{match['f']} {said}"
-    argument = (match["argument"] or "None").strip("()").rpartition(", ")[2]  # of a cas the second, which it wrote
+    given = match["argument"] or (match["key"] if match["f"] == "cas" else None) or "null"
+    argument = given.strip("()[]").rpartition(", ")[2]  # of a cas the second, which it wrote
     value = saw or (argument if said == "ok" else said)
     version = None if match["version"] is None else int(match["version"])
     return _Seen(kind, value, version, match["mark"] == ">")

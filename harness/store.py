@@ -11,8 +11,12 @@ Lives here: paths, and writing whole files at once. Must not live here: what is 
 from __future__ import annotations
 
 import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -25,6 +29,18 @@ RESULTS = "results.json"
 ARTEFACT = "artefact.json"
 REPORT = "report.txt"
 """What the files of a run are called."""
+
+LINKS = frozenset({"latest", "current"})
+"""Names of links to runs; where a store was copied they may be directories."""
+_BEFORE_A_RUN = frozenset({"job.json", "output.txt"})
+"""What a campaign puts into a run's directory before the run begins."""
+
+Say = Callable[[str], None]
+
+
+def is_link_name(name: str) -> bool:
+    """Return whether a link has that name, or what once was in a link's place: in a store that was copied, a run."""
+    return name.partition(".")[0] in LINKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +71,11 @@ class RunDirectory:
     def report(self) -> Path:
         return self.path / REPORT
 
-    def finish(self) -> None:
-        """Let the `latest` links point here."""
-        _link(self.store / "latest", self.path)
-        _link(self.path.parent / "latest", self.path)
+    def finish(self, say: Say = lambda notice: None) -> None:
+        """Let the `latest` links point here, as far as that can be done; `say` is told what cannot."""
+        _link(self.store / "latest", self.path, say)
+        if self.store in self.path.parent.parents:
+            _link(self.path.parent / "latest", self.path, say)
 
 
 def save(path: Path, content: object) -> None:
@@ -67,34 +84,49 @@ def save(path: Path, content: object) -> None:
     Raises `EnvironmentFailure` if the disk will not take it.
     """
     text = msgspec.json.format(msgspec.json.encode(content), indent=2)
-    temporary = path.with_name(path.name + ".new")
     try:
-        temporary.write_bytes(text + b"\n")
-        temporary.replace(path)
+        replace_file(path, text + b"\n")
     except OSError as error:
         raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}; what was kept stays") from error
 
 
-def create(store: Path, name: str, now: datetime | None = None) -> RunDirectory:
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file there, whole, in the place of whatever has that name; of a link, not of what it leads to."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    with temporary.open("xb") as file:
+        file.write(content)
+    temporary.replace(path)
+
+
+def create(store: Path, name: str, now: datetime | None = None, say: Say = lambda notice: None) -> RunDirectory:
     """A new, empty run directory. Raises `UsageError` if the store cannot be written."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+    if (store / name).is_symlink():
+        raise UsageError(f"{store / name}: a symbolic link, and nothing is written through one; remove it")
     try:
         path = _make_unique(store.resolve() / name, stamp)
-        _link(store.resolve() / "current", path)
     except OSError as error:
         raise UsageError(f"--store {store}: {error.strerror}; name a directory that can be written") from error
+    _link(store.resolve() / "current", path, say)
     return RunDirectory(store.resolve(), path)
 
 
 def take(store: Path, path: Path) -> RunDirectory:
-    """The run directory that somebody has chosen. Raises `UsageError` if a run is kept there, or none can be."""
+    """The run directory that somebody has chosen. Raises `UsageError` if anything is kept there, or nothing can be."""
     directory = RunDirectory(store.resolve(), path.resolve())
     if directory.definition.exists():
         raise UsageError(f"--directory {path}: a run is kept there already; name a directory that is empty or absent")
     try:
         directory.path.mkdir(parents=True, exist_ok=True)
+        names = sorted({entry.name for entry in os.scandir(directory.path)} - _BEFORE_A_RUN)
+        writable = os.access(directory.path, os.W_OK | os.X_OK)
     except OSError as error:
         raise UsageError(f"--directory {path}: {error.strerror}; name a directory that can be written") from error
+    if names:
+        raise UsageError(f"--directory {path}: it holds {names[0]}; name a directory that is empty or absent")
+    if not writable:
+        raise UsageError(f"--directory {path}: Permission denied; name a directory that can be written")
     return directory
 
 
@@ -110,9 +142,26 @@ def _make_unique(parent: Path, stamp: str) -> Path:
     raise FileExistsError(17, "a thousand runs began in one millisecond", str(parent))
 
 
-def _link(link: Path, target: Path) -> None:
-    """Point a symbolic link at a run; by rename, so that a reader always finds one or the other."""
-    temporary = link.with_name(f".{link.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(target, link.parent))
-    temporary.replace(link)
+def _link(link: Path, target: Path, say: Say) -> None:
+    """Point a symbolic link at a run; by rename, so that a reader always finds one or the other.
+
+    A link is a convenience, so no run fails over it. What is in its place and is no link, as in a store that was copied
+    or came out of an archive, may be the only copy of a run: it is set aside.
+    """
+    temporary = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
+    try:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(link) and not link.is_symlink():
+            say(f"{link} was not a link: kept as {_set_aside(link)}")
+        temporary.symlink_to(os.path.relpath(target, link.parent))
+        temporary.replace(link)
+    except OSError as error:
+        say(f"{link} does not point to {target}: {error.strerror}")
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _set_aside(path: Path) -> Path:
+    """Give it a name that nothing has, and return that."""
+    names = (path.with_name(f"{path.name}.{number}") for number in count(1))
+    return path.rename(next(name for name in names if not os.path.lexists(name)))

@@ -8,18 +8,31 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 import harness
+from harness.environments.faketime import CLOCKS
+from harness.environments.sim.mutants import mutant_ids
 from harness.errors import UsageError
+from harness.escape import short
 from harness.nemesis import FAULTS
-from harness.nemesis.script import Schedule, problems
-from harness.nemesis.specs import NemesisSpec, format_nemesis
+from harness.nemesis.script import FaultWindow, Schedule, problems
+from harness.nemesis.specs import NemesisSpec, format_nemesis, parse_nemesis
+from harness.untrusted import Word
 from harness.workloads import WORKLOADS
 
 LAST_SEED = (1 << 63) - 1
 """The catalogue of runs has 64 bits for it."""
+
+MOST_NODES = 1000
+MOST_WORKERS = 100_000
+MOST_RATE = 1e6
+MOST_SECONDS = 1e7
+LEAST_INTERVAL_S = 1e-3
+MOST_OPERATIONS = 100_000_000
+"""Of one run: that many take a day to make in the simulator, and 20 GB of history."""
 
 _DISK_MEGABYTES = 64
 _OPERATION_BYTES = 64
@@ -37,17 +50,17 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     __test__ = False  # not one of pytest's
 
-    environment: str
-    nodes: tuple[str, ...]
-    workload: str
+    environment: Word
+    nodes: tuple[Word, ...]
+    workload: Word
     nemesis: tuple[NemesisSpec, ...]
     schedule: Schedule | None = None
     time_limit_s: float
     rate: float
     concurrency: int
     seed: int
-    mutant: str | None = None
-    clock: str = "node"
+    mutant: Word | None = None
+    clock: Word = "node"
     base_image: str | None = None
     subnet: str | None = None
     hosts: str | None = None
@@ -108,43 +121,123 @@ def with_schedule(test: Test, schedule: Schedule) -> Test:
 
 
 def node_names(count: int) -> tuple[str, ...]:
-    """n1, n2, and so on."""
+    """n1, n2, and so on. Raises `UsageError` for more than there can be."""
+    if count > MOST_NODES:
+        raise UsageError(f"--nodes {count:.12g}: a cluster has at most {MOST_NODES} nodes")
     return tuple(f"n{number}" for number in range(1, count + 1))
 
 
 def parse_concurrency(text: str, nodes: int) -> int:
     """A number of workers, from `10` or from `2n`, which means twice the number of nodes. Raises `UsageError`."""
-    match = re.fullmatch(r"([1-9]\d*)(n?)", text)
+    match = re.fullmatch(r"([1-9][0-9]*)(n?)", text)
     if match is None:
-        raise UsageError(f"--concurrency {text}: give a number of workers such as 10, or of workers a node such as 2n")
-    return int(match[1]) * (nodes if match[2] else 1)
+        right = "give a number of workers such as 10, or of workers a node such as 2n"
+        raise UsageError(f"--concurrency {short(text)}: {right}")
+    workers = int(match[1][:12]) * (nodes if match[2] else 1)
+    if workers > MOST_WORKERS:
+        raise UsageError(f"--concurrency {short(text)}: there are at most {MOST_WORKERS} workers")
+    return workers
 
 
 def validated(test: Test) -> Test:
-    """The test itself; raises `UsageError` with everything that is wrong with it."""
-    limits = {
-        "--nodes": len(test.nodes),
-        "--time-limit": test.time_limit_s,
-        "--rate": test.rate,
-        "--concurrency": test.concurrency,
-        "--interval": min((spec.interval_s for spec in test.nemesis), default=1),
-    }
-    found = [
-        f"{option} {value:g}: must be a finite number greater than 0"
-        for option, value in limits.items()
-        if not 0 < value < math.inf
-    ]
-    if abs(test.seed) > LAST_SEED:
-        found.append(f"--seed {test.seed}: the last seed that there can be is {LAST_SEED}")
-    if test.workload not in WORKLOADS:
-        found.append(f"--workload {test.workload}: there is no such workload; choose from {', '.join(WORKLOADS)}")
+    """The test itself; raises `UsageError` with everything that is wrong with it.
+
+    It may come from a file: so nothing in it is taken for a known name, or a part of a path, without a look.
+    """
+    found = [*_out_of_range(test), *_unknown_words(test)]
     if test.environment == "sim" and test.clock != "node":
         found.append(f"--clock {test.clock}: only real nodes have it: choose --env docker, local or ssh")
     if test.environment != "docker":
-        found += [f"{option} {value}: only --env docker has it" for option, value in test.docker_options().items()]
+        found += [
+            f"{option} {short(value)}: only --env docker has it" for option, value in test.docker_options().items()
+        ]
     if test.environment != "ssh":
-        found += [f"{option} {value}: only --env ssh has it" for option, value in test.ssh_options().items()]
+        found += [f"{option} {short(value)}: only --env ssh has it" for option, value in test.ssh_options().items()]
     found += problems(test.schedule or ())
+    found += [problem for window in test.schedule or () for problem in _foreign(window, test.nodes)]
     if found:
         raise UsageError("; ".join(found))
     return test
+
+
+def _out_of_range(test: Test) -> list[str]:
+    """Numbers that no test can have."""
+    limits: dict[str, tuple[float, float]] = {
+        "--nodes": (len(test.nodes), MOST_NODES),
+        "--time-limit": (test.time_limit_s, MOST_SECONDS),
+        "--rate": (test.rate, MOST_RATE),
+        "--concurrency": (test.concurrency, MOST_WORKERS),
+        "operation_timeout_s": (test.operation_timeout_s, MOST_SECONDS),
+        "recovery_limit_s": (test.recovery_limit_s, MOST_SECONDS),
+        "check_limit_s": (test.check_limit_s, MOST_SECONDS),
+    }
+    found = []
+    for option, (value, most) in limits.items():
+        if not 0 < value < math.inf:
+            found.append(f"{option} {value:g}: must be a finite number greater than 0")
+        elif value > most:
+            found.append(f"{option} {value:g}: at most {most:g}")
+    for spec in test.nemesis:
+        if not LEAST_INTERVAL_S <= spec.interval_s <= MOST_SECONDS:
+            right = f"must be a finite number greater than 0, from {LEAST_INTERVAL_S:g} to {MOST_SECONDS:g}"
+            found.append(f"--interval {spec.interval_s:g}: {right}")
+    if not found and (operations := test.rate * test.time_limit_s) > MOST_OPERATIONS:
+        found.append(f"--rate, --time-limit: {operations:.3g} operations, and a run has at most {MOST_OPERATIONS:g}")
+    if abs(test.seed) > LAST_SEED:
+        found.append(f"--seed {test.seed:.12g}: the last seed that there can be is {LAST_SEED}")
+    return list(dict.fromkeys(found))
+
+
+def _unknown_words(test: Test) -> list[str]:
+    """Names that mean nothing, or that cannot be names."""
+    vocabulary = {
+        "--workload": (test.workload, "workload", tuple(WORKLOADS)),
+        "--mutant": (test.mutant, "mutant", mutant_ids()),
+        "--clock": (test.clock, "clock", CLOCKS),
+    }
+    found = [
+        f"{option} {short(word)}: there is no such {what}; choose from {', '.join(words)}"
+        for option, (word, what, words) in vocabulary.items()
+        if word is not None and word not in words
+    ]
+    if len(set(test.nodes)) < len(test.nodes):
+        found.append("nodes: two have the same name")
+    for spec in test.nemesis:
+        try:
+            read = parse_nemesis(format_nemesis((msgspec.structs.replace(spec, named=True, interval_s=1.0),)), 1.0)
+        except (UsageError, KeyError, ValueError, ArithmeticError):
+            read = ()
+        if [(one.name, dict(one.given)) for one in read] != [(spec.name, dict(spec.given))]:
+            found.append(f"--nemesis {short(spec.name)}: there is no such fault, or not with these words and numbers")
+    return found
+
+
+def _foreign(window: FaultWindow, nodes: Sequence[str]) -> list[str]:
+    """What in a window cannot come from a fault: words that are no plain words, numbers beyond all measure."""
+    where = f"schedule: {short(window.fault)} at {window.begin_ns / 1e9:g} s"
+    values = [*_leaves(window.asked), *_leaves(window.resolved or {})]
+    strange = next((value for value in values if not _plain(value)), None)
+    found = [] if strange is None else [f"{where}: {short(repr(strange))} is nothing that a fault has"]
+    hit = [] if window.resolved is None else window.resolved.get("nodes")
+    if not isinstance(hit, list | tuple) or not set(map(str, hit)) <= set(nodes):
+        found.append(f"{where}: it does not say which of the nodes it hits")
+    return found
+
+
+def _leaves(value: object) -> Iterator[object]:
+    """All that is in a JSON value, names included."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield key
+            yield from _leaves(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner)
+    else:
+        yield value
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, str):
+        return re.fullmatch(r"[A-Za-z0-9 _.,:%+*/()<>=-]{0,200}", value) is not None and ".." not in value
+    return value is None or (isinstance(value, int | float) and abs(value) <= LAST_SEED)

@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a node; return the exit status."""
     options = _parse(arguments)
     try:
-        log = JsonLog(options.log.open("a") if options.log else sys.stderr, options.id)
+        log = JsonLog(options.log.open("a", encoding="utf-8") if options.log else sys.stderr, options.id)
         trace = TraceFile(options.trace) if options.trace else None
         files = _open_files(options.data, options.disk)
         boot = next_boot(options.data)

@@ -118,6 +118,48 @@ def test_what_is_quick_can_be_done_as_it_is_written(document, tmp_path):
             assert done.stdout
 
 
+README = ROOT / "README.md"
+_NOT_HERE = re.compile(r"make (demo|test|setup)|--env (auto|docker|ssh)|python -m raft_impl")
+"""What takes a cluster or minutes, or has been done: the tests run in what `make setup` has made."""
+
+
+@pytest.mark.slow
+def test_the_readme_can_be_followed_as_it_is_written(tmp_path):
+    """By a shell that knows of splitbrain what the README has told it, and in one directory."""
+    environment = Path(sys.prefix)
+    if not (environment / "bin" / "activate").exists():
+        pytest.skip(f"{environment} was not made by `make setup`")
+    (tmp_path / ".venv").symlink_to(environment)
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "SPLITBRAIN_STATE": str(tmp_path / "state")}
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    entering = next(line for line in lines if "activate" in line)
+    before, after = lines[: lines.index(entering)], lines[lines.index(entering) + 1 :]
+    assert all(line.startswith("make ") for line in before), "nothing of ours is on the path yet"
+    todo = [line for line in after if _NOT_HERE.search(line) is None]
+    assert len(todo) > 10
+    for line in todo:
+        done = subprocess.run(
+            ["sh", "-c", f"{entering} && {line}"],
+            cwd=tmp_path,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode in (0, 1, 2), f"{line}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert done.stdout, line
+
+
+def test_nothing_is_installed_by_the_name_of_splitbrain_alone():
+    """On a public index that name is not ours."""
+    files = [*DOCUMENTS, ROOT / "action.yml", ROOT / "Makefile"]
+    files += [path for name in ("ready", "scripts", ".github", "harness") for path in (ROOT / name).rglob("*")]
+    texts = {path: path.read_text(encoding="utf-8") for path in files if path.is_file() and path.suffix != ".pyc"}
+    named = re.compile(r"\b(?:pip|uv|pipx)\b[^\n]*\binstall\b[^\n]*\bsplitbrain\b(?!/)(?!\[\w+\] @)[^\n]*")
+    assert {str(path): named.findall(text) for path, text in texts.items() if named.search(text)} == {}
+
+
 def test_the_readme_names_every_command():
     """By itself or, where there is a target for it, by that."""
     text = (ROOT / "README.md").read_text()

@@ -13,17 +13,28 @@ from typing import Literal
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from checkers.formats import independent, jepsen_edn, jepsen_log, jsonl
+from checkers.budget import Meter
+from checkers.formats import history_txt, independent, jepsen_edn, jepsen_log, json_events, jsonl
+from checkers.formats.detect import FORMATS, Format, detect
 from checkers.formats.files import open_binary
-from checkers.formats.independent import Keyed
-from checkers.history import Event, History, HistoryError
+from checkers.formats.independent import Keyed, Numbered
+from checkers.formats.store import history_in
+from checkers.history import Event, History
+from checkers.limits import DEFAULT, Limits, make_room
+from checkers.multi_register import without_null
+from checkers.recording import Recording
 
-__all__ = ["FailedCas", "Format", "Keyed", "NilRead", "Reading", "jsonl", "load", "open_binary", "read"]
+__all__ = ["FORMATS", "FailedCas", "Format", "Keyed", "NilRead", "Reading", "jsonl", "load", "open_binary", "read"]
 
-Format = Literal["auto", "jsonl", "edn", "jepsen-log"]
 FailedCas = Literal["auto", "observe", "ignore"]
 NilRead = Literal["value", "unknown"]
-FAILED_CAS: dict[str, FailedCas] = {"jsonl": "auto", "edn": "ignore", "jepsen-log": "observe"}
+FAILED_CAS: dict[str, FailedCas] = {
+    "jsonl": "auto",
+    "json": "auto",
+    "edn": "ignore",
+    "history-txt": "ignore",
+    "jepsen-log": "auto",
+}
 
 
 @dataclass(frozen=True)
@@ -43,18 +54,30 @@ def read(
     nil_read: NilRead = "value",
     truncated_tail: jsonl.TruncatedTail = "error",
     keyed: Keyed = "auto",
+    limits: Limits = DEFAULT,
+    meter: Meter | None = None,
 ) -> History:
-    """The history in that file, gzipped or not, or in standard input (-); raises HistoryError naming file and line,
-    or OSError.
+    """The history in that file, packed or not, in that directory, or in standard input (-); raises HistoryError naming
+    file and line, or OSError.
 
     `failed_cas` "observe" takes every failed cas for one that compared and found another value, "ignore" for one that
-    tells nothing; "auto" is what the format's users mean: jsonl says itself, Jepsen's EDN ignores, its log observes.
-    `nil_read` "unknown" takes an ok read of nil for one whose value was not recorded. `truncated_tail` is jsonl's.
-    `keyed` is whether each value is a [key value] of jepsen.independent; "auto" looks at the invocations, and raises
-    HistoryError where they leave it open. Our own format has a field for the key, so there it means "no".
+    tells nothing; "auto" is what the format's users mean: JSON says itself, Jepsen's formats ignore, but its log of
+    2015 observes where there is no error. `nil_read` "unknown" takes an ok read of nil, also in a transaction, for one
+    whose value was not recorded. `truncated_tail` "drop" leaves out a last line that was cut off. `keyed` is whether
+    each value is a [key value] of jepsen.independent; "auto" looks at the invocations, and raises HistoryError where
+    they leave it open.
+    `limits` bound what is read at all. `meter` is that of the check to come: reading counts against it, and raises
+    SpentError, which says how far it got, where its budget does not last.
     """
     return load(
-        path, form=form, failed_cas=failed_cas, nil_read=nil_read, truncated_tail=truncated_tail, keyed=keyed
+        path,
+        form=form,
+        failed_cas=failed_cas,
+        nil_read=nil_read,
+        truncated_tail=truncated_tail,
+        keyed=keyed,
+        limits=limits,
+        meter=meter,
     ).history
 
 
@@ -66,47 +89,47 @@ def load(
     nil_read: NilRead = "value",
     truncated_tail: jsonl.TruncatedTail = "error",
     keyed: Keyed = "auto",
+    limits: Limits = DEFAULT,
+    meter: Meter | None = None,
 ) -> Reading:
     """The same, with what was found out about the file. It is read once, so that it may be a pipe."""
+    path = history_in(path)
     source = str(path)
-    with open_binary(path) as file:
-        lines: Iterable[bytes] = file
+    make_room(limits)
+    recording = Recording(source, meter, limits)
+    with open_binary(path, limits=limits, meter=meter) as file:
+        begin: list[bytes] = []
         if form == "auto":
-            begin = list(_up_to_text(file))
-            form, lines = _detect(begin, source), chain(begin, file)
-        if form == "jsonl":
-            events: Iterator[tuple[int, Event]] = jsonl.events(lines, source, truncated_tail)
-            keyed = "no" if keyed == "auto" else keyed
-        else:
-            events = (jepsen_edn if form == "edn" else jepsen_log).events(lines, source)
-        split, events = independent.split(events, source, keyed)
+            form, begin = detect(file, source)
         policy = FAILED_CAS[form] if failed_cas == "auto" else failed_cas
-        if policy != "auto" or nil_read != "value":
-            events = _as_ours(events, policy, nil_read)
-        return Reading(History.of_numbered_events(events, source), form, split)
+        as_it_is = policy == "auto" and nil_read == "value"
+        if form == "jsonl":
+            batches = jsonl.batches(chain([b"".join(begin)], file.blocks()), source, truncated_tail, limits)
+            if as_it_is and keyed != "yes":
+                keyed, batches = independent.look(batches, source, keyed)
+                if keyed == "no":
+                    for numbers, found in batches:
+                        recording.add(numbers, found)
+                    return Reading(History.of_recording(recording), form, keyed=False)
+            events: Numbered = (pair for numbers, found in batches for pair in zip(numbers, found, strict=True))
+        else:
+            events = _events(form, chain(begin, file), source, truncated_tail, limits)
+        split, events = independent.split(events, source, keyed)
+        recording.extend(events if as_it_is else _as_ours(events, policy, nil_read))
+        return Reading(History.of_recording(recording), form, split)
 
 
-def _up_to_text(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines up to the first that is not blank."""
-    for line in lines:
-        yield line
-        if not line.isspace():
-            return
-
-
-def _detect(begin: list[bytes], source: str) -> Format:
-    """The format, by the first thing in the file that is not blank; an empty file is an empty history of ours."""
-    start = begin[-1].strip() if begin else b""
-    if not start or start.startswith(b'{"') or start == b"{":
-        return "jsonl"
-    if start.startswith(b"INFO"):
-        return "jepsen-log"
-    if start[:1] in b"{[(#;":
-        return "edn"
-    shown = start[:40].decode(errors="replace")
-    raise HistoryError(
-        f"{source}:{len(begin)}: {shown!r} begins no known format; use --format jsonl, edn or jepsen-log"
-    )
+def _events(
+    form: Format, lines: Iterable[bytes], source: str, truncated_tail: jsonl.TruncatedTail, limits: Limits
+) -> Numbered:
+    """The events of a file that is read line by line."""
+    if form == "edn":
+        return jepsen_edn.events(lines, source, limits)
+    if form == "json":
+        return json_events.events(lines, source, limits)
+    if form == "history-txt":
+        return history_txt.events(lines, source, truncated_tail, limits)
+    return jepsen_log.events(lines, source, truncated_tail, limits)
 
 
 def _as_ours(
@@ -118,6 +141,9 @@ def _as_ours(
             event = replace(event, error="mismatch")
         elif event.type == "fail" and event.f == "cas" and failed_cas == "ignore":
             event = replace(event, error="ignored", actual=UNSET)
-        elif event.type == "ok" and event.f == "read" and event.value is None and nil_read == "unknown":
-            event = replace(event, type="info")
+        elif event.type == "ok" and nil_read == "unknown":
+            if event.f == "read" and event.value is None:
+                event = replace(event, type="info")
+            elif event.f == "txn" and isinstance(event.value, list):
+                event = replace(event, value=[without_null(step) for step in event.value])
         yield line, event

@@ -1,6 +1,7 @@
-"""Jepsen's histories: EDN maps, as Knossos prints them (one a line) and as Jepsen 0.3 writes `history.edn`.
+"""Jepsen's histories: EDN maps, as Knossos prints them (one a line) and as Jepsen writes `history.edn`.
 
-Lives here: what the maps mean as events. :f, :type and :process are keywords there and names here.
+Lives here: what the maps mean as events. :f, :type and :process are keywords there and names here. A vector
+[process type f value], as Knossos once wrote them, is such a map too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,53 +10,84 @@ from typing import Any, get_args
 from msgspec import UNSET
 
 from checkers.formats import edn
-from checkers.formats.edn import Word
-from checkers.history import Event, EventType, HistoryError
+from checkers.formats.edn_atoms import Word
+from checkers.history import MISSING, NEMESIS, Event, EventType, HistoryError, Process
+from checkers.limits import DEFAULT, Limits
 from checkers.values import freeze
 
 TYPES = get_args(EventType)
 TYPE, F, PROCESS, TIME, INDEX = Word(":type"), Word(":f"), Word(":process"), Word(":time"), Word(":index")
 KEY, VALUE, ERROR = Word(":key"), Word(":value"), Word(":error")
-MISSING = object()
+IN_A_VECTOR = (PROCESS, TYPE, F, VALUE, ERROR)
+REQUIRED = (TYPE, F, PROCESS)
 
 
-def events(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Event]]:
-    """(line, event) pairs; position in the file stands in for a missing :time or :index. Raises HistoryError."""
-    for number, (line, form) in enumerate(edn.forms(lines, source)):
+class Clients:
+    """Tells clients from the rest: a process that is no number and ends what it never began is no client."""
+
+    def __init__(self) -> None:
+        self._called: set[Process] = set()
+
+    def process(self, process: Process, kind: str) -> Process:
+        """The process, NEMESIS for one that is no client."""
+        if isinstance(process, int) or process == NEMESIS:
+            return process
+        if kind == "invoke":
+            self._called.add(process)
+        elif kind == "info" and process not in self._called:
+            return NEMESIS
+        else:
+            self._called.discard(process)
+        return process
+
+
+def events(lines: Iterable[bytes], source: str, limits: Limits = DEFAULT) -> Iterator[tuple[int, Event]]:
+    """(line, event) pairs. Raises HistoryError."""
+    clients = Clients()
+    for line, form in edn.forms(lines, source, limits):
+        where = f"{source}:{line}"
+        if isinstance(form, list) and 3 <= len(form) <= len(IN_A_VECTOR):
+            form = dict(zip(IN_A_VECTOR, form, strict=False))
         if not isinstance(form, dict):
-            raise HistoryError(
-                f"{source}:{line}: {form!r} is not an operation; a map such as {{:type :invoke, ...}} is"
-            )
-        yield line, _event(form, number, f"{source}:{line}")
+            raise HistoryError(f"{where}: {form!r} is not an operation; a map such as {{:type :invoke, ...}} is")
+        yield line, _event(form, clients, where)
 
 
-def _event(form: dict[Any, Any], number: int, where: str) -> Event:
+def _event(form: dict[Any, Any], clients: Clients, where: str) -> Event:
     """The event that a map says."""
-    for name in (TYPE, F, PROCESS):
-        if name not in form:
-            raise HistoryError(f"{where}: an operation with no {name}; every operation has :type, :f and :process")
-    kind = _name(form[TYPE])
+    if name(form.get(PROCESS)) == NEMESIS:
+        return Event(type="info", process=NEMESIS, f=name(form.get(F)) or "nil", index=_index(form), time=_time(form))
+    for required in REQUIRED:
+        if form.get(required) is None:
+            raise HistoryError(f"{where}: an operation with no {required}; every operation has :type, :f and :process")
+    kind = name(form[TYPE])
     if kind not in TYPES:
-        raise HistoryError(f"{where}: :type {form[TYPE]}; it is one of :invoke, :ok, :fail, :info")
+        raise HistoryError(f"{where}: :type {form[TYPE]!r}; it is one of :invoke, :ok, :fail, :info")
     process = form[PROCESS]
-    time, index = form.get(TIME, number), form.get(INDEX, number)
-    if type(time) is not int or type(index) is not int:
-        raise HistoryError(f"{where}: :time {time!r} and :index {index!r} must be whole numbers")
-    error = form.get(ERROR, MISSING)
+    error = form.get(ERROR)
     return Event(
-        index=index,
-        time=time,
+        index=_index(form),
+        time=_time(form),
         type=kind,  # type: ignore[arg-type]
-        process=process if type(process) is int else _name(process),
-        f=_name(form[F]),
+        process=clients.process(process if type(process) is int else name(process), kind),
+        f=name(form[F]),
         key=_key(form.get(KEY), where),
         value=form.get(VALUE),
-        error=UNSET if error is MISSING else str(error),
+        error=UNSET if error is None else str(error),
     )
 
 
-def _name(form: object) -> str:
-    return str(form).removeprefix(":")
+def _index(form: dict[Any, Any]) -> Any:  # noqa: ANN401 - the history says what an index is
+    return form.get(INDEX, MISSING)
+
+
+def _time(form: dict[Any, Any]) -> Any:  # noqa: ANN401 - the history says what a time is
+    return form.get(TIME, MISSING)
+
+
+def name(form: object) -> str:
+    """The text of a keyword or of what stands for one; nothing of nil."""
+    return "" if form is None else str(form).removeprefix(":")
 
 
 def _key(form: object, where: str) -> Any:  # noqa: ANN401 - EDN has more keys than our own format

@@ -5,19 +5,26 @@ Lives here: reading it into a history and writing it. What an event is, and whet
 """
 
 import gzip
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from checkers.formats.files import open_binary
-from checkers.history import Event, History, HistoryError
+from checkers.formats.json_events import leniently
+from checkers.history import MISSING, Event, History, HistoryError
+from checkers.limits import DEFAULT, Limits, make_room, too_deep
+from checkers.recording import Recording
 
 TruncatedTail = Literal["error", "drop"]
-STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
-MOST_NESTED = 100  # lists in lists; what judges values calls itself for each
+
+
+class Line(Event, frozen=True, kw_only=True, gc=False):
+    """An event as a line may say it: null for an index or a time that is not known, and times with a fraction."""
+
+    index: int | None = MISSING  # type: ignore[assignment]
+    time: int | float | None = MISSING  # type: ignore[assignment]
 
 
 def read(path: Path | str, *, truncated_tail: TruncatedTail = "error") -> History:
@@ -28,7 +35,10 @@ def read(path: Path | str, *, truncated_tail: TruncatedTail = "error") -> Histor
     or an invocation that nothing recorded could have seen.
     """
     with open_binary(path) as lines:
-        return History.of_numbered_events(events(lines, str(path), truncated_tail), str(path))
+        recording = Recording(str(path))
+        for numbers, found in batches(lines.blocks(), str(path), truncated_tail):
+            recording.add(numbers, found)
+        return History.of_recording(recording)
 
 
 def write(path: Path | str, events: Iterable[Event]) -> None:
@@ -42,33 +52,64 @@ def write(path: Path | str, events: Iterable[Event]) -> None:
 
 def events(lines: Iterable[bytes], source: str, truncated_tail: TruncatedTail) -> Iterator[tuple[int, Event]]:
     """(line, event) pairs; raises HistoryError for a line that is no event."""
-    decode = msgspec.json.Decoder(Event).decode
-    for number, line in enumerate(lines, 1):
-        if not line.endswith(b"\n"):
-            if truncated_tail == "drop":
-                return
-            raise HistoryError(
-                f"{source}:{number}: the last line is cut off; --truncated-tail drop checks what comes before it"
-            )
-        if line.isspace():
-            continue
-        if len(line) > 2 * MOST_NESTED and depth(line) > MOST_NESTED:
-            raise HistoryError(f"{source}:{number}: lists more than {MOST_NESTED} deep; flatten the value")
+    for numbers, found in batches(lines, source, truncated_tail):
+        yield from zip(numbers, found, strict=True)
+
+
+def batches(
+    blocks: Iterable[bytes], source: str, truncated_tail: TruncatedTail, limits: Limits = DEFAULT
+) -> Iterator[tuple[Sequence[int], Sequence[Event]]]:
+    """The events of each block of whole lines and the lines that they are on; raises HistoryError for what is none."""
+    decoder = msgspec.json.Decoder(Line)
+    number = 1
+    make_room(limits)
+    for block in filter(None, blocks):
+        if not block.endswith(b"\n"):
+            block, tail = block[: block.rfind(b"\n") + 1], number + block.count(b"\n")
+            if truncated_tail == "error":
+                _one_by_one(decoder, block, number, source, limits)
+                raise HistoryError(
+                    f"{source}:{tail}: the last line is cut off; --truncated-tail drop checks what comes before it"
+                )
+        count = block.count(b"\n")
         try:
-            event = decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            found = decoder.decode_lines(block)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = []
+        if len(found) == count:
+            yield range(number, number + count), found
+        else:
+            yield _one_by_one(decoder, block, number, source, limits)
+        number += count
+
+
+def _one_by_one(
+    decoder: "msgspec.json.Decoder[Line]", block: bytes, first: int, source: str, limits: Limits
+) -> tuple[list[int], list[Event]]:
+    """The same of lines some of which are blank, or no events: the first of these raises HistoryError."""
+    numbers: list[int] = []
+    found: list[Event] = []
+    for number, line in enumerate(block.split(b"\n"), first):
+        if not line or line.isspace():
+            continue
+        try:
+            found.append(_decoded(decoder, line))
+        except RecursionError:
+            raise HistoryError(f"{source}:{number}: {too_deep(limits)}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             raise HistoryError(
                 f"{source}:{number}: not an event: {error}; one JSON object a line is expected"
             ) from None
-        yield number, event
+        numbers.append(number)
+    return numbers, found
 
 
-def depth(line: bytes) -> int:
-    """How deep the brackets of a line are nested, at most; those in texts do not count."""
-    if line.count(b"[") + line.count(b"{") <= MOST_NESTED:
-        return 0
-    depth = deepest = 0
-    for byte in STRING.sub(b"", line):
-        depth += (byte in b"[{") - (byte in b"]}")
-        deepest = max(deepest, depth)
-    return deepest
+def _decoded(decoder: "msgspec.json.Decoder[Line]", line: bytes) -> Event:
+    """The event of a line; that of one that has keywords, or a key or an error that is no text, as well."""
+    try:
+        return decoder.decode(line)
+    except msgspec.ValidationError:
+        event = leniently(msgspec.json.decode(line), Line)
+        if event is None:
+            raise
+        return event

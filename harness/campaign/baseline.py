@@ -11,10 +11,13 @@ from pathlib import Path
 import msgspec
 
 import harness
+from harness import untrusted
 from harness.campaign.row import Row
 from harness.errors import EnvironmentFailure, UsageError
+from harness.escape import short
 from harness.signature import Signature
 from harness.store import save
+from harness.untrusted import BadRecord, Integer
 
 SCHEMA = 1
 
@@ -29,7 +32,7 @@ class Known(msgspec.Struct, frozen=True):
 class Baseline(msgspec.Struct, frozen=True):
     """The file. `baseline` is its schema, by which it is told from any other JSON."""
 
-    baseline: int
+    baseline: Integer
     failures: Sequence[Known] = ()
     version: str = harness.__version__
 
@@ -39,15 +42,17 @@ class Baseline(msgspec.Struct, frozen=True):
 
 def read(path: Path) -> Baseline:
     """The baseline in that file. Raises `UsageError` if it is not one."""
+    wanted = "splitbrain gate --write-baseline makes one"
     try:
-        baseline = msgspec.json.decode(path.read_bytes(), type=Baseline)
-    except OSError as error:
-        raise UsageError(f"--baseline {path}: {error.strerror}; splitbrain gate --write-baseline makes one") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        wanted = "splitbrain gate --write-baseline makes one"
-        raise UsageError(f"--baseline {path}: not a baseline ({error}); {wanted}") from None
+        content = untrusted.read(path, follow=True)
+    except BadRecord as error:
+        raise UsageError(f"--baseline {error}; {wanted}") from None
+    try:
+        baseline = untrusted.decode(path, content, Baseline)
+    except BadRecord as error:
+        raise UsageError(f"--baseline {path}: not a baseline ({error.reason}); {wanted}") from None
     if baseline.baseline != SCHEMA:
-        made = f"made by splitbrain {baseline.version} (schema {baseline.baseline})"
+        made = f"made by splitbrain {short(baseline.version)} (schema {baseline.baseline})"
         raise UsageError(f"--baseline {path}: {made}, and this one knows schema {SCHEMA}")
     return baseline
 

@@ -14,7 +14,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
@@ -22,6 +24,9 @@ from harness.campaign.cells import Cell
 from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_directory
 from harness.errors import UsageError
+from harness.escape import short
+from harness.store import is_link_name
+from harness.untrusted import Absent, BadRecord, is_text, require_file
 
 FILE = "catalogue.sqlite"
 SCHEMA = 1
@@ -45,8 +50,19 @@ CREATE TABLE IF NOT EXISTS folders (folder TEXT PRIMARY KEY, modified_ns INTEGER
 """
 """What is searched is apart from the whole rows: a search then reads a fraction of the file."""
 
+_MASTER = bytes.fromhex("d9d505f920a163d7")
+"""A journal that ends so names another file, which SQLite would remove; none of ours does."""
+
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Row).decode
+_decoder = msgspec.json.Decoder(Row)
+
+
+def _decode(row: bytes) -> Row:
+    """The row. Raises `sqlite3.DatabaseError`, as anything else in the file that makes no sense."""
+    try:
+        return _decoder.decode(row)
+    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError, RecursionError) as error:
+        raise sqlite3.DatabaseError(f"a row in it makes no sense: {short(str(error))}") from None
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,13 +99,63 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         return text, [value for _, values in conditions for value in values]
 
 
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+
+
+def _mending(
+    ask: Callable[Concatenate[Catalogue, Parameters], Answer],
+) -> Callable[Concatenate[Catalogue, Parameters], Answer]:
+    """The same of a catalogue that is made anew if it turns out to be broken."""
+
+    @wraps(ask)
+    def mended(catalogue: Catalogue, /, *arguments: Parameters.args, **options: Parameters.kwargs) -> Answer:
+        try:
+            return ask(catalogue, *arguments, **options)
+        except sqlite3.DatabaseError as error:
+            catalogue.make_anew(error)
+            return ask(catalogue, *arguments, **options)
+
+    return mended
+
+
 class Catalogue:
-    """The catalogue of one store. Usable from the thread that opened it."""
+    """The catalogue of one store. Usable from the thread that opened it.
 
-    def __init__(self, store: Path, connection: sqlite3.Connection) -> None:
+    It is an index, so one that is broken is made anew from the runs: in its file, or in memory where that cannot be.
+    """
+
+    def __init__(self, store: Path, say: Callable[[str], None]) -> None:
         self.store = store
-        self._connection = connection
+        self._path: Path | None = store / FILE
+        self._say = say
+        self._connection = _nowhere()
+        try:
+            self._connection = _connected(store / FILE)
+        except sqlite3.DatabaseError as error:
+            self.make_anew(error)
 
+    def close(self) -> None:
+        self._connection.close()
+
+    def make_anew(self, error: sqlite3.DatabaseError) -> None:
+        """Read all runs again. Raises the error if that has been done, and did not help."""
+        if self._path is None:
+            raise error
+        self._connection.close()
+        path, self._path = self._path, None
+        try:
+            if not _is_broken(error):
+                raise error
+            _remove(path)
+            self._connection = _connected(path)
+            self._say(f"{path}: {error}: made anew from the runs")
+        except (sqlite3.DatabaseError, OSError) as failure:
+            self._connection = _nowhere()
+            self._say(f"{path}: {failure}: the runs are read anew each time")
+        self.refresh()
+
+    @_mending
     def add(self, rows: Iterable[Row]) -> None:
         """Put rows in, each in the place of an older one of the same run."""
         known = list(rows)
@@ -99,6 +165,7 @@ class Catalogue:
             )
             connection.executemany(f"INSERT OR REPLACE INTO runs VALUES ({_marks(range(10))})", map(_columns, known))
 
+    @_mending
     def rows(self, wanted: Filter = Filter(), limit: int | None = None) -> list[Row]:  # noqa: B008 (frozen)
         """The rows that match, the newest first."""
         condition, values = wanted.where()
@@ -106,12 +173,14 @@ class Catalogue:
         text = f"SELECT row FROM ({found}) JOIN rows USING (run) ORDER BY began DESC, run DESC"
         return [_decode(row) for (row,) in self._connection.execute(text, [*values, -1 if limit is None else limit])]
 
+    @_mending
     def counts(self, wanted: Filter = Filter()) -> dict[str, int]:  # noqa: B008 (frozen)
         """How many rows match, by verdict."""
         condition, values = wanted.where()
         text = f"SELECT verdict, count(*) FROM runs WHERE {condition} GROUP BY verdict ORDER BY verdict"
-        return dict(self._connection.execute(text, values).fetchall())
+        return {str(verdict): count for verdict, count in self._connection.execute(text, values)}
 
+    @_mending
     def failed(self, limit: int) -> list[tuple[Cell, int]]:
         """The cells and seeds whose last run was invalid or crashed, the newest first."""
         text = """
@@ -125,6 +194,7 @@ class Catalogue:
         rows = [_decode(row) for (row,) in found]
         return [(row.cell, row.seed) for row in rows if row.seed is not None]
 
+    @_mending
     def refresh(self, progress: Callable[[int], None] = lambda count: None) -> None:
         """Bring it up to date with the directories. `progress` is called with the number of runs read so far."""
         read, there = 0, sorted(_folders(self.store))
@@ -176,23 +246,85 @@ class Catalogue:
 
 
 @contextmanager
-def opened(store: Path, anew: bool = False) -> Iterator[Catalogue]:
-    """The catalogue of a store, made if there is none, and made again if `anew`. Raises `UsageError`."""
+def opened(store: Path, anew: bool = False, say: Callable[[str], None] = lambda notice: None) -> Iterator[Catalogue]:
+    """The catalogue of a store, made if there is none, and made again if `anew`; `say` is told if it was broken.
+
+    Raises `UsageError`.
+    """
     path = store.resolve() / FILE
     if not path.parent.is_dir():
         raise UsageError(f"--store {store}: there is no such directory")
     if anew:
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        try:
+            _remove(path)
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}; name a store that can be written") from error
+    for file in _files(path):
+        _require_ours(file)
+    with closing(Catalogue(path.parent, say)) as known:
+        yield known
+
+
+def _files(path: Path) -> list[Path]:
+    """The database and what SQLite keeps beside it."""
+    return [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
+
+
+def _remove(path: Path) -> None:
+    for file in _files(path):
+        file.unlink(missing_ok=True)
+
+
+def _connected(path: Path | str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_S)
     try:
-        with closing(sqlite3.connect(path, timeout=_BUSY_S)) as connection:
-            _prepare(connection, path)
-            yield Catalogue(path.parent, connection)
-    except sqlite3.DatabaseError as error:
-        raise UsageError(f"{path}: {error}; splitbrain runs --reindex makes it anew") from error
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _nowhere() -> sqlite3.Connection:
+    """An empty catalogue that is gone when it is closed."""
+    return _connected(":memory:")
+
+
+def _is_broken(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is at fault: not its directory, the disk, or somebody who has it open."""
+    name = getattr(error, "sqlite_errorname", None)
+    return name is None or name.startswith(_BROKEN)
+
+
+_BROKEN = (
+    *("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_IOERR_SHORT_READ"),
+    *("SQLITE_ERROR", "SQLITE_SCHEMA", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG"),
+)
+"""How the names of errors begin that come of what is in the file; SQLITE_ERROR is a table or column that it lacks."""
+
+
+def _require_ours(file: Path) -> None:
+    """Raises `UsageError` for a file of the database through which SQLite would write or remove something else."""
+    right = "splitbrain runs --reindex makes the catalogue anew"
+    try:
+        require_file(file)
+        with file.open("rb") as content:
+            content.seek(max(0, content.seek(0, os.SEEK_END) - len(_MASTER)))
+            joined = file.name.endswith("-journal") and content.read() == _MASTER
+    except Absent:
+        return
+    except BadRecord as error:
+        raise UsageError(f"{error}; {right}") from None
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}; {right}") from None
+    if joined:
+        raise UsageError(f"{file}: names a file outside of the store; {right}")
+
+
+def _prepare(connection: sqlite3.Connection, path: Path | str) -> None:
+    connection.execute("PRAGMA trusted_schema = OFF")
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchone() is not None:
+        raise sqlite3.DatabaseError("it has triggers or views, and ours have none")
     (schema,) = connection.execute("PRAGMA user_version").fetchone()
     if schema > SCHEMA:
         raise UsageError(
@@ -225,4 +357,5 @@ def _folders(store: Path) -> list[str]:
 
 
 def _may_be_run(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+    hidden = entry.name.startswith(".") or is_link_name(entry.name) or not is_text(entry.name)
+    return entry.is_dir(follow_symlinks=False) and not hidden

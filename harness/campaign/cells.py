@@ -11,6 +11,8 @@ from itertools import pairwise
 
 import msgspec
 
+from harness.untrusted import Integer
+
 _WORDS = {
     "env": "--env",
     "nodes": "--nodes",
@@ -30,7 +32,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """One combination of a plan's axes. What is None is left to `splitbrain run`."""
 
     env: str
-    nodes: int | None = None
+    nodes: Integer | None = None
     workload: str | None = None
     nemesis: str | None = None
     concurrency: str | None = None
@@ -70,12 +72,9 @@ def plain(value: object) -> str:
 
 def cell_of_command(command: str) -> tuple[Cell, int] | None:
     """The cell and seed of a `splitbrain run` command line; None if it is not one that says them."""
-    words = shlex.split(command)
-    given = dict(pairwise(words))
-    if "--env" not in given or not given.get("--seed", "").lstrip("-").isdigit():
-        return None
-    fields = {name: given[option] for name, option in _WORDS.items() if option in given}
     try:
-        return msgspec.convert(fields, Cell, strict=False), int(given["--seed"])
-    except msgspec.ValidationError:
+        given = dict(pairwise(shlex.split(command)))
+        fields = {name: given[option] for name, option in _WORDS.items() if option in given}
+        return msgspec.convert(fields, Cell, strict=False), msgspec.convert(given["--seed"], Integer, strict=False)
+    except (ValueError, KeyError):  # of which msgspec's are, too
         return None

@@ -1,4 +1,4 @@
-"""Runs on other machines: the workers of dask.distributed, an extra (`pip install 'splitbrain[scale]'`).
+"""Runs on other machines: the workers of dask.distributed, an extra (`scale`).
 
 Lives here: sending runs out, and bringing home what they left. Must not live here: what a run is, or which comes next.
 
@@ -30,6 +30,7 @@ from harness.campaign.row import Outcome, Row
 from harness.campaign.settle import row_of_exit
 from harness.environments.scratch import Scratch, remove_abandoned
 from harness.errors import EnvironmentFailure, UsageError
+from harness.escape import short
 from harness.store import save
 
 _PREFIX = "splitbrain-worker-"
@@ -50,7 +51,8 @@ def connected(address: str, whole: bool) -> Callable[[Iterable[Task]], Generator
     Raises `UsageError` if nothing answers there, or if the workers have another version of splitbrain.
     """
     # What it has to say of a lost scheduler, in many lines, we say in one.
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    for name in ("distributed.client", "distributed.batched"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=_CONNECT_S)
         versions = client.run(_version)
@@ -168,8 +170,8 @@ def _landed(task: Task, future: Future, client: Client) -> Row:
 
 def _write(run: Path, name: str, content: bytes) -> None:
     path = PurePosixPath(name)
-    assert not path.is_absolute(), name
-    assert ".." not in path.parts, name
+    if path.is_absolute() or ".." in path.parts:
+        raise EnvironmentFailure(f"a worker returned a file that is not of its run: {short(name)}")
     (run / path).parent.mkdir(parents=True, exist_ok=True)
     (run / path).write_bytes(content)
 

@@ -34,7 +34,7 @@ _GRACE_S = 30.0
 """How long a run may take to tear down before it is killed: containers are slow to go."""
 _LOOK_S = 1.0
 """How soon a run notices that everything is being stopped."""
-_INTERRUPTED = (exit_codes.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)
+_INTERRUPTED = (exit_codes.INTERRUPTED, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 _TAIL_BYTES = 64 << 10
 
 
@@ -88,6 +88,12 @@ class Children:
             self.stopping = True
             for process in self._processes:
                 _signal(process, signal.SIGTERM)
+
+    def hurry(self) -> None:
+        """Let those that are tearing down give up in a few seconds, and say what they leave."""
+        with self._lock:
+            for process in self._processes:
+                _signal(process, signal.SIGINT)
 
 
 def execute(words: Sequence[str], run: Path, store: Path, limits: Limits, children: Children) -> Exit:

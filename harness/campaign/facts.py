@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from checkers import formats
 from checkers.history import Event
-from checkers.result import Verdict
+from checkers.result import Verdict, merge
 from checkers.stats import Statistics, Window, statistics
+from harness import untrusted
 from harness.campaign.row import Outcome
 from harness.nemesis.fault import believed
 from harness.nemesis.schedule import begin_of, paired
+from harness.shortage import OUT_OF_MEMORY
 from harness.signature import Signature, signature_of
 from harness.store import DEFINITION, HISTORY, RESULTS
+from harness.untrusted import BadRecord, Count, Integer
 
 T = TypeVar("T")
+
+_Second = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
 
 class _Check(msgspec.Struct, frozen=True):
@@ -37,8 +42,8 @@ class SavedFault(msgspec.Struct, frozen=True):
     fault: str
     asked: object = None
     resolved: object = None
-    begin: float | None = None
-    end: float | None = None
+    begin: _Second | None = None
+    end: _Second | None = None
     evidence: object = None
     effect: object = None
     lost: str | None = None
@@ -54,12 +59,18 @@ class SavedResults(msgspec.Struct, frozen=True):
     verdict: Verdict
     reason: str
     checks: Mapping[str, _Check] = {}
-    operations: Mapping[str, int] = {}
+    operations: Mapping[str, Count] = {}
     faults: object = None
-    leader_changes: int | None = None
-    seed: int | None = None
+    leader_changes: Count | None = None
+    seed: Integer | None = None
     version: str = ""
     command: str = ""
+
+    @property
+    def contradiction(self) -> str | None:
+        """What is wrong if the checks have another verdict than the whole."""
+        found = merge(check.verdict for check in self.checks.values()) if self.checks else self.verdict
+        return None if found is self.verdict else f"it is {self.verdict}, but its checks are {found}"
 
     @property
     def outcome(self) -> Outcome:
@@ -68,6 +79,12 @@ class SavedResults(msgspec.Struct, frozen=True):
             return Outcome(self.verdict.value)
         unproven = [name for name, check in self.checks.items() if check.verdict is Verdict.UNKNOWN]
         return Outcome.INCONCLUSIVE if unproven == ["nemesis"] else Outcome.UNKNOWN
+
+    @property
+    def ending(self) -> tuple[Outcome, str]:
+        """What became of the run, and how it ended: the check that there was no memory for says so in the results."""
+        short = self.verdict is Verdict.UNKNOWN and self.reason.startswith(OUT_OF_MEMORY)
+        return (Outcome.CRASH, OUT_OF_MEMORY) if short else (self.outcome, "ended")
 
     @property
     def signature(self) -> Signature | None:
@@ -96,7 +113,7 @@ class SavedTest(msgspec.Struct, frozen=True):
     environment: str = "unknown"
     mutant: str | None = None
     nodes: object = None
-    seed: int | None = None
+    seed: Integer | None = None
     version: str = ""
 
     @property
@@ -127,7 +144,7 @@ def read_facts(directory: Path) -> Facts | None:
     sides = [side_of(str(leader), drops, nodes) for drops, leaders in cuts for leader in leaders if nodes]
     return Facts(
         results=results,
-        statistics=statistics(events, windows),
+        statistics=_statistics(events, windows),
         minority_leader_cuts=sides.count("minority"),
         majority_leader_cuts=sides.count("majority"),
     )
@@ -146,8 +163,8 @@ def read_test(directory: Path) -> SavedTest:
 def read_json(path: Path, kind: type[T]) -> T | None:
     """A JSON file as a value of that kind; None if it is absent or does not hold one."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return untrusted.load(path, kind)
+    except BadRecord:
         return None
 
 
@@ -162,9 +179,17 @@ def converted(value: object, kind: type[T]) -> T | None:
 def _events(path: Path) -> list[Event] | None:
     """The events of a history, up to where it is readable; None if there is none."""
     try:
+        untrusted.require_file(path)
         with formats.open_binary(path) as lines:
             return [event for _, event in formats.jsonl.events(lines, str(path), "drop")]
-    except (OSError, ValueError):
+    except (OSError, ValueError, BadRecord):
+        return None
+
+
+def _statistics(events: Sequence[Event], windows: Sequence[Window]) -> Statistics | None:
+    try:
+        return statistics(events, windows)
+    except OverflowError:  # times that no clock shows
         return None
 
 

@@ -20,17 +20,23 @@ from harness.campaign.row import COUNTED, Outcome, Row, counts_of
 from harness.campaign.thresholds import Threshold, parse_threshold
 from harness.environments.base import Capability
 from harness.environments.choose import ENVIRONMENTS
+from harness.errors import UsageError
+from harness.escape import short
 from harness.nemesis import FAULTS
 from harness.nemesis.specs import NONE, parse_nemesis
 from harness.signature import Signature
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """What was to be run. `over`: the campaign has come to its end, if perhaps early, by its budget."""
+    """What was to be run. `over`: the campaign has come to its end, if perhaps early, by its budget.
+
+    `missing` says what of it was made and cannot be read, or contradicts itself.
+    """
 
     cells: Sequence[Cell]
     runs: int
     over: bool = True
+    missing: Sequence[str] = ()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -132,8 +138,17 @@ def faults_asked(cell: Cell) -> Sequence[str]:
     That it can is what the environment says of itself: what one machine lacks is missing.
     """
     able = ENVIRONMENTS[cell.env].capabilities if cell.env in ENVIRONMENTS else frozenset(Capability)
-    specs = parse_nemesis(cell.nemesis or NONE, interval_s=1.0)
+    try:
+        specs = parse_nemesis(cell.nemesis or NONE, interval_s=1.0)
+    except UsageError:  # of a row that no plan has made
+        return []
     return [spec.name for spec in specs if spec.named or able & set(FAULTS[spec.name].needed.values())]
+
+
+def first_of(sentences: Sequence[str], most: int = 5) -> str:
+    """The first few, in one line."""
+    more = f"; and {len(sentences) - most} more" if len(sentences) > most else ""
+    return "; ".join(short(sentence) for sentence in sentences[:most]) + more
 
 
 def percent(rate: float) -> str:
@@ -149,9 +164,14 @@ def _statement(new: int, tried: int, bound: float, confidence: float) -> str:
 
 def _made(made: int, planned: Planned | None) -> list[Finding]:
     """A budget may end a campaign early; one that still runs, or was killed, has shown nothing yet."""
-    if planned is None or (made == planned.runs and planned.over):
+    if planned is None or (made == planned.runs and planned.over and not planned.missing):
         return []
     reason = f"{made} of {planned.runs} that were planned were made"
+    if planned.missing:
+        lost = f"{made} of {planned.runs} that were planned can be read"
+        return [Finding("runs", Verdict.UNKNOWN, f"{lost}; missing or contradictory: {first_of(planned.missing)}")]
+    if made > planned.runs:
+        return [Finding("runs", Verdict.UNKNOWN, f"{made} runs were made, and only {planned.runs} were planned")]
     if not planned.over:
         return [
             Finding("runs", Verdict.UNKNOWN, f"{reason}: it has not ended; --resume goes on with one that was killed")

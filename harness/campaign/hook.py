@@ -56,7 +56,7 @@ def _call(command: str, environment: Mapping[str, str], output: IO[str]) -> int 
     """The exit code of the command; None if it took too long, and was killed with all that it had started."""
     process = subprocess.Popen(
         ["sh", "-c", command],
-        env={**os.environ, **environment},
+        env={**os.environ, **{name: value.replace("\0", "") for name, value in environment.items()}},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -18,6 +18,7 @@ import msgspec
 from harness.campaign.plan import Keep
 from harness.campaign.row import Outcome, Row
 from harness.store import DEFINITION, REPORT, RESULTS, save
+from harness.untrusted import inside
 
 _ROW = frozenset({"job.json", "row.json"})
 REDUCED = _ROW | {DEFINITION, RESULTS, REPORT}
@@ -74,17 +75,21 @@ class Keeper:
         """Delete all but the named files; the row says so before anything is gone."""
         before = self._size(row) if self._budget is not None else 0
         stripped = msgspec.structs.replace(row, keeps=keeps)
-        save(self._store / row.run / "row.json", stripped)
+        save(self._directory(row) / "row.json", stripped)
         self._clean(row, kept)
         self._bytes += self._size(row) - before if self._budget is not None else 0
         return stripped
 
     def _clean(self, row: Row, kept: frozenset[str]) -> None:
-        for entry in list(os.scandir(self._store / row.run)):
+        for entry in list(os.scandir(self._directory(row))):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
             elif entry.name not in kept:
                 os.unlink(entry.path)
+
+    def _directory(self, row: Row) -> Path:
+        """Where the run is. Raises `BadRecord` if that is not in the store."""
+        return inside(self._store, self._store / row.run)
 
     def _size(self, row: Row) -> int:
         """The bytes that the run's files take."""

@@ -13,8 +13,16 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from harness import untrusted
 from harness.campaign.plan import Plan
 from harness.errors import UsageError
+from harness.escape import short
+from harness.untrusted import BadRecord
+
+MOST_BYTES = 1 << 20
+"""Of a plan."""
+
+_MOST_TOLD = 20
 
 Table = Mapping[str, Any]
 """A table of a plan as it was written down: settings and tables by name."""
@@ -30,7 +38,9 @@ def load(path: Path | None, options: Table) -> Plan:
         return Plan.model_validate(table)
     except ValidationError as error:
         mistakes = [_mistake(one["loc"], one["type"], one["msg"], one["input"]) for one in error.errors()]
-        raise UsageError(f"{source}: {'; '.join(dict.fromkeys(mistakes))}") from None
+        distinct = list(dict.fromkeys(mistakes))
+        more = [f"and {len(distinct) - _MOST_TOLD} more"] if len(distinct) > _MOST_TOLD else []
+        raise UsageError(f"{source}: {'; '.join([*distinct[:_MOST_TOLD], *more])}") from None
 
 
 def laid_over(table: Table, options: Table) -> dict[str, Any]:
@@ -52,22 +62,22 @@ def parse_seeds(text: str) -> dict[str, Any]:
 
 def _read(path: Path) -> Table:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; give the path of a plan in TOML") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
+        return tomllib.loads(untrusted.read(path, most=MOST_BYTES, follow=True).decode())
+    except BadRecord as error:
+        raise UsageError(f"{error}; give the path of a plan in TOML") from error
+    except (ValueError, RecursionError) as error:  # of which bad TOML and bad UTF-8 are
+        raise UsageError(f"{path}: not TOML: {short(str(error))}") from error
 
 
 def _mistake(location: Sequence[int | str], kind: str, message: str, given: object) -> str:
     """One mistake: where, what, and what would be right."""
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    where = short("".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip("."))
     if kind == "extra_forbidden":
         return f"{where}: there is no such setting; choose from {', '.join(_settings(location[:-1]))}"
     if kind == "missing":
         return f"{where}: missing; for example {where}.count = 20"
     text = message.removeprefix("Value error, ").replace("Input should be", "must be")
-    shown = "" if kind == "value_error" or isinstance(given, Mapping) else f", not {given!r}"
+    shown = "" if kind == "value_error" or isinstance(given, Mapping) else f", not {short(repr(given))}"
     return f"{where}: {text}{shown}" if where else f"{text}{shown}"
 
 

@@ -21,6 +21,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
@@ -32,8 +33,17 @@ from harness.environments.sim.mutants import mutant_ids
 from harness.environments.ssh import SshEnvironment
 from harness.environments.ssh_hosts import EXAMPLE
 from harness.errors import UsageError
+from harness.escape import short
 from harness.nemesis.specs import parse_nemesis
-from harness.test import LAST_SEED, parse_concurrency
+from harness.test import (
+    LAST_SEED,
+    LEAST_INTERVAL_S,
+    MOST_NODES,
+    MOST_OPERATIONS,
+    MOST_RATE,
+    MOST_SECONDS,
+    parse_concurrency,
+)
 from harness.workloads import WORKLOADS
 
 SSH = SshEnvironment.name
@@ -42,6 +52,10 @@ SOUND = "none"
 
 MOST_RUNS = 1_000_000
 """Of one campaign, which keeps jobs and rows in memory: a million jobs take 180 MB, as many rows 2 GB (measured)."""
+
+
+MOST_PLANNED = 10_000_000_000_000
+"""Operations of one campaign: ten million a run, if there are a million runs."""
 
 
 class _OneOf:
@@ -59,15 +73,17 @@ class _OneOf:
 
     def _checked(self, value: str) -> str:
         if value not in self._allowed:
-            raise ValueError(f"{value} is no {self._what}; choose from {', '.join(self._allowed)}")
+            raise ValueError(f"{short(value)} is no {self._what}; choose from {', '.join(self._allowed)}")
         return value
 
 
 def _nemesis(value: str) -> str:
     try:
-        parse_nemesis(value, 1.0)
+        specs = parse_nemesis(value, 1.0)
     except UsageError as error:
         raise ValueError(str(error).replace("--nemesis ", "")) from error
+    if any(not LEAST_INTERVAL_S <= spec.interval_s <= MOST_SECONDS for spec in specs):
+        raise ValueError(f"{short(value)}: an interval is from {LEAST_INTERVAL_S:g} to {MOST_SECONDS:g} s")
     return value
 
 
@@ -85,9 +101,11 @@ def _threshold(value: str) -> str:
 
 
 def _kept(value: object) -> object:
-    if value in ("all", "failures") or (isinstance(value, int) and value >= 0):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
+        return int(value)
+    if value in ("all", "failures") or (isinstance(value, int) and 0 <= value <= LAST_SEED):
         return value
-    raise ValueError(f"must be all, failures, or of how many runs everything, not {value!r}")
+    raise ValueError(f"must be all, failures, or of how many runs everything, not {short(repr(value))}")
 
 
 def _listed(value: object) -> object:
@@ -105,11 +123,17 @@ class _AloneToo:
 def _no_twins(values: list[object]) -> list[object]:
     twins = [value for value in dict.fromkeys(values) if values.count(value) > 1]
     if twins:
-        raise ValueError(f"{', '.join(map(str, twins))} stands there twice")
+        raise ValueError(f"{short(', '.join(map(str, twins)))} stands there twice")
     return values
 
 
 Positive = Annotated[float, Field(gt=0, lt=math.inf)]
+Rate = Annotated[float, Field(gt=0, le=MOST_RATE)]
+Duration = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
+Interval = Annotated[float, Field(gt=0, ge=LEAST_INTERVAL_S, le=MOST_SECONDS)]
+Nodes = Annotated[int, Field(gt=0, le=MOST_NODES)]
+Number = Annotated[int, Field(gt=0, le=LAST_SEED)]
+Least = Annotated[int, Field(ge=0, le=LAST_SEED)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[
     str,
@@ -126,17 +150,26 @@ _AXIS = (BeforeValidator(_listed), AfterValidator(_no_twins), Field(min_length=1
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: object) -> object:
+        """No setting is one, and none is a number."""
+        found = next((item for item in (value if isinstance(value, list) else [value]) if isinstance(item, bool)), None)
+        if found is not None:
+            raise ValueError(f"{str(found).lower()} is a truth value, and no setting is one; give a number or a text")
+        return value
+
 
 class Axes(_Strict):
     """Every combination of these is a cell. One value may stand without its list."""
 
     env: Annotated[list[Env], *_AXIS] = ["sim"]
-    nodes: Annotated[list[PositiveInt], *_AXIS] = [defaults.NODES]
+    nodes: Annotated[list[Nodes], *_AXIS] = [defaults.NODES]
     workload: Annotated[list[Workload], *_AXIS] = [defaults.WORKLOAD]
     nemesis: Annotated[list[Nemesis], *_AXIS] = [defaults.NEMESIS]
     concurrency: Annotated[list[Concurrency], *_AXIS] = [defaults.CONCURRENCY]
-    rate: Annotated[list[Positive], *_AXIS] = [defaults.RATE]
-    interval: Annotated[list[Positive], *_AXIS] = [defaults.INTERVAL_S]
+    rate: Annotated[list[Rate], *_AXIS] = [defaults.RATE]
+    interval: Annotated[list[Interval], *_AXIS] = [defaults.INTERVAL_S]
     mutant: Annotated[list[Mutant], *_AXIS] = [SOUND]
 
 
@@ -171,9 +204,11 @@ class Seeds(_Strict):
 
     def bounds(self) -> tuple[int, int]:
         """The first and the last seed of the range. Raises ValueError if it is none."""
-        match = re.fullmatch(r"(\d+)\.\.(\d+)", self.range or "")
+        match = re.fullmatch(r"([0-9]{1,40})\.\.([0-9]{1,40})", self.range or "")
         if match is None or int(match[1]) > int(match[2]):
-            raise ValueError(f"range {self.range}: give FIRST..LAST, such as 1..100, with at least one seed in it")
+            raise ValueError(
+                f"range {short(self.range or '')}: give FIRST..LAST, such as 1..100, with at least one seed in it"
+            )
         if int(match[2]) > LAST_SEED:
             raise ValueError(f"range {self.range}: the last seed that there can be is {LAST_SEED}")
         return int(match[1]), int(match[2])
@@ -188,21 +223,21 @@ class Seeds(_Strict):
 class Budget(_Strict):
     """When no more runs are begun. Those under way are finished."""
 
-    wall_s: Positive | None = None
-    runs: PositiveInt | None = None
+    wall_s: Duration | None = None
+    runs: Number | None = None
 
 
 class Limits(_Strict):
     """On each run. `wall_s` is by default the time limit of the test and five minutes."""
 
-    wall_s: Positive | None = None
-    memory_mb: Annotated[int, Field(ge=256)] = 8192
+    wall_s: Duration | None = None
+    memory_mb: Annotated[int, Field(ge=256, le=1 << 30)] = 8192
 
 
 class Keep(_Strict):
     """What stays on disk of valid runs: `all`, `failures` (nothing but their results), or of how many everything."""
 
-    valid: Annotated[Literal["all", "failures"] | Annotated[int, Field(ge=0)], BeforeValidator(_kept)] = "failures"
+    valid: Annotated[Literal["all", "failures"] | Least, BeforeValidator(_kept)] = "failures"
     disk_mb: Positive | None = None
     """The oldest valid runs are pruned as soon as the campaign takes more."""
 
@@ -210,12 +245,12 @@ class Keep(_Strict):
 class Coverage(_Strict):
     """What must have been exercised, or the gate is not passed."""
 
-    faults: Annotated[int, Field(ge=0)] = 1
+    faults: Least = 1
     """How often each kind of fault that a cell asks for must be attested in it."""
-    operations: Annotated[int, Field(ge=0)] = 1
-    leader_changes: Annotated[int, Field(ge=0)] = 0
-    minority_leader_cuts: Annotated[int, Field(ge=0)] = 0
-    majority_leader_cuts: Annotated[int, Field(ge=0)] = 0
+    operations: Least = 1
+    leader_changes: Least = 0
+    minority_leader_cuts: Least = 0
+    majority_leader_cuts: Least = 0
 
 
 class Gate(_Strict):
@@ -238,10 +273,10 @@ class Plan(_Strict):
     seeds: Seeds
     hosts: str | None = None
     """The machines of `ssh`, as for `splitbrain run`: a file, or a list."""
-    time_limit_s: Positive = defaults.TIME_LIMIT_S
+    time_limit_s: Duration = defaults.TIME_LIMIT_S
     budget: Budget = Budget()
     limits: Limits = Limits()
-    jobs: PositiveInt = 1
+    jobs: Annotated[int, Field(gt=0, le=10_000)] = 1
     keep: Keep = Keep()
     gate: Gate = Gate()
 
@@ -259,6 +294,21 @@ class Plan(_Strict):
             many = f"{cells} cells under {self.seeds.number} seeds are more than {MOST_RUNS} runs"
             fewer = f"give at most {max(MOST_RUNS // cells, 1)} seeds, or begin several campaigns"
             raise ValueError(f"seeds: {many}, the most that a campaign can have; {fewer}")
+        return self
+
+    @model_validator(mode="after")
+    def _not_too_much(self) -> Plan:
+        fastest = max(self.axes.rate) * self.time_limit_s
+        if fastest > MOST_OPERATIONS:
+            each = f"{max(self.axes.rate):g} operations a second over {self.time_limit_s:g} s"
+            raise ValueError(f"axes.rate: {each} are {fastest:.3g}, and a run has at most {MOST_OPERATIONS:g}")
+        others = math.prod(len(values) for name, values in self.axes if name != "rate")
+        total = others * self.seeds.number * sum(self.axes.rate) * self.time_limit_s
+        if total > MOST_PLANNED:
+            raise ValueError(
+                f"seeds: the whole plan makes {total:.3g} operations, and a campaign at most {MOST_PLANNED:g}; "
+                "give fewer seeds, cells or seconds, or a lower rate"
+            )
         return self
 
     @property

@@ -14,6 +14,7 @@ from checkers.result import Verdict
 from checkers.stats import Statistics
 from harness.campaign.cells import Cell
 from harness.signature import Signature
+from harness.untrusted import Count, Integer, Moment, RunPath, Seconds, Word
 
 
 class Outcome(StrEnum):
@@ -59,24 +60,24 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     kind, the windows that are attested. `keeps` is `all` or `results`: what has not been pruned.
     """
 
-    run: str
+    run: RunPath
     campaign: str | None = None
-    job: str | None = None
+    job: Word | None = None
     cell: Cell
-    seed: int | None
+    seed: Integer | None
     verdict: Outcome
     ended: str = "ended"
     reason: str
     signature: Signature | None = None
-    began: float
-    seconds: float
+    began: Moment
+    seconds: Seconds
     version: str = ""
     command: str = ""
-    operations: Mapping[str, int] = {}
-    faults: Mapping[str, int] = {}
-    leader_changes: int | None = None
-    minority_leader_cuts: int = 0
-    majority_leader_cuts: int = 0
+    operations: Mapping[str, Count] = {}
+    faults: Mapping[str, Count] = {}
+    leader_changes: Count | None = None
+    minority_leader_cuts: Count = 0
+    majority_leader_cuts: Count = 0
     statistics: Statistics | None = None
     keeps: str = "all"
 

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from checkers.result import Verdict
+from harness import untrusted
 from harness.campaign.cells import Cell, cell_of_command
-from harness.campaign.directory import Assignment, read_assignment, read_row
+from harness.campaign.directory import Assignment
 from harness.campaign.execute import Exit
-from harness.campaign.facts import Facts, read_facts, read_test
+from harness.campaign.facts import Facts, SavedResults, read_facts, read_test
+from harness.campaign.record import read_record
 from harness.campaign.row import Outcome, Row
-from harness.shortage import OUT_OF_MEMORY
 from harness.store import DEFINITION, RESULTS, save
+from harness.untrusted import Absent, BadRecord
 
 
 def row_of_exit(store: Path, run: Path, assignment: Assignment, end: Exit) -> Row:
@@ -52,10 +53,14 @@ def row_of_unfinished(store: Path, run: Path, assignment: Assignment) -> Row:
 
 
 def row_of_directory(store: Path, run: Path) -> Row | None:
-    """The row of whatever run is kept there, of a campaign or by itself; None if no run is."""
-    assignment = read_assignment(run)
-    if assignment is not None:
-        return read_row(run) or _incomplete(store, run, assignment)
+    """The row of whatever run is kept there, of a campaign or by itself; None if no run is.
+
+    One whose files cannot be read, or contradict each other, is unknown.
+    """
+    record = read_record(run)
+    if record.assignment is not None:
+        row = record.row or _incomplete(store, run, record.assignment)
+        return row if record.trouble is None else _unreadable(row, record.trouble)
     if not (run / DEFINITION).exists():
         return None
     began = _modified(run / DEFINITION)
@@ -66,6 +71,8 @@ def row_of_directory(store: Path, run: Path) -> Row | None:
     alone = Assignment(campaign="", job="", cell=cell, seed=seed or 0, attempt=1, began=began, version=saved.version)
     if facts is None:
         row = _incomplete(store, run, alone)
+        if (trouble := _trouble(run / RESULTS)) is not None:
+            row = _unreadable(row, f"{RESULTS}: {trouble}")
     else:
         row = _row(store, run, alone, facts, _modified(run / RESULTS) - began)
     return msgspec.structs.replace(row, campaign=None, job=None, seed=seed)
@@ -73,16 +80,15 @@ def row_of_directory(store: Path, run: Path) -> Row | None:
 
 def _row(store: Path, run: Path, assignment: Assignment, facts: Facts, seconds: float) -> Row:
     results = facts.results
-    # It has results, in which the check that there was no memory for says so; nothing else may have been bad.
-    short = results.verdict is Verdict.UNKNOWN and results.reason.startswith(OUT_OF_MEMORY)
+    outcome, ended = results.ending
     return Row(
         run=str(run.relative_to(store)),
         campaign=assignment.campaign,
         job=assignment.job,
         cell=assignment.cell,
         seed=assignment.seed,
-        verdict=Outcome.CRASH if short else results.outcome,
-        ended=OUT_OF_MEMORY if short else "ended",
+        verdict=outcome,
+        ended=ended,
         reason=results.reason,
         signature=results.signature,
         began=assignment.began,
@@ -96,6 +102,21 @@ def _row(store: Path, run: Path, assignment: Assignment, facts: Facts, seconds: 
         majority_leader_cuts=facts.majority_leader_cuts,
         statistics=facts.statistics,
     )
+
+
+def _unreadable(row: Row, trouble: str) -> Row:
+    return msgspec.structs.replace(row, verdict=Outcome.UNKNOWN, ended="ended", reason=trouble, signature=None)
+
+
+def _trouble(path: Path) -> str | None:
+    """Why the results cannot be read; None if there are none."""
+    try:
+        untrusted.load(path, SavedResults)
+    except Absent:
+        return None
+    except BadRecord as error:
+        return error.reason
+    return None
 
 
 def _incomplete(store: Path, run: Path, assignment: Assignment) -> Row:

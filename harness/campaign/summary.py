@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from checkers.result import Verdict, merge
-from harness.campaign.begin import jobs_in
 from harness.campaign.directory import CampaignDirectory
 from harness.campaign.row import Row, counts_of
-from harness.store import save
+from harness.untrusted import Count, Integer
 
 
 class Brief(msgspec.Struct, frozen=True):
@@ -21,7 +20,7 @@ class Brief(msgspec.Struct, frozen=True):
 
     run: str
     env: str
-    seed: int | None
+    seed: Integer | None
     verdict: str
     signature: str | None
     seconds: float
@@ -30,28 +29,25 @@ class Brief(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The object that a campaign ends with. `planned` runs were to be made; fewer were if a budget ended it."""
+    """The object that a campaign ends with. `planned` runs were to be made; fewer were if a budget ended it.
+
+    `missing` names what was made and cannot be read, or contradicts itself: then the verdict is not valid.
+    """
 
     campaign: str
     verdict: Verdict
-    counts: Mapping[str, int]
-    planned: int
+    counts: Mapping[str, Count]
+    planned: Count
     runs: Sequence[Brief]
+    missing: Sequence[str] = ()
 
 
-def finished(campaign: CampaignDirectory) -> Summary:
-    """The summary of a campaign that is over, for now; saved."""
-    rows = campaign.rows()
-    summary = summarise(campaign, len(jobs_in(campaign.definition())), rows)
-    save(campaign.summary, summary)
-    return summary
-
-
-def summarise(campaign: CampaignDirectory, planned: int, rows: Sequence[Row]) -> Summary:
+def summarise(campaign: CampaignDirectory, planned: int, rows: Sequence[Row], missing: Sequence[str] = ()) -> Summary:
     """The summary of the rows that count. No rows are `unknown`, as is a run that says nothing."""
+    unknown = [Verdict.UNKNOWN] if missing else []
     return Summary(
         campaign=str(campaign.path),
-        verdict=merge(row.verdict.verdict for row in rows),
+        verdict=merge([*unknown, *(row.verdict.verdict for row in rows)]),
         counts=counts_of(rows),
         planned=planned,
         runs=[
@@ -67,4 +63,5 @@ def summarise(campaign: CampaignDirectory, planned: int, rows: Sequence[Row]) ->
             )
             for row in rows
         ],
+        missing=list(missing),
     )

@@ -26,7 +26,7 @@ _UNITS = {
     "share": {"%": 0.01, "": 1.0},
     "rate": {"/s": 1.0, "": 1.0},
 }
-_SYNTAX = re.compile(r"\s*(\w+)\s*(<=|>=|<|>)\s*(\d+(?:\.\d+)?)\s*(\S*)\s*")
+_SYNTAX = re.compile(r"\s*(\w+)\s*(<=|>=|<|>)\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(\S*)\s*")
 _WANTED = (
     f"write METRIC<NUMBER UNIT, such as p99<500ms, availability>99% or recovery<10s; metrics: {', '.join(_METRICS)}"
 )

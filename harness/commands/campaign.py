@@ -13,7 +13,9 @@ import msgspec
 import typer
 
 from harness.commands.terminal import Terminal
-from harness.errors import EnvironmentFailure, UsageError
+from harness.errors import LEFT, EnvironmentFailure, Interrupted, UsageError
+from harness.escape import shell, short
+from harness.ledger import left_in
 
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.conduct import Engine
@@ -74,7 +76,7 @@ def campaign_command(
         jobs=jobs,
         budget=_options(wall_s=wall, runs=runs),
         limits=_options(wall_s=run_wall, memory_mb=memory),
-        keep=_options(valid=int(keep) if keep and keep.isdigit() else keep, disk_mb=disk),
+        keep=_options(valid=keep, disk_mb=disk),
     )
     terminal = Terminal(json)
     part = parse_shard(shard)
@@ -95,9 +97,9 @@ def campaign_command(
 
 def parse_shard(text: str) -> tuple[int, int]:
     """(index, count) of `2/8`. Raises `UsageError`."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"--shard {text}: give I/N with I from 1 to N, such as 2/8")
+        raise UsageError(f"--shard {short(text)}: give I/N with I from 1 to N, such as 2/8")
     return int(match[1]), int(match[2])
 
 
@@ -179,7 +181,7 @@ def _engine(name: str, scheduler: str | None, plan: Plan) -> Engine:
     try:
         from harness.campaign.engine_dask import connected
     except ImportError as error:
-        raise UsageError(f"--engine dask: {error}; pip install 'splitbrain[scale]'") from error
+        raise UsageError(f"--engine dask: {error}; pip install distributed") from error
 
     return connected(scheduler, whole=plan.keep.valid != "failures")
 
@@ -203,9 +205,11 @@ def _conduct(
         prepare({cell.env for cell in definition.cells}, watch.say)
         try:
             summary = Conductor(campaign, plan, engine, watch, Hook(campaign.store, on_failure)).conduct()
-            write_morning_report(campaign)
-        except (KeyboardInterrupt, EnvironmentFailure):
-            watch.say(f"to go on: splitbrain campaign {campaign.path} --resume")
+            terminal.best_effort("the morning report", lambda: write_morning_report(campaign))
+        except (KeyboardInterrupt, Interrupted, EnvironmentFailure) as end:
+            watch.say(f"to go on: splitbrain campaign {shell(str(campaign.path))} --resume")
+            if isinstance(end, KeyboardInterrupt) and (runs := left_in(campaign.path)):
+                raise Interrupted(f"not all that was started has been stopped: {LEFT} of {', '.join(runs)}") from None
             raise
     if terminal.json:
         terminal.document(summary)
@@ -218,8 +222,7 @@ def _conduct(
 def _print_schema() -> None:
     from harness.campaign.plan import Plan
 
-    text = msgspec.json.encode(Plan.model_json_schema())
-    print(msgspec.json.format(text, indent=2).decode())
+    Terminal(json=True).indented(msgspec.json.encode(Plan.model_json_schema()))
 
 
 def _print_dry_run(plan: Plan, store: Path, part: tuple[int, int], terminal: Terminal) -> None:

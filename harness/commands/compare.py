@@ -10,6 +10,7 @@ import typer
 
 from harness import exit_codes
 from harness.commands.terminal import Terminal
+from harness.escape import short
 
 
 def compare_command(
@@ -20,17 +21,27 @@ def compare_command(
         bool, typer.Option("--json", help="Print the comparison as one JSON object, nothing else.")
     ] = False,
 ) -> None:
-    """Say what is new, gone and slower, in Markdown. Exits with 1 if there is a failure that was not there before."""
+    """Say what is new, gone and slower, in Markdown.
+
+    Exits with 1 if there is a failure that was not there before, 2 if runs of either cannot be read.
+    """
     from harness.campaign.compare import compare
     from harness.campaign.directory import find
+    from harness.campaign.evidence import account
     from harness.report.morning import comparison_report
 
     first, second = find(store, before), find(store, after)
     terminal = Terminal(json)
-    comparison = compare(first.rows(), second.rows())
+    was, now = account(first), account(second)
+    comparison = compare(was.rows, now.rows)
+    missing = [f"{one.name}: {line}" for one, told in ((first, was), (second, now)) for line in told.missing]
+    for line in missing:
+        terminal.say(f"missing or contradictory: {short(line)}")
     if json:
         document = {"before": str(first.path), "after": str(second.path), **msgspec.to_builtins(comparison)}
         terminal.document(document)
     else:
         terminal.lines(comparison_report(first.name, second.name, comparison).splitlines())
-    raise typer.Exit(exit_codes.INVALID if comparison.new else exit_codes.VALID)
+    if comparison.new:
+        raise typer.Exit(exit_codes.INVALID)
+    raise typer.Exit(exit_codes.UNKNOWN if missing else exit_codes.VALID)

@@ -53,7 +53,7 @@ def demo_command(
                 mutant=mutant,
             )
         )
-        directory = create(store, test.name)
+        directory = create(store, test.name, say=terminal.say)
         results = execute(test, directory, terminal)
         print_results(results, directory, terminal)
         found.append(results.verdict)

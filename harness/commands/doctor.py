@@ -19,13 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from harness.commands.terminal import Terminal
-from harness.environments import engine
-from harness.environments.choose import ENVIRONMENTS, choose
+from harness.environments import choose, engine
 from harness.environments.containers import labels
 from harness.environments.engine import Engine
 from harness.environments.node_image import NAME as NODE_IMAGE
@@ -73,21 +69,18 @@ def doctor_command(
     Exits 0: the simulator needs nothing.
     """
     findings = [_find(check) for check in CHECKS]
-    reasons = {name: environment.unavailable() for name, environment in ENVIRONMENTS.items()}
+    reasons = {name: choose.unavailable(environment) for name, environment in choose.ENVIRONMENTS.items()}
     if as_json:
         Terminal(as_json).document({"environments": reasons, "checks": findings})
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
-    console.print(_table(findings))
-    for finding in findings:
-        if not finding.present:
-            console.print(f"to get {finding.name}: {finding.remedy}", markup=False, soft_wrap=True)
-    for name, reason in reasons.items():
-        console.print(f"{name}: {f'no: {reason}' if reason else 'yes'}", markup=False, soft_wrap=True)
-    taken, _ = choose("auto")
-    console.print(f"splitbrain run --env auto takes {taken}", markup=False)
+    terminal = Terminal()
+    rows = [("yes" if one.present else "no", one.name, one.found, one.needed_for) for one in findings]
+    titles = ("", "what", "found", "needed for")
+    terminal.table(titles, rows, colours={"yes": "green", "no": "yellow"}, piped_width=_PIPED_WIDTH)
+    terminal.lines(f"to get {finding.name}: {finding.remedy}" for finding in findings if not finding.present)
+    terminal.lines(f"{name}: {f'no: {reason}' if reason else 'yes'}" for name, reason in reasons.items())
+    taken, _ = choose.choose("auto")
+    terminal.lines([f"splitbrain run --env auto takes {taken}"])
 
 
 def _find(check: Check) -> Finding:
@@ -96,16 +89,6 @@ def _find(check: Check) -> Finding:
     except (Missing, EnvironmentFailure, OSError, subprocess.TimeoutExpired) as reason:
         found, present = str(reason), False
     return Finding(check.name, present, found, check.needed_for, "" if present else check.remedy)
-
-
-def _table(findings: list[Finding]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("", "what", "found", "needed for"):
-        table.add_column(title, overflow="fold")
-    for finding in findings:
-        mark = "[green]yes[/]" if finding.present else "[yellow]no[/]"
-        table.add_row(mark, finding.name, escape(finding.found), finding.needed_for)
-    return table
 
 
 # -- probes ------------------------------------------------------------------------------------------------------------
@@ -251,5 +234,5 @@ CHECKS = (
         "ssh", "the agent and configuration for --env ssh", f"{_DEBIAN} openssh-client", partial(_program, "ssh", "-V")
     ),
     Check("free disk", "images and run directories, 2 GB", "remove something from /var", _disk),
-    Check("numba", "fast checking of long histories", "pip install 'splitbrain[fast]'", partial(_package, "numba")),
+    Check("numba", "fast checking of long histories", "pip install numba", partial(_package, "numba")),
 )

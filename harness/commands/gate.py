@@ -7,7 +7,6 @@ Lives here: options over the plan's own gate, reports to files, the exit code. M
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,7 @@ import typer
 
 from harness.commands.terminal import Terminal
 from harness.errors import UsageError
+from harness.store import replace_file
 
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.gate import Decision
@@ -52,12 +52,13 @@ def gate_command(
     """
     from harness.campaign import baseline as baselines
     from harness.campaign import gate
-    from harness.campaign.begin import jobs_in
     from harness.campaign.directory import find
+    from harness.campaign.evidence import account
     from harness.campaign.load import laid_over, load
     from harness.report import gate as text
 
     kinds = _reports(report)
+    _require_places(write_baseline, to)
     found = find(store, campaign)
     coverage = _given(
         faults=faults,
@@ -68,26 +69,45 @@ def gate_command(
     )
     rates = _given(max_rate=max_rate, confidence=confidence, max_unknown=max_unknown, max_inconclusive=max_inconclusive)
     options = rates | _given(coverage=coverage or None, thresholds=threshold or None)
-    definition = found.definition()
-    plan = load(None, laid_over(definition.plan, {"gate": options}))
-    planned = gate.Planned(definition.cells, len(jobs_in(definition)), found.over)
+    told = account(found)
+    plan = load(None, laid_over(told.definition.plan, {"gate": options}))
+    planned = gate.Planned(told.definition.cells, told.planned, told.over, told.missing)
     known = baselines.read(baseline) if baseline is not None else None
-    rows = found.rows()
+    rows = told.rows
     decision = gate.decide(rows, plan.gate, known.signatures() if known is not None else frozenset(), planned)
     terminal = Terminal(json)
-    if write_baseline is not None:
-        accepted = baselines.write(write_baseline, rows, known)
-        terminal.say(f"{write_baseline}: kinds of failure that are accepted from now on: {len(accepted.failures)}")
-    for path in _write(kinds, to or found.path, found.name, rows, decision):
-        terminal.say(f"wrote {path}")
-    _tell_github(found.name, decision)
     if json:
         terminal.document({"campaign": str(found.path), **msgspec.to_builtins(decision)})
     else:
         *lines, last = text.render(found.name, decision)
         terminal.lines(lines)
         terminal.verdict(decision.verdict, last)
+
+    def keep_baseline() -> None:
+        if write_baseline is not None:
+            accepted = baselines.write(write_baseline, rows, known)
+            count = len(accepted.failures)
+            terminal.say(f"{write_baseline}: kinds of failure that are accepted from now on: {count}")
+
+    def write_reports() -> None:
+        for path in _write(kinds, to or found.path, found.name, rows, decision):
+            terminal.say(f"wrote {path}")
+
+    terminal.best_effort(f"--write-baseline {write_baseline}", keep_baseline)
+    terminal.best_effort("--report", write_reports)
+    _tell_github(found.name, decision, terminal)
     raise typer.Exit(decision.verdict.exit_code)
+
+
+def _require_places(baseline: Path | None, to: Path | None) -> None:
+    """Raises `UsageError` for what cannot be written, before anything is decided."""
+    if baseline is not None and (baseline.is_dir() or not baseline.parent.is_dir()):
+        raise UsageError(f"--write-baseline {baseline}: no such place; name a file that can be written")
+    if to is not None:
+        try:
+            to.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--to {to}: {error.strerror}; name a directory that can be written") from error
 
 
 def _given(**options: object) -> dict[str, Any]:
@@ -120,14 +140,14 @@ def _write(kinds: Sequence[str], to: Path, name: str, rows: Sequence[Row], decis
             content = text.decision_report(name, decision)
         try:
             to.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8")
+            replace_file(path, content.encode(errors="replace"))
         except OSError as error:
             raise UsageError(f"--to {to}: {error.strerror}; name a directory that can be written") from error
         written.append(path)
     return written
 
 
-def _tell_github(name: str, decision: Decision) -> None:
+def _tell_github(name: str, decision: Decision, terminal: Terminal) -> None:
     """Annotations and a step summary, where GitHub's runner reads them. It reads annotations from stderr as well."""
     from harness.report import gate as text
     from harness.report import github
@@ -135,10 +155,9 @@ def _tell_github(name: str, decision: Decision) -> None:
     path = github.summary_file(os.environ)
     if path is None:
         return
-    for line in github.error_commands(decision):
-        print(line, file=sys.stderr)
+    terminal.runner_commands(github.error_commands(decision))
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(github.step_summary(text.decision_report(name, decision)))
     except OSError as error:  # the decision stands all the same
-        print(f"splitbrain: GITHUB_STEP_SUMMARY {path} cannot be written: {error.strerror}", file=sys.stderr)
+        terminal.error(f"GITHUB_STEP_SUMMARY {path} cannot be written: {error.strerror}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from harness import exit_codes
+from harness.commands.terminal import Terminal
 from harness.heal import heal, heal_unrecorded
 
 
@@ -13,9 +14,15 @@ def heal_command() -> None:
 
     Exits with 0 if nothing is left to undo, 2 if something could not be reached; the next run tries again by itself.
     """
-    said: list[str] = []
-    complete = heal(said.append)
-    heal_unrecorded(said.append)
-    for line in said or ["nothing to heal"]:
-        typer.echo(line)
+    terminal, said = Terminal(), 0
+
+    def say(line: str) -> None:
+        nonlocal said
+        said += 1
+        terminal.lines([line])
+
+    complete = heal(say)
+    complete = heal_unrecorded(say) and complete
+    if not said:
+        terminal.lines(["nothing to heal"])
     raise typer.Exit(exit_codes.VALID if complete else exit_codes.UNKNOWN)

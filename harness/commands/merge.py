@@ -18,8 +18,8 @@ def merge_command(
 ) -> None:
     """Make one campaign of its shards. Exits with its verdict: invalid over unknown over valid."""
     from harness.campaign.directory import find
+    from harness.campaign.evidence import finished
     from harness.campaign.merge import merge, missing
-    from harness.campaign.summary import finished
     from harness.commands.morning import write_morning_report
     from harness.report.campaign import render, sentence
 
@@ -27,9 +27,9 @@ def merge_command(
     terminal = Terminal(json)
     if absent := missing(found):
         terminal.say(f"shards missing: {', '.join(map(str, absent))}")
-    merged = merge(found, store, time.time())
-    summary = finished(merged)
-    write_morning_report(merged)
+    merged, lacking = merge(found, store, time.time())
+    summary = finished(merged, lacking)
+    terminal.best_effort("the morning report", lambda: write_morning_report(merged))
     if json:
         terminal.document(summary)
     else:

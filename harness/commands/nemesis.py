@@ -6,10 +6,8 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from harness.commands.terminal import Terminal
+from harness.commands.terminal import Cell, Terminal
 from harness.environments.choose import ENVIRONMENTS
 from harness.nemesis import FAULTS
 from harness.nemesis.fault import Fault
@@ -26,20 +24,12 @@ def nemesis_command(
     if as_json:
         Terminal(as_json).document({"faults": [_row(fault) for fault in FAULTS.values()], "targets": MEANING})
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("fault", "what it does", "ask for", "where", "needs", "believed by"):
-        table.add_column(title, overflow="fold")
-    for row in (_row(fault) for fault in FAULTS.values()):
-        words = "\n".join([*row.choices, " ".join(row.parameters)]).strip()
-        table.add_row(row.fault, row.does, words, ", ".join(row.environments), row.needs, row.proof)
-    console.print(table)
-    console.print("\ntargets", style="bold")
-    for target, meaning in MEANING.items():
-        console.print(f"  {target:<15}{meaning}", markup=False)
-    console.print(f"\nsplitbrain run --nemesis {_EXAMPLE}", markup=False)
+    terminal = Terminal()
+    titles = ("fault", "what it does", "ask for", "where", "needs", "believed by")
+    terminal.table(titles, [_cells(_row(fault)) for fault in FAULTS.values()], piped_width=_PIPED_WIDTH)
+    terminal.lines(["", "targets"], style="bold")
+    terminal.lines(f"  {target:<15}{meaning}" for target, meaning in MEANING.items())
+    terminal.lines(["", f"splitbrain run --nemesis {_EXAMPLE}"])
 
 
 class _Row(msgspec.Struct):
@@ -51,6 +41,11 @@ class _Row(msgspec.Struct):
     needs: str
     proof: str
     may_break: str
+
+
+def _cells(row: _Row) -> tuple[Cell, ...]:
+    words = (*row.choices, *([" ".join(row.parameters)] if row.parameters else []))
+    return (row.fault, row.does, words, ", ".join(row.environments), row.needs, row.proof)
 
 
 def _row(fault: Fault) -> _Row:

@@ -6,12 +6,15 @@ the test was defined, which is each command's own.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import msgspec
 import typer
 
 from checkers.result import Verdict
+from harness import exit_codes
 from harness.adapters.raft_register import RaftRegister
 from harness.commands.terminal import Terminal
 from harness.environments import choose, namespace
@@ -19,6 +22,7 @@ from harness.environments.local import LocalEnvironment
 from harness.errors import EnvironmentFailure
 from harness.heal import heal
 from harness.judge import Results
+from harness.ledger import state_directory
 from harness.report.text import render, sentence
 from harness.runner import run
 from harness.store import RunDirectory
@@ -35,7 +39,21 @@ def enter_namespace(environment: str) -> None:
     """Go on inside of a private namespace if the environment needs one: run this command line there, then exit."""
     if environment == LocalEnvironment.name and not namespace.inside():
         again = [sys.executable, "-P", "-m", "harness", *sys.argv[1:], "--env", environment]
-        raise typer.Exit(namespace.reexecute(again))
+        # Inside this user is root, who may have another home.
+        os.environ["SPLITBRAIN_STATE"] = str(state_directory())
+        code = namespace.reexecute(again)
+        if code in _KILLED:  # by the signal that we passed on, before it was ready for any
+            raise typer.Abort
+        if code == exit_codes.INTERRUPTED:
+            raise AlreadySaid
+        raise typer.Exit(code)
+
+
+class AlreadySaid(typer.Abort):
+    """The command was interrupted in the namespace, and has said there how it ended."""
+
+
+_KILLED = (128 + signal.SIGTERM, 128 + signal.SIGHUP)
 
 
 def execute(test: Test, directory: RunDirectory, terminal: Terminal) -> Results:
@@ -61,7 +79,7 @@ def print_results(results: Results, directory: RunDirectory, terminal: Terminal)
     """Show the results and keep the same text in the run directory."""
     text = render(results, directory.path)
     try:
-        directory.report.write_text(text + "\n")
+        directory.report.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         terminal.say(f"{directory.report} cannot be written: {error.strerror}")
     if terminal.json:

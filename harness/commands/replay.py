@@ -6,8 +6,6 @@ Lives here: arguments in, text or JSON out, the exit code. What a replay is, and
 
 from __future__ import annotations
 
-import sys
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +19,7 @@ from harness.artefact import Artefact, OtherVersion, failure_of, read_artefact
 from harness.commands.one_run import enter_namespace, execute, heal_before, print_results
 from harness.commands.terminal import Terminal
 from harness.environments import choose
-from harness.errors import EnvironmentFailure, UsageError
+from harness.errors import EnvironmentFailure, Interrupted, UsageError
 from harness.judge import Results
 from harness.replay import (
     BAD,
@@ -41,7 +39,9 @@ from harness.test import validated
 
 def replay_command(
     path: Annotated[Path, typer.Argument(metavar="FILE|RUN", help="An artefact.json, or the directory of a run.")],
-    times: Annotated[int, typer.Option(min=1, help="How often; in the simulator with the seeds that follow.")] = 1,
+    times: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="How often; in the simulator with the seeds that follow.")
+    ] = 1,
     env: Annotated[
         str | None, typer.Option(help="Where instead of where it was recorded: auto, docker, local or sim.")
     ] = None,
@@ -102,7 +102,7 @@ class Replay:
         self._say_versions()
         for number in range(times):
             test = validated(definition_of(self.artefact, self.environment, number, self.aim_anew))
-            directory = create(self.store, test.name)
+            directory = create(self.store, test.name, say=self.terminal.say)
             results = execute(test, directory, self.terminal)
             self.runs.append((directory, results))
             if times > 1:
@@ -132,7 +132,10 @@ class Replay:
 
     @property
     def difference(self) -> Difference | None:
-        return first_difference(self.recorded, self.runs[0][0].path) if self.is_repeated is False else None
+        try:
+            return first_difference(self.recorded, self.runs[0][0].path) if self.is_repeated is False else None
+        except OSError:  # the recorded run is there, and cannot be read
+            return None
 
     def report(self) -> None:
         """Say what came out: of a single replay everything, of several how many failed."""
@@ -200,13 +203,13 @@ def _bisected(replay: Replay, times: int) -> int:
         replay.run(times)
     except typer.Exit as other:  # of the process that made the runs; an interruption is to end the bisection
         return other.exit_code if other.exit_code in (GOOD, BAD, exit_codes.INTERRUPTED) else CANNOT_TELL
-    except typer.Abort:
+    except (typer.Abort, Interrupted):
         raise
     except (UsageError, EnvironmentFailure) as error:
         replay.terminal.say(f"this version cannot run it here: {error}")
         return CANNOT_TELL
-    except Exception:  # noqa: BLE001 - whatever it is, it is no verdict; git would take 255 for a reason to stop
-        traceback.print_exc(file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is no verdict; git would take 255 for a reason to stop
+        replay.terminal.crash(error)
         return CANNOT_TELL
     code = bisect_code(replay.artefact.failure, replay.outcomes)
     replay.terminal.lines([f"{code}: {tally(replay.artefact.failure, replay.outcomes)}"])

@@ -85,7 +85,7 @@ def run_command(
         terminal.say(f"environment {environment}: {why}")
     heal_before(terminal)
     enter_namespace(environment)
-    run_directory = create(store, test.name) if directory is None else take(store, directory)
+    run_directory = create(store, test.name, say=terminal.say) if directory is None else take(store, directory)
     try:
         results = execute(test, run_directory, terminal)
     except EnvironmentFailure as failure:

@@ -6,7 +6,6 @@ Lives here: options in, text or JSON out. Must not live here: the catalogue itse
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
@@ -21,7 +20,6 @@ from harness.errors import UsageError
 if TYPE_CHECKING:  # loaded when it is needed: every run of a campaign loads this file as well
     from harness.campaign.row import Row
 
-_WIDE = 10_000
 _UNITS_S = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
@@ -34,7 +32,7 @@ def runs_command(
     version: Annotated[str | None, typer.Option(help="Only of this version of splitbrain.")] = None,
     since: Annotated[str | None, typer.Option(help="Begun since 2026-01-31, 2026-01-31T08:00 or 12h, 3d ago.")] = None,
     until: Annotated[str | None, typer.Option(help="Begun before then.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000_000, help="How many, the newest.")] = 50,
     reindex: Annotated[bool, typer.Option("--reindex", help="Make the catalogue anew from the directories.")] = False,
     store: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("store"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")] = False,
@@ -56,7 +54,7 @@ def runs_command(
         since=None if since is None else parse_time("--since", since, time.time()),
         until=None if until is None else parse_time("--until", until, time.time()),
     )
-    with opened(store, anew=reindex) as known:
+    with opened(store, anew=reindex, say=terminal.say) as known:
         known.refresh(lambda count: terminal.say(f"read {count} runs"))
         rows, counts = known.rows(wanted, limit), known.counts(wanted)
     if json:
@@ -98,11 +96,11 @@ def _of(option: str, given: Iterable[str], allowed: Collection[str]) -> list[str
 
 def parse_time(option: str, text: str, now: float) -> float:
     """Seconds since the epoch, of a date, a date and time (local if it says no zone), or how long ago."""
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)(min|h|d|w)", text):
+    if match := re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(min|h|d|w)", text):
         return now - float(match[1]) * _UNITS_S[match[2]]
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         example = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
         raise UsageError(
             f"{option} {text}: give a date such as {example}, or how long ago, such as 12h or 3d"
@@ -110,31 +108,31 @@ def parse_time(option: str, text: str, now: float) -> float:
 
 
 def _print(rows: list[Row], counts: dict[str, int], terminal: Terminal) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from harness.report.runs import COLUMNS, cells, counted
 
-    table = Table(*COLUMNS, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*cells(row))
-    # Whoever reads it from a pipe wants a line a run.
-    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
+    terminal.table(COLUMNS, [cells(row) for row in rows], whole=["run"])
     terminal.lines([counted(counts, len(rows))])
 
 
 def _show_campaign(text: str, path: Path | None, store: Path, terminal: Terminal) -> None:
+    from harness import untrusted
     from harness.campaign.directory import campaigns, find
+    from harness.campaign.evidence import account
+    from harness.campaign.summary import Summary
+    from harness.escape import lines, short
 
     named = (path is not None and (path / "campaign.json").exists()) or Path(text).is_file()
     if not named and not campaigns(store, text):
         raise UsageError(f"{text}: no run and no campaign is kept there; splitbrain runs lists them")
     found = find(store, text)
-    if not found.report.exists():
+    told = account(found)
+    if not (told.over and found.report.exists()):
         raise UsageError(
             f"{found.path}: it has not ended yet; splitbrain campaign {found.path} --resume goes on with it"
         )
     if terminal.json:
-        print(found.summary.read_text().strip())
+        terminal.document(untrusted.load(found.summary, Summary))
     else:
-        terminal.lines(found.report.read_text().splitlines())
+        terminal.lines(lines(untrusted.read(found.report).decode(errors="replace")))
+    for line in told.missing:
+        terminal.say(f"missing or contradictory: {short(line)}")

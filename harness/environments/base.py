@@ -175,7 +175,7 @@ class Environment(ABC):
                 outcomes[node] = await action(node)
             except EnvironmentFailure as failure:
                 failures.append(failure)
-            if len(outcomes) + len(failures) == len(nodes):
+            if len(outcomes) + len(failures) == len(nodes) and not ended.done():  # its waiter may have been cancelled
                 ended.set_result(None)
 
         for node in nodes:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from harness import ledger
 from harness.adapters.raft_register import RaftRegister
+from harness.environments.agents import AgentEnvironment
 from harness.environments.base import Environment
 from harness.environments.docker import DockerEnvironment
 from harness.environments.local import LocalEnvironment
@@ -33,17 +35,25 @@ def require_known(name: str) -> None:
         raise UsageError(f"--env {name}: there is no such environment; choose from auto, {', '.join(ENVIRONMENTS)}")
 
 
+def unavailable(environment: type[Environment]) -> str | None:
+    """Why no run can be made there on this machine, in one line; None if one can. Quick, and changes nothing."""
+    reason = environment.unavailable()
+    if reason is None and issubclass(environment, AgentEnvironment):
+        reason = ledger.unavailable()  # what is done to real nodes is written down first
+    return reason
+
+
 def choose(name: str) -> tuple[str, str]:
     """The environment to use and, for `auto`, why it was chosen. Raises `UsageError` if the one named cannot."""
     require_known(name)
     if name != "auto":
-        reason = ENVIRONMENTS[name].unavailable()
+        reason = unavailable(ENVIRONMENTS[name])
         if reason is not None:
             raise UsageError(f"--env {name}: {reason}")
         return name, "it was asked for"
     passed_over: list[str] = []
     for environment in _AUTOMATIC:
-        reason = environment.unavailable()
+        reason = unavailable(environment)
         if reason is None:
             return environment.name, "; ".join(passed_over) or "it is the most real one"
         passed_over.append(f"no {environment.name}: {reason}")

@@ -150,36 +150,66 @@ class ExecChannel:
 
 def containers_of(client: DockerClient, run: str) -> list[str]:
     """The ids of the run's containers, running or not."""
-    return [found["Id"] for found in client.api.containers(all=True, filters={"label": f"{RUN}={run}"})]
+    return [found["Id"] for found in client.api.containers(all=True, filters=_of(run))]
 
 
-def remove_container(client: DockerClient, container: str) -> None:
-    """Remove it with its volume, whatever its state; fine if somebody else has removed it."""
+def networks_of(client: DockerClient, run: str) -> list[str]:
+    """The ids of the run's networks."""
+    return [found["Id"] for found in client.api.networks(filters=_of(run))]
+
+
+def volumes_of(client: DockerClient, run: str) -> list[str]:
+    """The names of the run's volumes."""
+    return [found["Name"] for found in client.api.volumes(filters=_of(run))["Volumes"] or []]
+
+
+def remove_container(client: DockerClient, name: str) -> None:
+    """Remove it with its volume, whatever its state; fine if somebody else has removed it, or is about to."""
     from docker.errors import APIError, NotFound
 
     try:
-        client.api.remove_container(container, v=True, force=True)
+        client.api.remove_container(name, v=True, force=True)
     except NotFound:
         return
     except APIError as error:
         if "already in progress" not in str(error):
             raise
+        with suppress(NotFound):
+            client.api.wait(name, condition="removed")
 
 
-def remove_networks(client: DockerClient, run: str) -> None:
-    """Remove the run's networks; its containers must be gone."""
+def remove_network(client: DockerClient, name: str) -> None:
+    """Remove it; its containers must be gone."""
     from docker.errors import NotFound
 
-    for network in client.networks.list(filters={"label": f"{RUN}={run}"}):
-        try:
-            network.remove()
-        except NotFound:
-            continue
+    with suppress(NotFound):
+        client.api.remove_network(name)
+
+
+def remove_volume(client: DockerClient, name: str) -> None:
+    """Remove it; nobody may use it any more."""
+    from docker.errors import NotFound
+
+    with suppress(NotFound):
+        client.api.remove_volume(name)
+
+
+KINDS = (
+    ("container", containers_of, remove_container),
+    ("network", networks_of, remove_network),
+    ("volume", volumes_of, remove_volume),
+)
+"""All that a run has, in the order in which it can be removed: how it is found, and how one of it is removed."""
 
 
 def abandoned_runs(client: DockerClient) -> dict[str, Owner]:
     """The runs whose harness is gone, each with its owner; those of the living are left out."""
     filters = {"label": RUN}
     found = [*client.api.containers(all=True, filters=filters), *client.api.networks(filters=filters)]
+    found += client.api.volumes(filters=filters)["Volumes"] or []
     owners = {thing["Labels"][RUN]: Owner.of(thing["Labels"]) for thing in found}
     return {run: owner for run, owner in sorted(owners.items()) if owner.gone()}
+
+
+def _of(run: str) -> dict[str, str]:
+    return {"label": f"{RUN}={run}"}

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from ipaddress import IPv4Network
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -29,11 +29,12 @@ from harness.environments.base_image import VARIABLE
 from harness.environments.engine import Engine
 from harness.environments.node_image import node_image
 from harness.environments.together import all_of
-from harness.errors import EnvironmentFailure, UsageError
+from harness.errors import LEFT, EnvironmentFailure, UsageError
 
 _FIRST_HOST = 11  # of the subnet; the gateway, which is this machine, is the first
 _REACH_TIMEOUT_S = 1.0
 _CREATE_DEADLINE_S = 60.0
+_LOOK_S = 0.9
 
 
 class DockerEnvironment(AgentEnvironment):
@@ -90,7 +91,7 @@ class DockerEnvironment(AgentEnvironment):
     async def _create(self, image: str, published: bool) -> None:
         """The network and the containers, and where each is reached."""
         make = partial(containers.create_network, run=self._run, wanted=self._subnet, internal=not published)
-        subnet = await self._engine.call("create a network", make)
+        subnet = await self._engine.call("create a network", make, makes=True)
         if subnet.num_addresses <= _FIRST_HOST + len(self.nodes):
             raise UsageError(f"the subnet {subnet} is too small for {len(self.nodes)} nodes: give one of /24")
         for index, node in enumerate(self.nodes, _FIRST_HOST):
@@ -109,20 +110,31 @@ class DockerEnvironment(AgentEnvironment):
             published_port=SERVICE_PORT if published else None,
         )
         create = partial(containers.create_container, wanted=wanted)
-        await self._engine.call(f"create the container of {node}", create, _CREATE_DEADLINE_S)
+        await self._engine.call(f"create the container of {node}", create, _CREATE_DEADLINE_S, makes=True)
         self._reached[node] = (wanted.address, SERVICE_PORT)
         if published:
             find = partial(containers.published_port, container=wanted.name, port=SERVICE_PORT)
             self._reached[node] = ("127.0.0.1", await self._engine.call(f"find the port of {node}", find))
 
     async def teardown(self) -> bool:
+        await self._settle()
         self._detach()
         try:
             await remove_run(self._engine, self._run)
         except EnvironmentFailure as error:
-            self.say(f"teardown: {error}; the next run removes what is left of {self._run}")
+            self.say(f"teardown: {error}; {LEFT} of {self._run}")
+            return False
+        if self._engine.unanswered:  # what is made later than that is nobody's
+            self.say(f"teardown: {self._run} may still get a container or a network: {self._engine.unanswered}; {LEFT}")
             return False
         return True
+
+    async def _left(self) -> str:
+        looking = asyncio.create_task(left_of(self._engine, self._run))
+        await asyncio.wait({looking}, timeout=_LOOK_S)  # not cancelled, since that would wait for the answer
+        if not looking.done() or looking.exception() is not None:
+            return f"the engine does not say what is left of {self._run}; {LEFT}"
+        return f"of {self._run} there are still {looking.result() or 'no things'}; {LEFT}"
 
     def remains(self) -> Mapping[str, object]:
         return asdict(_Remains(self._run, engine.identity(), os.environ.get("DOCKER_HOST")))
@@ -147,7 +159,7 @@ class DockerEnvironment(AgentEnvironment):
 class _Remains:
     """What a ledger keeps of a run: its name, and on which engine that is, as far as it could be told."""
 
-    run: str
+    run: Annotated[str, msgspec.Meta(pattern=r"\Asplitbrain-[A-Za-z0-9_-]{1,64}\Z")]
     engine: str | None = None
     host: str | None = None
     """What DOCKER_HOST was; nothing depends on it, since one engine may be reached in several ways."""
@@ -164,28 +176,48 @@ async def reclaim_run(remains: Mapping[str, object]) -> list[str]:
     if left.engine is not None and left.engine != await asyncio.to_thread(engine.identity):
         where = f"set DOCKER_HOST={left.host}" if left.host else "unset DOCKER_HOST"
         raise EnvironmentFailure(f"it was made on the engine {left.engine}, and another one answers: {where}")
-    count = await remove_run(Engine(), left.run)
-    return [f"removed {left.run} ({count} containers and their network)"] if count else []
+    removed = await remove_run(Engine(), left.run)
+    return [f"removed {left.run} ({removed})"] if removed else []
 
 
 async def reclaim(engine: Engine) -> list[str]:
     """Remove what harnesses that were killed left behind; a line for each."""
     removed = []
     for run, owner in (await engine.call("look for leftovers", containers.abandoned_runs)).items():
-        count = await remove_run(engine, run)
-        removed.append(f"removed {run} ({count} containers), left by a harness that is gone (process {owner.pid})")
+        what = await remove_run(engine, run)
+        if what:  # else somebody else was faster
+            removed.append(f"removed {run} ({what}), left by a harness that is gone (process {owner.pid})")
     return removed
 
 
-async def remove_run(engine: Engine, run: str) -> int:
-    """Remove all that belongs to the run; the number of containers removed."""
-    found = await engine.call("list containers", partial(containers.containers_of, run=run))
-    await all_of(
-        engine.call("remove a container", partial(containers.remove_container, container=container))
-        for container in found
-    )
-    await engine.call("remove the network", partial(containers.remove_networks, run=run))
-    return len(found)
+async def remove_run(engine: Engine, run: str) -> str:
+    """Remove all that belongs to the run; what that was, in words, and empty if nothing.
+
+    Raises the first `EnvironmentFailure` once everything has been tried.
+    """
+    counts: dict[str, int] = {}
+    failures: list[EnvironmentFailure] = []
+    for kind, find, remove in containers.KINDS:
+        try:
+            found = await engine.call(f"list {kind}s", partial(find, run=run))
+            await all_of(engine.call(f"remove a {kind}", partial(remove, name=name)) for name in found)
+            counts[kind] = len(found)
+        except EnvironmentFailure as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+    return _counted(counts)
+
+
+async def left_of(engine: Engine, run: str) -> str:
+    """What there is of the run, in words."""
+    kinds = [(kind, partial(find, run=run)) for kind, find, _ in containers.KINDS]
+    return _counted({kind: len(await engine.call(f"list {kind}s", find)) for kind, find in kinds})
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """Such as `3 containers, 1 network`."""
+    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items() if count)
 
 
 def _network(subnet: str | None) -> IPv4Network | None:

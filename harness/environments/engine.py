@@ -27,9 +27,19 @@ class Engine:
 
     def __init__(self) -> None:
         self._version: str | None = None  # None: agree on an API version first, one request more
+        self._making: dict[object, str] = {}
 
-    async def call(self, what: str, work: Callable[[DockerClient], T], deadline_s: float = _DEADLINE_S) -> T:
+    @property
+    def unanswered(self) -> str:
+        """What was to be made, and has not been answered: it may come to be later. Empty if there is no such thing."""
+        return ", ".join(sorted(self._making.values()))
+
+    async def call(
+        self, what: str, work: Callable[[DockerClient], T], deadline_s: float = _DEADLINE_S, makes: bool = False
+    ) -> T:
         """What `work` returns. Raises `EnvironmentFailure` if the engine refuses, or gives no answer in time.
+
+        `makes`: it makes something that stays (see `unanswered`).
 
         When the caller is cancelled, what was begun ends first: a container made after the teardown would stay.
         """
@@ -38,7 +48,26 @@ class Engine:
             with closing(client):
                 return work(client)
 
-        return await self.open(what, ask, deadline_s)
+        return await self.open(what, self._noted(what, ask) if makes else ask, deadline_s)
+
+    def _noted(self, what: str, work: Callable[[DockerClient], T]) -> Callable[[DockerClient], T]:
+        """The same, which is unanswered until it has ended, and stays so if the engine lets it time out."""
+        from requests.exceptions import Timeout
+
+        def noted(client: DockerClient) -> T:
+            call = object()
+            self._making[call] = what
+            try:
+                made = work(client)
+            except Timeout:
+                raise
+            except BaseException:
+                self._making.pop(call)
+                raise
+            self._making.pop(call)
+            return made
+
+        return noted
 
     async def open(self, what: str, make: Callable[[DockerClient], T], deadline_s: float = _DEADLINE_S) -> T:
         """What `make` returns, which keeps its client, and closes it in the end. Raises as `call` does."""

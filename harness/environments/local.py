@@ -28,7 +28,7 @@ from harness.environments.base import Capability, Node
 from harness.environments.command import run
 from harness.environments.scratch import Scratch, remove_abandoned
 from harness.environments.together import all_of
-from harness.errors import EnvironmentFailure, UsageError
+from harness.errors import LEFT, EnvironmentFailure, UsageError
 
 _FIRST_ADDRESS = IPv4Address("127.0.1.1")
 _PREFIX = "splitbrain-local-"
@@ -98,6 +98,7 @@ class LocalEnvironment(AgentEnvironment):
             await run("umount", self._disks.pop(), deadline_s=_MOUNT_S)
 
     async def teardown(self) -> bool:
+        await self._settle()
         clean = True
         for step in (self._end_nodes, self._unmount_disks, self._remove_scratch):
             try:
@@ -107,6 +108,9 @@ class LocalEnvironment(AgentEnvironment):
                 clean = False
         self._detach()
         return clean
+
+    async def _left(self) -> str:
+        return f"its processes end with this one, and {LEFT}"
 
     def remains(self) -> Mapping[str, object]:
         return {}  # the kernel takes the namespace away, and all that is in it

@@ -29,7 +29,7 @@ from contextlib import contextmanager, suppress
 
 _MARK = "SPLITBRAIN_NAMESPACE"
 _UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc")
-_FORWARDED = (signal.SIGINT, signal.SIGTERM)
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PROBE_TIMEOUT_S = 5.0
 
 _SIOCGIFFLAGS = 0x8913
@@ -66,7 +66,7 @@ def unavailable() -> str | None:
 def reexecute(argv: Sequence[str]) -> int:
     """The exit code of `argv`, run inside a new namespace; 128+n if signal n ended it. Call it from the main thread.
 
-    SIGINT and SIGTERM are passed on to the command, which alone decides how to end.
+    SIGINT, SIGTERM and SIGHUP are passed on to the command, which alone decides how to end.
     """
     read_end, write_end = os.pipe()
     command = [*_UNSHARE, sys.executable, "-P", __file__, str(read_end), *argv]
@@ -99,7 +99,9 @@ def _forwarding(write_end: int) -> Iterator[None]:
         with suppress(BrokenPipeError):  # the command has just ended
             os.write(write_end, bytes([number]))
 
-    previous = {number: signal.signal(number, forward) for number in _FORWARDED}
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup, and so it stays for the command
+    forwarded = [number for number in _FORWARDED if number is not signal.SIGHUP or not ignored]
+    previous = {number: signal.signal(number, forward) for number in forwarded}
     try:
         yield
     finally:

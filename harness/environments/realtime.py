@@ -14,10 +14,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from harness.environments.base import CallFailed, ConnectFailed, Connection, Environment, Future, Node
+from harness.errors import LEFT, Interrupted
 
 T = TypeVar("T")
 _LENGTH = struct.Struct(">I")
 _MAX_FRAME_BYTES = 64 << 20
+_PATIENCE_S = 4.0
+"""How long a teardown may go on after a second Ctrl-C. Together with a look at what is left that is five seconds."""
 
 
 class RealTimeEnvironment(Environment):
@@ -37,25 +40,53 @@ class RealTimeEnvironment(Environment):
         raise LookupError(f"{self.name} has no address for {node}")
 
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return asyncio.run(self._supervise(main))
+        """See `Environment.run`. Raises `Interrupted` if a second Ctrl-C ended the teardown before its time.
+
+        The event loop is then left as it is: closing it would wait for what hangs.
+        """
+        runner = asyncio.Runner()
+        abandoned = False
+        try:
+            return runner.run(self._supervise(main))
+        except Interrupted:
+            abandoned = True
+            raise
+        finally:
+            if not abandoned:
+                runner.close()
 
     async def _supervise(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result of `main`; a signal, or an exception that escapes a spawned task, cancels it first."""
+        """The result of `main`; a signal, or an exception that escapes a spawned task, cancels it first.
+
+        Once its teardown has begun it is not cancelled any more, but after a second Ctrl-C it has only so much time.
+        """
         loop = asyncio.get_running_loop()
         self._ending = self._over = False
         self._main = task = loop.create_task(main())
         interrupted: list[signal.Signals] = []
+        impatient = asyncio.Event()
+        waiting = loop.create_task(impatient.wait())
 
         def interrupt(number: signal.Signals) -> None:
+            if interrupted and number is signal.SIGINT:  # whoever stops a whole service may send SIGTERM twice
+                loop.call_later(_PATIENCE_S, impatient.set)
             interrupted.append(number)
             self._end_main()
 
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = _handlers()
         for number in before:
             loop.add_signal_handler(number, interrupt, number)
         try:
-            return await task
+            await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Interrupted(f"the teardown was cut short: {await self._left()}")
+            result = await task
+            if interrupted:  # during the teardown
+                raise KeyboardInterrupt(interrupted[0].name)
+            return result
         except asyncio.CancelledError:
+            self._end_main()
+            await asyncio.wait([task])
             if self._escaped is not None:
                 raise self._escaped from None
             if interrupted:
@@ -65,7 +96,18 @@ class RealTimeEnvironment(Environment):
             for number, handler in before.items():
                 loop.remove_signal_handler(number)
                 signal.signal(number, handler)
-            await self._cancel_tasks()
+            waiting.cancel()
+            if task.done():
+                await self._cancel_tasks()
+
+    async def _left(self) -> str:
+        """What a teardown that was cut short has left, and what to do about it. Takes no longer than a second."""
+        return LEFT
+
+    async def _settle(self) -> None:
+        """Begin the teardown: no signal cuts it short, and nothing that was spawned works against it."""
+        self._ending = True
+        await self._cancel_tasks()
 
     async def _cancel_tasks(self) -> None:
         self._over = True  # or timers that ring meanwhile would begin tasks that nobody cancels
@@ -102,8 +144,8 @@ class RealTimeEnvironment(Environment):
             self._escape(error)
 
     def _escape(self, error: BaseException) -> None:
-        """End `run` with this exception; the first one counts."""
-        if self._escaped is None:
+        """End `run` with this exception; the first one counts, and none that comes of being cancelled in the end."""
+        if self._escaped is None and not self._over:
             self._escaped = error
         self._end_main()
 
@@ -155,6 +197,14 @@ class FramedConnection:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _handlers() -> dict[signal.Signals, Any]:
+    """The signals that end a run, and what handles them so far. What nohup ignores stays ignored."""
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if found[signal.SIGHUP] is signal.SIG_IGN:
+        del found[signal.SIGHUP]
+    return found
 
 
 def _reason(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -29,7 +29,7 @@ from harness.environments.base import Capability, Node, NotAllRemoved
 from harness.environments.blocking import in_thread
 from harness.environments.ssh_access import SshAccess, node_address
 from harness.environments.ssh_connection import SshConnection
-from harness.environments.ssh_hosts import SshHost
+from harness.environments.ssh_hosts import SshHost, require_host
 from harness.environments.together import all_of
 from harness.errors import EnvironmentFailure, UsageError
 
@@ -103,6 +103,7 @@ class SshEnvironment(AgentEnvironment):
         await ssh_machine.install(connection, directory)
 
     async def teardown(self) -> bool:
+        await self._settle()
         self._detach()
         outcomes = await all_of(self._clean(node) for node in self._directories)
         await all_of(connection.close() for connection in self._connections.values())
@@ -201,8 +202,11 @@ class _Access(msgspec.Struct):
 
 
 class _Machine(msgspec.Struct):
-    token: str
+    token: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{8}\Z")]
     host: SshHost
+
+    def __post_init__(self) -> None:
+        require_host(self.host)
 
 
 class _Remains(msgspec.Struct):

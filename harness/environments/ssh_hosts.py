@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from harness import untrusted
 from harness.environments.base import Node
 from harness.errors import UsageError
+from harness.untrusted import BadRecord
 
 EXAMPLE = "n1=admin@10.0.0.1:22"
+
+_MOST_BYTES = 1 << 20
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _MACHINE = re.compile(
@@ -61,6 +65,16 @@ def ssh_hosts(option: str) -> tuple[SshHost, ...]:
     return tuple(hosts)
 
 
+def require_host(host: SshHost) -> None:
+    """Raises ValueError for a host that no `--hosts` could have named: one that was read from a ledger."""
+    user = "" if host.user is None else f"{host.user}@"
+    name = f"[{host.host}]" if ":" in host.host else host.host
+    port = "" if host.port is None else f":{host.port}"
+    address = "" if host.address is None else f"/{host.address}"
+    if _host(f"{host.node}={user}{name}{port}{address}") != host:
+        raise ValueError(f"{host.node!r} is no host")
+
+
 def _entries(option: str) -> Iterable[tuple[str, str]]:
     """What names one host each, with where it stands."""
     if not option.strip():
@@ -68,9 +82,9 @@ def _entries(option: str) -> Iterable[tuple[str, str]]:
     if "=" in option:
         return [("", entry.strip()) for entry in option.split(",") if entry.strip()]
     try:
-        lines = Path(option).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        lines = untrusted.read(Path(option), most=_MOST_BYTES, follow=True).decode().splitlines()
+    except (BadRecord, ValueError) as error:
+        reason = error.reason if isinstance(error, BadRecord) else error
         raise UsageError(f"--hosts {option}: {reason}; a file, or a list such as {EXAMPLE} would be right") from error
     stripped = [line.partition("#")[0].strip() for line in lines]
     return [(f"line {number}: ", line) for number, line in enumerate(stripped, 1) if line]
@@ -92,7 +106,7 @@ def _host(text: str) -> SshHost:
 def _port(name: str, digits: str | None) -> int | None:
     if digits is None:
         return None
-    if not 0 < int(digits) < 65536:
+    if not 0 < int(digits[:6]) < 65536:
         raise ValueError(f"{name}: {digits} is no port, 1 to 65535")
     return int(digits)
 

@@ -28,6 +28,7 @@ class Clients(Fault):
     proof = "packets of clients caught by each node's filter"
     capability = Capability.CLIENTS
     choices = {"target": WEIGHTS}
+    silences_nodes = True
 
     def resolve(self, asked: Asked, view: View, random: Random) -> Resolved:
         return {"nodes": choose(str(asked["target"]), view, random)}

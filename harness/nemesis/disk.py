@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import msgspec
@@ -34,6 +34,8 @@ _KINDS: Mapping[str, DiskSetting] = {
 _REFUSAL_NS = 800_000_000
 """How long a write that is refused is waited for: not as long as evidence is (`nemesis.life`), so that a full disk is
 believed even if nobody had more to write than still fitted."""
+_ENDS_NODES = ("fail", "full")
+"""A node ends at the first write that fails or is refused."""
 _COUNTERS = {"slow": "delayed", "fail": "failed", "full": "refused", "lose": "held"}
 
 
@@ -57,6 +59,9 @@ class Disk(Fault):
             setting["sync_delay_ms"] = asked["delay"]
         # A disk that nobody writes to cannot be seen to be faulty.
         nodes = choose(str(asked["target"]), view.following, random)
+        if kind in _ENDS_NODES:
+            # And nobody writes any more once there is no majority: the last of them must still be able to vote in one.
+            nodes = _at_most((len(view.nodes) + 1) // 2, nodes, random)
         return {"nodes": nodes, "kind": kind, "setting": setting}
 
     def told(self, resolved: Resolved) -> str:
@@ -92,6 +97,12 @@ class Disk(Fault):
         if full:
             return f"the disk of {', '.join(full)} is still full"
         return still_dead(resolved, course)
+
+
+def _at_most(count: int, nodes: Sequence[Node], random: Random) -> tuple[Node, ...]:
+    """Some of the nodes, in their order, if they are more than that."""
+    chosen = random.sample(nodes, count) if len(nodes) > count else nodes
+    return tuple(node for node in nodes if node in chosen)
 
 
 def _free_bytes(resolved: Resolved, course: Course) -> dict[Node, int]:

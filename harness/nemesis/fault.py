@@ -69,20 +69,26 @@ class View:
     """What is known of the cluster when a fault is aimed at it.
 
     `former` is the last leader that was seen before the present one. `held` are the nodes whose processes another fault
-    has in its hands: a dead node cannot be paused.
+    has in its hands: a dead node cannot be paused. `cut` are the directions of the network that a fault cuts.
     """
 
     nodes: tuple[Node, ...]
     now: Observation
     former: Node | None = None
     held: frozenset[Node] = frozenset()
+    cut: frozenset[Pair] = frozenset()
 
     @property
     def up(self) -> tuple[Node, ...]:
         """The nodes that live, are not paused, and are in no other fault's hands."""
+        return tuple(node for node in self._at_work if node not in self.held)
+
+    @property
+    def _at_work(self) -> tuple[Node, ...]:
+        """The nodes that live and are not paused."""
         sights = self.now.sights
         alive = [node for node in self.nodes if (sight := sights.get(node)) and sight.pid is not None]
-        return tuple(node for node in alive if not sights[node].paused and node not in self.held)
+        return tuple(node for node in alive if not sights[node].paused)
 
     @property
     def answering(self) -> View:
@@ -98,6 +104,14 @@ class View:
             node
             for node in self.nodes
             if (status := statuses.get(node)) is None or (status.leader, status.term) not in leading
+        )
+
+    @property
+    def hearing(self) -> View:
+        """The same view without the nodes that no peer's packets can reach."""
+        at_work = self._at_work
+        return self._without(
+            node for node in self.nodes if all(peer == node or (peer, node) in self.cut for peer in at_work)
         )
 
     def _without(self, nodes: Iterable[Node]) -> View:
@@ -143,6 +157,8 @@ class Fault(ABC):
     """Whether it is seen in what nodes say of themselves, which takes longer than to look at them from outside."""
     holds_nodes: ClassVar[bool] = False
     """Whether the processes of its nodes are in its hands, so that no other such fault may hit them meanwhile."""
+    silences_nodes: ClassVar[bool] = False
+    """Whether its nodes cannot be asked anything as long as it is in force."""
     window: ClassVar[tuple[float, float]] = (0.5, 0.5)
     """For how many intervals it is in force, and for how many it is not, about."""
 
@@ -190,7 +206,7 @@ class Fault(ABC):
         return {}
 
     def pairs(self, resolved: Resolved) -> frozenset[Pair]:
-        """The directions of the network in which packets have to be sent to see it."""
+        """The directions of the network that it cuts, in which packets have to be sent to see it."""
         return frozenset()
 
 

@@ -10,13 +10,13 @@ Lives here: that order, and nowhere else. Must not live here: what any fault doe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
 
 from harness.cluster import Cluster
-from harness.environments.base import Environment, Node
+from harness.environments.base import Environment, Node, Pair
 from harness.errors import EnvironmentFailure
 from harness.nemesis.fault import (
     DRAW,
@@ -125,7 +125,7 @@ class Life:
         deadline_ns = self._after_ns(_ELECTION_S)
         now = await (self._aim(asked, random, deadline_ns) if again is None else self._observe())
         while True:
-            view = View(self._environment.nodes, now, self._former, self._held())
+            view = View(self._environment.nodes, now, self._former, self._held(), self._cut())
             try:
                 return view, fault.resolve(asked, view, random) if again is None else _possible(fault, again, view)
             except NothingToHit:
@@ -154,9 +154,11 @@ class Life:
 
     def _held(self) -> frozenset[Node]:
         """The nodes that are in some fault's hands."""
-        return frozenset(
-            node for window in self._windows.values() if window.fault.holds_nodes for node in nodes_of(window.resolved)
-        )
+        return _nodes_of(window for window in self._windows.values() if window.fault.holds_nodes)
+
+    def _cut(self) -> frozenset[Pair]:
+        """The directions of the network that some fault cuts."""
+        return frozenset(pair for window in self._windows.values() for pair in window.fault.pairs(window.resolved))
 
     async def _believe(self, window: Window) -> Window:
         """The window with its evidence, as soon as there is some, and with what was seen first."""
@@ -172,12 +174,18 @@ class Life:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    async def end(self, fault: Fault) -> Mapping[str, object]:
-        """What was seen at last. Raises `EnvironmentFailure` if the fault is not gone; then it may be ended again."""
+    async def end(self, fault: Fault, *, only_if_seen: bool = False) -> Mapping[str, object]:
+        """What was seen at last. Raises `EnvironmentFailure` if the fault is not gone; then it may be ended again.
+
+        With `only_if_seen`, a fault that lacks evidence stays in force, so that it can still be felt.
+        """
         window = self._windows.get(fault.name)
         if window is None:
             return {"skipped": "nothing to undo"}
         window, lost = await self._last_look(window)
+        if only_if_seen and not believed(window.evidence):
+            self._windows[fault.name] = window
+            return {"goes_on": "not seen yet", "evidence": window.evidence}
         await fault.undo(self._environment, window.resolved)
         confirmed = await self._confirm(window)
         del self._windows[fault.name]
@@ -191,7 +199,9 @@ class Life:
         If nothing can be seen, it is undone all the same.
         """
         try:
-            course = replace(window.course, now=await self._look(window))
+            # A node that is silenced is asked all the same: what is seen of that are questions that do not reach it.
+            nodes = None if believed(window.evidence) else self._environment.nodes
+            course = replace(window.course, now=await self._look(window, nodes))
         except EnvironmentFailure:
             return window, None
         last = window.fault.seen(window.resolved, course)
@@ -224,7 +234,13 @@ class Life:
         return replace(await self._observe(asked), heard=heard)
 
     async def _observe(self, asked: Sequence[Node] | None = None) -> Observation:
-        """What the cluster shows; and remember who led, for whoever wants to hit a former leader."""
+        """What the cluster shows; and remember who led, for whoever wants to hit a former leader.
+
+        If nobody is named, all are asked but those who cannot answer: they would only keep everybody waiting.
+        """
+        if asked is None:
+            silent = _nodes_of(window for window in self._windows.values() if window.fault.silences_nodes)
+            asked = [node for node in self._environment.nodes if node not in silent]
         now = await self._cluster.observe(asked)
         leading = [(status.term, node) for node, status in now.statuses.items() if status.leads]
         _, leader = max(leading, default=(0, None))
@@ -239,6 +255,11 @@ def _possible(fault: Fault, again: Resolved, view: View) -> Resolved:
     if down:
         raise NothingToHit(f"{', '.join(down)} is not up")
     return again
+
+
+def _nodes_of(windows: Iterable[Window]) -> frozenset[Node]:
+    """The nodes that any of the faults was aimed at."""
+    return frozenset(node for window in windows for node in nodes_of(window.resolved))
 
 
 def _asked(window: Window) -> Sequence[Node]:

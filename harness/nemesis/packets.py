@@ -85,7 +85,9 @@ class Packets(Fault):
         traffic = _traffic(asked)
         # A packet cannot leave before it came, so no queue takes more jitter than delay.
         traffic["jitter_ms"] = min(traffic["jitter_ms"], traffic["delay_ms"])
-        return {"nodes": choose(str(asked["target"]), view, random), "kind": asked["kind"], "traffic": traffic}
+        # Nothing can become of packets that never arrive.
+        nodes = choose(str(asked["target"]), view.hearing, random)
+        return {"nodes": nodes, "kind": asked["kind"], "traffic": traffic}
 
     def told(self, resolved: Resolved) -> str:
         traffic = resolved["traffic"]

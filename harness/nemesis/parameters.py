@@ -25,7 +25,7 @@ class Parameter:
     unit: Mapping[str, float]
     example: str
     least: float = 0.0
-    most: float = float("inf")
+    most: float = 1e12
 
     @property
     def usual(self) -> float:

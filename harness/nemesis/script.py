@@ -17,9 +17,11 @@ import msgspec
 from msgspec import UNSET
 
 from checkers.history import NEMESIS, Event
+from harness.escape import short
 from harness.generator import PENDING, Context, Generator, Invocation, Later, Step, Template
 from harness.nemesis import FAULTS
-from harness.nemesis.schedule import RESOLVED, begin_of, end_of, paired, skipped
+from harness.nemesis.schedule import RESOLVED, begin_of, end_of, goes_on, paired, skipped
+from harness.untrusted import Integer
 
 
 class FaultWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,8 +32,8 @@ class FaultWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     fault: str
-    begin_ns: int
-    end_ns: int | None
+    begin_ns: Integer
+    end_ns: Integer | None
     asked: Mapping[str, object]
     resolved: Mapping[str, object] | None = None
 
@@ -53,7 +55,7 @@ def recorded(events: Sequence[Event]) -> Schedule:
         if invocation.f == begin_of(fault) and not skipped(completion):
             open_at[fault] = len(windows)
             windows.append(_begun(fault, invocation, completion, origin_ns))
-        elif invocation.f == end_of(fault) and fault in open_at and completion.error is UNSET:
+        elif invocation.f == end_of(fault) and fault in open_at and _ended(completion):
             at = open_at.pop(fault)
             windows[at] = msgspec.structs.replace(windows[at], end_ns=invocation.time - origin_ns)
     return tuple(windows)
@@ -61,16 +63,22 @@ def recorded(events: Sequence[Event]) -> Schedule:
 
 def _begun(fault: str, invocation: Event, completion: Event, origin_ns: int) -> FaultWindow:
     value = completion.value if completion.error is UNSET and isinstance(completion.value, dict) else {}
-    asked = {word: answer for word, answer in invocation.value.items() if word != RESOLVED}
-    begin_ns = value.get("applied_ns", invocation.time) - origin_ns
-    return FaultWindow(fault, begin_ns, None, asked, value.get(RESOLVED))
+    said = invocation.value if isinstance(invocation.value, dict) else {}
+    asked = {word: answer for word, answer in said.items() if word != RESOLVED}
+    applied_ns, resolved = value.get("applied_ns"), value.get(RESOLVED)
+    begin_ns = (applied_ns if isinstance(applied_ns, int) else invocation.time) - origin_ns
+    return FaultWindow(fault, begin_ns, None, asked, resolved if isinstance(resolved, dict) else None)
+
+
+def _ended(completion: Event) -> bool:
+    return completion.error is UNSET and not goes_on(completion)
 
 
 def problems(schedule: Sequence[FaultWindow]) -> list[str]:
     """What is wrong with a schedule, a line each; of each kind there can be one window at a time."""
     found = []
     for window in schedule:
-        where = f"schedule: {window.fault} at {window.begin_ns / 1e9:g} s"
+        where = f"schedule: {short(window.fault)} at {window.begin_ns / 1e9:g} s"
         if window.fault not in FAULTS:
             found.append(f"{where}: there is no such fault; choose from {', '.join(FAULTS)}")
         if not 0 <= window.begin_ns < _end_ns(window):
@@ -78,7 +86,7 @@ def problems(schedule: Sequence[FaultWindow]) -> list[str]:
     for fault, windows in groupby(sorted(schedule, key=lambda window: window.fault), lambda window: window.fault):
         for earlier, later in pairwise(sorted(windows, key=lambda window: window.begin_ns)):
             if later.begin_ns < _end_ns(earlier):
-                found.append(f"schedule: {fault} at {later.begin_ns / 1e9:g} s: the one before it has not ended")
+                found.append(f"schedule: {short(fault)} at {later.begin_ns / 1e9:g} s: the one before it has not ended")
     return found
 
 

@@ -16,7 +16,7 @@ from msgspec import UNSET
 from checkers.history import NEMESIS, Event
 from harness.nemesis import FAULTS
 from harness.nemesis.fault import believed
-from harness.nemesis.schedule import begin_of, end_of, paired, skipped
+from harness.nemesis.schedule import begin_of, end_of, goes_on, paired, skipped
 
 _NS = 1e9
 _SLOWER = 2.0
@@ -62,7 +62,7 @@ def fault_rows(names: Sequence[str], events: Sequence[Event]) -> tuple[FaultRow,
         if invocation.f in begins and not skipped(completion):
             open_at[name] = len(rows)
             rows.append(_begun(name, invocation, completion, value))
-        elif name in open_at and completion.error is UNSET:
+        elif name in open_at and completion.error is UNSET and not goes_on(completion):
             at = open_at.pop(name)
             rows[at] = _ended(rows[at], completion, value, felt)
     return tuple(rows)

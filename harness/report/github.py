@@ -10,6 +10,7 @@ from pathlib import Path
 
 from checkers.result import Verdict
 from harness.campaign.gate import Decision
+from harness.escape import github, github_property
 
 ANNOTATIONS = 10
 """GitHub shows no more than ten errors of a step."""
@@ -30,7 +31,7 @@ def error_commands(decision: Decision) -> list[str]:
     ]
     open_findings = [one for one in decision.findings if one.verdict is not Verdict.VALID and one.check != "failures"]
     errors += [(one.check, one.reason) for one in sorted(open_findings, key=lambda one: _RANK[one.verdict])]
-    return [f"::error title={_property(title)}::{_data(message)}" for title, message in errors[:ANNOTATIONS]]
+    return [f"::error title={github_property(title)}::{github(message)}" for title, message in errors[:ANNOTATIONS]]
 
 
 def step_summary(markdown: str) -> str:
@@ -46,11 +47,3 @@ def summary_file(environment: Mapping[str, str]) -> Path | None:
     """Where the runner reads the summary of this step; None outside of GitHub Actions."""
     path = environment.get("GITHUB_STEP_SUMMARY")
     return Path(path) if path and environment.get("GITHUB_ACTIONS") == "true" else None
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

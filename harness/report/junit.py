@@ -9,22 +9,20 @@ beside that are test cases of a suite of its own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from xml.etree import ElementTree
 
 from checkers.result import Verdict
 from harness.campaign.gate import Decision, Finding
 from harness.campaign.row import Outcome, Row
+from harness.escape import xml as _text
 from harness.signature import Signature
-
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(name: str, rows: Sequence[Row], decision: Decision) -> str:
     """The document."""
     known = {failure.signature for failure in decision.failures if failure.known}
-    root = ElementTree.Element("testsuites", name=name)
+    root = ElementTree.Element("testsuites", name=_text(name))
     runs = _suite(root, name, len(rows), sum(row.seconds for row in rows))
     for row in rows:
         _run(runs, row, known)
@@ -49,7 +47,7 @@ def _count(suite: ElementTree.Element) -> None:
 def _run(suite: ElementTree.Element, row: Row, known: Collection[Signature | None]) -> None:
     name = f"seed {row.seed}" if row.job is None else f"{row.job} seed {row.seed}"
     case = ElementTree.SubElement(
-        suite, "testcase", classname=_text(str(row.cell)), name=name, time=f"{row.seconds:.3f}"
+        suite, "testcase", classname=_text(str(row.cell)), name=_text(name), time=f"{row.seconds:.3f}"
     )
     if row.verdict is Outcome.INVALID and row.signature in known:
         _outcome(case, "skipped", f"known: {row.signature}", "")
@@ -74,8 +72,3 @@ def _outcome(case: ElementTree.Element, tag: str, message: str, kind: str) -> El
     if kind:
         element.set("type", _text(kind))
     return element
-
-
-def _text(text: str) -> str:
-    """The text without what XML cannot hold: a node's log may hold anything."""
-    return _NOT_XML.sub("?", text)

@@ -1,16 +1,14 @@
 """The words of Markdown that the reports are made of.
 
-Lives here: tables, also of failures, and escapes. Must not live here: any whole report.
+Lives here: tables, also of failures. Must not live here: any whole report.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from harness.campaign.gate import Failure
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
+from harness.escape import markdown as escape
 
 
 def failure_table(failures: Sequence[Failure], extra: Sequence[tuple[str, Sequence[str]]] = ()) -> list[str]:
@@ -31,11 +29,6 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """A table, one line a row."""
     lines = [[escape(cell) for cell in row] for row in (heads, *rows)]
     return [_row(lines[0]), _row(["---"] * len(heads)), *(_row(line) for line in lines[1:])]
-
-
-def escape(text: str) -> str:
-    """The text such that Markdown shows it as it is, in one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from harness.campaign.compare import Comparison, Slower, Versions, compare, flaky, versions_of
 from harness.campaign.gate import Failure
 from harness.campaign.row import Row, counts_of
-from harness.report.markdown import escape, failure_table, table
+from harness.escape import markdown as escape
+from harness.report.markdown import failure_table, table
 
 
-def report(name: str, rows: Sequence[Row], before: Sequence[Row], history: Sequence[Row]) -> str:
-    """The report on a campaign's rows: new failures, known ones, gone ones, what is slower, what is flaky.
+def report(
+    name: str, rows: Sequence[Row], before: Sequence[Row], history: Sequence[Row], missing: Sequence[str] = ()
+) -> str:
+    """The report on a campaign's rows: what is missing, new failures, known and gone ones, what is slower or flaky.
 
     `before` are the rows of the campaign before it, `history` all rows of the store, these included. A failure is known
     if any row that began before the campaign shows it.
@@ -24,7 +27,7 @@ def report(name: str, rows: Sequence[Row], before: Sequence[Row], history: Seque
     against_all, against_last = compare(earlier, rows), compare(before, rows)
     counts = ", ".join(f"{count} {kind}" for kind, count in counts_of(rows).items())
     differing, repeated = flaky(history)
-    lines = [f"# {escape(name)}", "", f"{len(rows)} runs: {counts}.", ""]
+    lines = [f"# {escape(name)}", "", f"{len(rows)} runs: {counts}.", "", *_missing(missing)]
     lines += _failures("New failures", against_all.new, history) or ["No new failure.", ""]
     lines += _failures("Known failures", against_all.known, history)
     lines += _gone(against_last)
@@ -42,6 +45,12 @@ def comparison_report(before: str, after: str, comparison: Comparison) -> str:
     lines += _failures("New failures", comparison.new, ()) or ["No new failure.", ""]
     lines += _failures("Failures in both", comparison.known, ())
     return "\n".join([*lines, *_gone(comparison), *_slower(comparison.slower)])
+
+
+def _missing(missing: Sequence[str]) -> list[str]:
+    if not missing:
+        return []
+    return ["## Missing or contradictory", "", *(f"- {escape(one)}" for one in missing), ""]
 
 
 def _failures(title: str, failures: Sequence[Failure], history: Sequence[Row]) -> list[str]:

@@ -1,12 +1,12 @@
 """A run as a regression test: the text of a file for pytest.
 
 Lives here: that text. Must not live here: reading runs, or writing files (`harness.commands.export`). The text uses
-nothing but what `harness.testing` and `checkers` offer to everybody.
+nothing but what `harness.testing` and `checkers` offer to everybody. Whatever comes from the run is in it as a literal,
+or, in the docstring, as text that cannot end it.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pprint import pformat
@@ -19,6 +19,7 @@ from checkers.models import Model
 from checkers.result import Violation
 from checkers.values import Boolean
 from harness.artefact import Artefact
+from harness.escape import docstring, python
 from harness.nemesis.specs import format_nemesis
 from harness.test import Test
 
@@ -55,7 +56,7 @@ WINDOW = [
 {window}]
 
 
-@pytest.mark.xfail(raises=AssertionError, strict=True, reason="{where}, seed {seed}")
+@pytest.mark.xfail(raises=AssertionError, strict=True, reason={reason})
 def {name}():
     assert_linearizable(WINDOW, MODEL)
 '''
@@ -69,11 +70,12 @@ def simulated(artefact: Artefact) -> str:
 
 def recorded(artefact: Artefact, violation: Violation) -> str:
     """A test that judges the recorded window; its answer can change with the checker only, so failing is expected."""
+    where = f"recorded on {artefact.definition.environment} nodes by splitbrain {artefact.version}"
     return _RECORDED.format(
         title=_title(artefact),
         name=_name(artefact),
-        where=f"recorded on {artefact.definition.environment} nodes by splitbrain {artefact.version}",
-        seed=artefact.seed,
+        where=docstring(where),
+        reason=python(f"{where}, seed {artefact.seed}"),
         model=_model(violation.judge),
         window="".join(f"    {_operation(operation)},\n" for operation in violation.window),
     )
@@ -101,18 +103,21 @@ def _options(test: Test) -> Mapping[str, str]:
 
 def _literal(value: object) -> str:
     if isinstance(value, str):
-        return json.dumps(value)
+        return python(value)
     return pformat(value, width=_WIDTH, sort_dicts=False).replace("\n", "\n    ")
 
 
 def _model(judge: Model) -> str:
     """The model that refutes the window, as Python: the weaker one that allows gaps has no name of its own."""
     name = judge.name.removeprefix("gapped-")
-    return f'models.get("{name}")' + (".gapped" if name != judge.name else "")
+    return f"models.get({python(name)})" + (".gapped" if name != judge.name else "")
 
 
 def _operation(operation: Operation) -> str:
-    """The operation as Python, without what is as by default."""
+    """The operation as Python, without what is as by default.
+
+    Its times are its ranks: events are ordered by where they stand, and their times need not agree with that.
+    """
     fields = {
         "process": operation.process,
         "f": operation.f,
@@ -123,8 +128,8 @@ def _operation(operation: Operation) -> str:
         "version": operation.version,
         "actual": _plain(operation.actual),
         "error": operation.error,
-        "call_time": operation.call_time,
-        "return_time": operation.return_time,
+        "call_time": operation.call_rank,
+        "return_time": operation.return_rank if operation.returned else None,
     }
     usual = {**dict.fromkeys(fields), "status": "ok", "actual": UNSET, "process": -1}
     return f"Operation({', '.join(f'{name}={value!r}' for name, value in fields.items() if value != usual[name])})"
@@ -139,9 +144,10 @@ def _plain(value: object) -> object:
 
 def _title(artefact: Artefact) -> str:
     failure = artefact.failure or "a run that did not fail"
-    return f"{failure}: {artefact.definition.name}, seed {artefact.seed}, kept by splitbrain {artefact.version}."
+    kept = f"kept by splitbrain {artefact.version}"
+    return docstring(f"{failure}: {artefact.definition.name}, seed {artefact.seed}, {kept}.")
 
 
 def _name(artefact: Artefact) -> str:
     words = f"{artefact.definition.name}_seed_{artefact.seed}"
-    return "test_" + re.sub(r"\W+", "_", words).lower()
+    return "test_" + re.sub(r"[^A-Za-z0-9_]+", "_", words).lower()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.campaign.facts import SavedFault, SavedResults
 from harness.campaign.row import Outcome, Row
+from harness.escape import terminal
 
 COLUMNS = ("began", "verdict", "seconds", "cell", "seed", "version", "run", "signature or reason")
 _MOST_WINDOWS = 6
@@ -21,10 +22,11 @@ def cells(row: Row) -> tuple[str, ...]:
     """The row as the texts of `COLUMNS`."""
     verdict = row.ended if row.verdict is Outcome.CRASH else row.verdict.value
     why = "" if row.verdict is Outcome.VALID else str(row.signature or row.reason)
-    return (
+    texts = (
         *(moment(row.began), verdict, f"{row.seconds:.1f}", str(row.cell), "" if row.seed is None else str(row.seed)),
         *(row.version, row.run, why),
     )
+    return tuple(map(terminal, texts))
 
 
 def counted(counts: Mapping[str, int], shown: int) -> str:
@@ -51,7 +53,7 @@ def screen(store: Path, row: Row, results: SavedResults | None) -> list[str]:
         *([f"to run again   {row.command}"] if row.command else []),
     ]
     detail = next((check.detail for check in results.checks.values() if check.detail), "") if results else ""
-    return [*lines, *detail.splitlines()[:20]]
+    return list(map(terminal, [*lines, *detail.splitlines()[:20]]))
 
 
 def moment(began: float) -> str:
@@ -93,11 +95,19 @@ def _felt(effect: object) -> str:
     """Who led and in which term before and after, and how the operations meanwhile ended."""
     if not isinstance(effect, dict):
         return _words(effect)
-    ends = [", ".join(leaders) or "nobody" for leaders in effect.get("leaders", ())]
-    terms = [str(term) for term in effect.get("terms", ())]
+    ends = [", ".join(map(str, leaders)) or "nobody" for leaders in _lists(effect.get("leaders"))]
+    terms = [str(term) for term in _listed(effect.get("terms"))]
     counts = [f"{count} {kind}" for kind, count in effect.items() if kind not in ("leaders", "terms")]
     changes = [f"{what} {' -> '.join(dict.fromkeys(which))}" for what, which in (("leader", ends), ("term", terms))]
     return "; ".join((", ".join(changes), ", ".join(counts)))
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _lists(value: object) -> list[list[object]]:
+    return [item for item in _listed(value) if isinstance(item, list)]
 
 
 def _words(value: object) -> str:

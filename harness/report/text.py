@@ -5,11 +5,11 @@ Lives here: wording and order. Must not live here: judging, or colours (the comm
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from pathlib import Path
 
 from checkers.result import Verdict
+from harness import escape
 from harness.judge import Results
 
 _MEANING = {
@@ -20,12 +20,12 @@ _MEANING = {
 
 
 def render(results: Results, run: Path) -> str:
-    """Everything a person needs to know, the verdict in one sentence last."""
-    lines = [detail for check in results.checks.values() if (detail := check.detail)]
+    """Everything a person needs to know, the verdict in one sentence last. Each line is fit for a terminal."""
+    lines = [line for check in results.checks.values() if check.detail for line in check.detail.split("\n")]
     lines += [*_numbers(results), f"run directory  {run}", f"to run again   {results.command}"]
     if results.verdict == Verdict.INVALID:
-        lines.append(f"to replay      splitbrain replay {shlex.quote(str(run))}")
-    return "\n".join([*lines, sentence(results)])
+        lines.append(f"to replay      splitbrain replay {escape.shell(str(run))}")
+    return "\n".join([*map(escape.terminal, lines), sentence(results)])
 
 
 def sentence(results: Results) -> str:
@@ -34,7 +34,7 @@ def sentence(results: Results) -> str:
     meaning = _MEANING[results.verdict]
     if broken and "linearizable" not in broken:
         meaning = "the cluster did not recover"
-    return f"{results.verdict}: {meaning} ({results.reason})"
+    return escape.terminal(f"{results.verdict}: {meaning} ({results.reason})")
 
 
 def _numbers(results: Results) -> list[str]:

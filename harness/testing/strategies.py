@@ -188,7 +188,7 @@ class _Making:
             self._end(process, None)
         if not any(operation.returned for operation in self.operations):  # it would show nothing
             self.operations.append(self._last_read(len(steps)))
-        return sorted(self.operations, key=lambda operation: operation.call_time)
+        return sorted(self.operations, key=lambda operation: operation.call_time or 0)
 
     def _last_read(self, time: int) -> Operation:
         """What a process of its own reads when all is over."""

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ from harness.errors import UsageError
 from harness.store import save
 from night import CELL, STALE
 
+RUN = ("run", "--env", "sim", "--nodes", "3", "--nemesis", "none", "--time-limit", "1")
 OTHER = Cell(env="docker", nodes=5, nemesis="clock")
 
 
@@ -168,12 +170,88 @@ def test_a_catalogue_of_a_newer_version_is_refused_in_one_line(splitbrain, tmp_p
     assert splitbrain("runs", "--reindex")[0] == 0
 
 
-def test_what_is_no_catalogue_is_refused_in_one_line(splitbrain, tmp_path):
-    (tmp_path / "store").mkdir()
-    (tmp_path / "store" / catalogue.FILE).write_text("no database at all, and long enough to look like one" * 40)
-    code, out, err = splitbrain("runs")
-    assert (code, out, err.count("\n")) == (254, "", 1)
-    assert "--reindex" in err
+def _garbage(path):
+    path.write_bytes(b"no database at all, and long enough to look like one" * 40)
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+def _truncated(path):
+    path.write_bytes(path.read_bytes()[:4096])
+
+
+def _torn(path):
+    """The first page, which has the schema, is as it was; the others are not."""
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+
+
+def _without_tables(path):
+    _sql(path, "DROP TABLE rows")
+
+
+def _without_a_column(path):
+    _sql(path, "DROP TABLE folders; CREATE TABLE folders (folder TEXT PRIMARY KEY)")
+
+
+def _with_nonsense_for_rows(path):
+    _sql(path, "UPDATE rows SET row = x'00'")
+
+
+def _sql(path, text):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(text)
+
+
+BREAKS = [_garbage, _empty, _truncated, _torn, _without_tables, _without_a_column, _with_nonsense_for_rows]
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.__name__.lstrip("_"))
+def test_a_broken_catalogue_is_made_anew_from_the_runs_and_that_is_said(splitbrain, tmp_path, broken):
+    for seed in ("1", "2"):
+        assert splitbrain(*RUN, "--seed", seed)[0] == 0
+    before = json.loads(splitbrain("runs", "--json")[1])
+    assert before["counts"] == {"valid": 2}
+    path = tmp_path / "store" / catalogue.FILE
+    broken(path)
+    code, out, err = splitbrain("runs", "--json")
+    assert (code, json.loads(out)) == (0, before)
+    assert "Traceback" not in err
+    if broken is not _empty:  # which is how a catalogue begins
+        assert f"{path}: " in err
+        assert "made anew from the runs" in err
+    assert splitbrain("runs", "--json")[1:] == (out, ""), "it is sound again"
+
+
+def test_where_no_catalogue_can_be_kept_runs_are_listed_all_the_same(splitbrain, tmp_path, monkeypatch):
+    assert splitbrain(*RUN, "--seed", "1")[0] == 0
+    before = splitbrain("runs", "--json")[1]
+    connected = catalogue._connected
+
+    def read_only(path):
+        if path != ":memory:":
+            error = sqlite3.OperationalError("attempt to write a readonly database")
+            error.sqlite_errorname = "SQLITE_READONLY"
+            raise error
+        return connected(path)
+
+    monkeypatch.setattr(catalogue, "_connected", read_only)
+    code, out, err = splitbrain("runs", "--json")
+    assert (code, out) == (0, before)
+    assert "readonly database: the runs are read anew each time" in err
+    assert (tmp_path / "store" / catalogue.FILE).exists(), "nothing is wrong with the file"
+
+
+def test_what_was_a_link_in_a_store_that_was_copied_is_no_run_of_its_own(splitbrain, tmp_path):
+    assert splitbrain(*RUN, "--seed", "1")[0] == 0
+    shutil.copytree(tmp_path / "store", tmp_path / "copy", symlinks=False)
+    assert not (tmp_path / "copy" / "latest").is_symlink()
+    listed = json.loads(splitbrain("runs", "--json", "--store", "copy")[1])
+    assert listed["counts"] == {"valid": 1}
+    assert splitbrain(*RUN, "--seed", "2", "--store", "copy")[0] == 0
+    assert json.loads(splitbrain("runs", "--json", "--store", "copy")[1])["counts"] == {"valid": 2}
 
 
 def test_a_store_that_is_not_there(tmp_path):

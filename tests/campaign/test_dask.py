@@ -15,7 +15,7 @@ from harness.campaign.directory import read_row
 from night import BROKEN, SEEN_BROKEN, SHORT, started, summary, the_campaign
 from waiting import eventually
 
-pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install 'splitbrain[scale]'")
+pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install distributed")
 
 DEADLINE_S = 120.0
 

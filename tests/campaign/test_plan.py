@@ -269,3 +269,76 @@ def test_each_shard_has_a_part_of_every_cell(cells, count):
     jobs = jobs_of(cells, range(count), ())
     for index in range(1, count + 1):
         assert {job.cell for job in shard_of(jobs, index, count)} == set(cells)
+
+
+# -- numbers that are none, and plans without measure
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seeds.count = true",
+        "seeds.fresh = true",
+        "time_limit_s = true",
+        "jobs = true",
+        "axes.nodes = true",
+        "axes.nodes = [3, true]",
+        "axes.rate = [true]",
+        "axes.interval = true",
+        "axes.concurrency = true",
+        "budget.wall_s = true",
+        "budget.runs = true",
+        "limits.memory_mb = true",
+        "keep.valid = true",
+        "keep.disk_mb = true",
+        "gate.max_rate = true",
+        "gate.max_unknown = true",
+        "gate.confidence = false",
+        "gate.coverage.faults = false",
+    ],
+)
+def test_a_truth_value_is_no_number(tmp_path, setting):
+    count = "" if setting.startswith("seeds") else "seeds.count = 1\n"
+    message = mistakes(count + setting, tmp_path)
+    assert setting.partition(" ")[0] in message
+    assert "is a truth value" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seeds.count = 1000000000000000000000000000000", ["1" + "0" * 30, "1000000 runs"]),
+        ("seeds.count = 1\naxes.rate = 1e30", ["axes.rate", "1e+30", "1000000"]),
+        ("seeds.count = 1\ntime_limit_s = 1e30", ["time_limit_s", "1e+30", "10000000"]),
+        ("seeds.count = 1\ntime_limit_s = 1e6\naxes.rate = 1e6", ["axes.rate", "1e+12", "1e+08"]),
+        ("seeds.count = 1000000\ntime_limit_s = 1e4\naxes.rate = 1e4", ["1e+14", "1e+13"]),
+        ("seeds.count = 1\naxes.nodes = 1000000", ["axes.nodes", "1000"]),
+        ("seeds.count = 1\naxes.concurrency = '%s'" % ("9" * 5000), ["axes.concurrency", "100000 workers"]),
+        ("seeds.count = 1\naxes.interval = 1e-30", ["axes.interval", "0.001"]),
+        ("seeds.count = 1\naxes.nemesis = 'kill:interval=1e-30'", ["axes.nemesis", "0.001"]),
+        ("seeds.count = 1\njobs = 1000000000", ["jobs", "10000"]),
+        ("seeds.count = 1\nlimits.memory_mb = 1%s" % ("0" * 30), ["limits.memory_mb"]),
+        ("seeds.count = 1\naxes.rate = nan", ["axes.rate"]),
+        ("seeds.count = 1\naxes.rate = inf", ["axes.rate"]),
+        ("seeds.count = 1\nbudget.wall_s = inf", ["budget.wall_s"]),
+        ("seeds.range = '1..%s'" % ("9" * 5000), ["seeds", "FIRST..LAST"]),
+        ("seeds.count = 1%s" % ("0" * 5000), ["not TOML"]),
+        ("seeds.count = 1\nname = {}1{}".format("[" * 5000, "]" * 5000), ["not TOML"]),
+        ("seeds.count = 1\ngate.thresholds = ['p99<%ss']" % ("9" * 400), ["gate.thresholds[0]"]),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+def test_a_plan_without_measure_is_refused_with_the_number_and_the_limit(tmp_path, text, words):
+    message = mistakes(text, tmp_path)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+    assert len(message) < 2000
+
+
+def test_a_plan_that_is_no_file_of_a_plan_s_size_is_refused(tmp_path):
+    with (tmp_path / "night.toml").open("wb") as file:
+        file.truncate(1 << 40)
+    for path in (tmp_path / "night.toml", tmp_path, Path("/dev/zero")):
+        with pytest.raises(UsageError, match="give the path of a plan in TOML"):
+            load(path, {})

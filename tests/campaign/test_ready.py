@@ -92,6 +92,12 @@ def test_a_workflow_gives_the_action_what_it_asks_for_and_plans_that_exist(workf
     assert (ROOT / used["with"]["plan"]).is_file()
 
 
+def test_gitlab_installs_what_is_checked_out():
+    gitlab = yaml(GITLAB)
+    assert gitlab["variables"]["SPLITBRAIN"] == ".[fast]"
+    assert 'pip install "$SPLITBRAIN"' in gitlab[".splitbrain"]["before_script"]
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_service_and_its_timer(tmp_path):
     for unit in (SERVICE, TIMER):

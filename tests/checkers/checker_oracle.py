@@ -159,7 +159,7 @@ NAMES = {
     "stack": ["push", "pop"],
     "counter": ["add", "read"],
     "mutex": ["acquire", "release"],
-    "multi-register": ["write", "read"],
+    "multi-register": ["write", "read", "txn"],
     "coin": ["flip", "read", "read"],
 }
 
@@ -187,6 +187,9 @@ def object_history(random: Random, name: str, size: int) -> History:
         argument: object = small if f in ("add", "remove", "enqueue", "push") else None
         if f == "write":
             argument = tuple((register, random.randint(0, 2)) for register in random.choice(["x", "y", "xy"]))
+        if f == "txn":
+            chosen = [(random.choice("rw"), random.choice("xy")) for _ in range(random.randint(1, 3))]
+            argument = tuple((do, register, random.randint(0, 2) if do == "w" else None) for do, register in chosen)
         operation = Operation(
             process=process, f=f, value=argument,
             call_time=moment - random.randint(0, 4), return_time=moment + random.randint(0, 4),
@@ -212,6 +215,8 @@ def _done(random: Random, thing: list[object], name: str, f: str, argument: obje
         return len(thing)
     elif f == "read" and name == "coin":
         return thing[-1] if thing else 0
+    elif f == "txn":
+        return tuple(_micro(thing, *each) for each in argument)  # type: ignore[attr-defined]
     elif f == "read" and name == "multi-register":
         return tuple((register, dict(thing).get(register)) for register in random.choice(["x", "xy"]))  # type: ignore[call-overload]
     elif f == "read":
@@ -234,9 +239,18 @@ def _done(random: Random, thing: list[object], name: str, f: str, argument: obje
     return None
 
 
+def _micro(thing: list[object], f: str, register: object, value: object) -> tuple[object, ...]:
+    """Does one step of a transaction; the step with what it read."""
+    if f == "w":
+        thing.append((register, value))
+    return f, register, dict(thing).get(register)  # type: ignore[call-overload]
+
+
 def _another(random: Random, name: str, result: object) -> object:
     """Another answer of the same shape, or the same."""
     if isinstance(result, tuple) and name == "multi-register":
+        if len(result[0]) == 3:
+            return tuple((f, register, random.randint(0, 2) if f == "r" else held) for f, register, held in result)
         return tuple((register, random.choice([None, 0, 1, 2])) for register, _ in result)
     if isinstance(result, tuple | frozenset):
         return frozenset(random.sample([0, 1, 2], random.randint(0, 3)))

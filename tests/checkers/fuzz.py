@@ -4,10 +4,12 @@ Lives here: the loop that `make fuzz` runs. Each seed makes one history of 2 to 
 with few values or unique ones, crashes, failed cas of both kinds and ties in time; every eighth of a versioned register
 whose replies were recorded from a real one and then, in part, falsified; every eighth of two keys with text, taken as
 one; every eighth of up to four keys with text, taken apart; every eighth of a set, a queue, a stack, a counter, a lock,
-several registers or a coin that nobody sees fall, in turn. The search, the register engine where it applies, the
-versions engine and what `auto` picks must agree with the oracle; a witness must replay, a core must be refuted. Of
-every tenth the whole check is made: nothing may be unknown, and the window shown must be refuted by the oracle. The
-first mismatch is printed with its seed. `--jobs` says how many processes share the work.
+several registers or a coin that nobody sees fall, in turn. Each is written down as events, with times that are equal,
+missing or out of order, and read again: the order must be that of the lines or indexes. The search, the register
+engine where it applies, the versions engine, the rules and what `auto` picks must agree with the oracle; a witness
+must replay, a core must be refuted. Of every tenth the whole check is made: nothing may be unknown, and the window
+must be refuted by the oracle. The first mismatch is printed with its seed. `--jobs` says how many processes share the
+work.
 """
 
 import argparse
@@ -15,7 +17,9 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 from checker_oracle import (
     NAMES,
@@ -27,6 +31,7 @@ from checker_oracle import (
     text_history,
     versioned_history,
 )
+from event_files import read_again
 
 from checkers import Budget, History, Model, Operation, Verdict, check, models
 from checkers.budget import Meter
@@ -52,9 +57,9 @@ def main() -> int:
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = options.parse_args()
     end = given.seed + given.count
-    batches = [(start, min(start + BATCH, end), given.size) for start in range(given.seed, end, BATCH)]
     done: Counter[str] = Counter()
-    with ProcessPoolExecutor(given.jobs) as pool:
+    with TemporaryDirectory() as folder, ProcessPoolExecutor(given.jobs) as pool:
+        batches = [(start, min(start + BATCH, end), given.size, folder) for start in range(given.seed, end, BATCH)]
         for count, mistake in pool.map(judged, batches):
             done.update(count)
             if mistake:
@@ -68,14 +73,17 @@ def main() -> int:
     return 0
 
 
-def judged(batch: tuple[int, int, int]) -> tuple[Counter[str], str]:
+def judged(batch: tuple[int, int, int, str]) -> tuple[Counter[str], str]:
     """How many histories and by which engines, and the first mistake."""
-    start, end, size = batch
+    start, end, size, folder = batch
     loops = compiled() or interpreted()
     count: Counter[str] = Counter()
+    path = Path(folder) / f"{start}"
     for seed in range(start, end):
-        history, model = made(Random(seed), seed, size)
-        mistake = judged_wrongly(history, model, loops, count)
+        random = Random(seed)
+        history, model = made(random, seed, size)
+        history, mistake = read_again(random, history, path)
+        mistake = mistake or judged_wrongly(history, model, loops, count)
         if not mistake and seed % 10 == 0:
             mistake = checked_wrongly(history, model)
             count["checked"] += 1
@@ -110,6 +118,9 @@ def judged_wrongly(history: History, model: Model, loops: Loops, count: Counter[
     count["valid"] += linearizable
     if model.name in OBJECTS:
         count[f"{model.name}: {'valid' if linearizable else 'invalid'}"] += 1
+    mistake = wrong_rules(operations, model, linearizable, count)
+    if mistake:
+        return mistake
     for engine in ("search", "auto"):
         decision = decide(history, model, engine, Meter(Budget()))
         count[f"{engine}: {decision.engine}"] += 1
@@ -129,6 +140,9 @@ def judged_wrongly_by_key(history: History, model: Model, count: Counter[str]) -
         for part, decision in Judgement(history, model, engine, Meter(Budget())):
             operations = [operation for operation in part if model.relevant(operation)]
             linearizable.append(is_linearizable(operations, model))
+            against = wrong_rules(operations, model, linearizable[-1], count)
+            if against:
+                return f"key {part.columns.keys}: {against}"
             count[f"{engine}: {decision.engine}, by key"] += 1
             mistake = wrong(decision, part, operations, model, linearizable[-1])
             if mistake:
@@ -163,6 +177,18 @@ def wrong(decision: Decision, history: History, operations: list[Operation], mod
     core = [history.operations[place] for place in sorted(decision.core)]
     judge = model.gapped if model.gapped and decision.engine == "versions" else model
     return f"the core of the {decision.engine} is linearizable" if core and is_linearizable(core, judge) else ""
+
+
+def wrong_rules(operations: list[Operation], model: Model, linearizable: bool, count: Counter[str]) -> str:
+    """What the rules of the model say that brute force denies: a contradiction, or that their core is one."""
+    found = model.anomaly and model.anomaly(operations)
+    if not found:
+        count["invalid, no rule sees it"] += not linearizable
+        return ""
+    count["rules"] += 1
+    if linearizable:
+        return f"the rules say {found.sentence}"
+    return "the core of the rules is linearizable" if is_linearizable(list(found.core), found.judge(model)) else ""
 
 
 def wrong_register(operations: list[Operation], linearizable: bool, loops: Loops, count: Counter[str]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -150,12 +151,21 @@ def test_the_register_engine_says_when_it_does_not_apply() -> None:
         check([*twice, Operation(f="read", result=1, call_time=3, return_time=4)], "register", engine="register")
 
 
-def test_the_fuzz_test_finds_nothing_in_its_first_histories_and_asks_every_engine() -> None:
-    count, mistake = judged((0, 1200, 9))
+def test_the_fuzz_test_finds_nothing_in_its_first_histories_and_asks_every_engine(tmp_path: Path) -> None:
+    count, mistake = judged((0, 1200, 9, str(tmp_path)))
     assert mistake == ""
     assert count["histories"] == 1200
     assert all(count[f"auto: {engine}"] for engine in ("register", "versions"))
     assert all(count[f"{name}: {verdict}"] for name in OBJECTS for verdict in ("valid", "invalid"))
+
+
+def test_it_finds_nothing_where_operations_are_made_when_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("checkers.history.MOST_MADE", 0)
+    count, mistake = judged((0, 1200, 9, str(tmp_path)))
+    assert mistake == ""
+    assert all(count[f"auto: {engine}"] for engine in ("register", "versions"))
 
 
 def test_the_fuzz_test_would_find_a_wrong_decision() -> None:

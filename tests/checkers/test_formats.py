@@ -3,13 +3,11 @@
 import gzip
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from checkers import HistoryError, Verdict, check, formats, models
-from checkers.formats import edn, independent, jepsen_edn
 
 KNOSSOS = """{:process 0, :type :invoke, :f :write, :value 3}
 {:process 1, :type :invoke, :f :cas, :value [1 2]}
@@ -41,7 +39,8 @@ def file(tmp_path: Path, text: str | bytes) -> Path:
 
 def test_one_map_a_line(tmp_path: Path) -> None:
     write, cas, read = formats.read(file(tmp_path, KNOSSOS))
-    assert (write.f, write.value, write.status, write.call_time, write.return_time) == ("write", 3, "ok", 0, 2)
+    assert (write.f, write.value, write.status, write.call_time, write.return_time) == ("write", 3, "ok", None, None)
+    assert (write.line, write.return_line) == (1, 3)
     assert (cas.value, cas.status) == ((1, 2), "fail")
     assert (read.result, read.line) == (3, 5)
 
@@ -50,21 +49,6 @@ def test_a_jepsen_history_with_independent_keys(tmp_path: Path) -> None:
     write, read = formats.read(file(tmp_path, JEPSEN))
     assert (write.key, write.value, write.call_time) == (7, 1, 10)
     assert (read.key, read.value, read.result, read.line) == (7, None, 1, 4)
-
-
-def test_events_are_taken_one_by_one_as_they_are_read() -> None:
-    line = b"{:process 0, :type :%s, :f :read, :value [7 nil]}\n"
-    read: list[int] = []
-
-    def lines() -> Iterator[bytes]:
-        for number in range(10 * independent.LOOK):
-            read.append(number)
-            yield line % (b"invoke" if number % 2 == 0 else b"ok")
-
-    split, stream = independent.split(jepsen_edn.events(lines(), "h"), "h", "auto")
-    assert split
-    assert next(stream)[1].key == 7
-    assert len(read) == independent.LOOK
 
 
 def test_a_console_log(tmp_path: Path) -> None:
@@ -101,10 +85,48 @@ SAME = {
     "two escapes of one character": (r'"\ud83d\ude00"', '"\U0001f600"'),
     "a set in another order": ("#{1 2}", "#{2 1}"),
     "a set in a vector in another order": ("[#{[1 2] :a}]", "[#{:a [1 2]}]"),
+    "a map in another order": ("{:a 1, :b [2]}", "{:b (2) :a 1}"),
     "a set of maps": ("#{{:a 1 :b 2}}", "#{{:b 2 :a 1}}"),
     "a list and a vector": ("(1 2)", "[1 2]"),
     "an integer with its N": ("7N", "7"),
     "a hexadecimal": ("0x1f", "31"),
+    "an octal": ("017", "15"),
+    "two zeros": ("00", "0"),
+    "minus an octal": ("-017", "-15"),
+    "a hexadecimal with its N": ("-0XfFN", "-255"),
+    "a binary": ("2r1010", "10"),
+    "of radix 36": ("36rZz", "1295"),
+    "of radix 36, where N is a digit": ("-36R10N", "-1319"),
+    "a float with zeros before it": ("007.50", "7.5"),
+    "a float without a fraction": ("7.", "7.0"),
+    "a ratio with zeros before it": ("02/04", "1/2"),
+    "an octal as a character": (r"\o101", r"\A"),
+    "a short octal as a character": (r"\o7", r"\u0007"),
+    "a character by its number": (r"\u0041", r"\A"),
+    "a space": (r"\space", r"\u0020"),
+    "a space by itself": ("\\ ", r"\space"),
+    "a tab": (r"\tab", r"\o11"),
+    "a return": (r"\return", r"\o15"),
+    "a formfeed and a backspace": (r"[\formfeed \backspace]", r"[\u000c \u0008]"),
+    "u and o": (r"[\u \o]", r"[\u0075 \o157]"),
+    "octals in a text": (r'"\101\0\60x\1234"', r'"A\u0000\u0030xS4"'),
+    "escapes in a text": (r'"\b\f\r\t\n\"\\"', r'"\u0008\u000c\u000d\u0009\u000a\u0022\u005c"'),
+    "a regular expression": (r'#"\d+\"\."', r'#"\d+\"\."'),
+    "a map with a namespace": (
+        '#:a{:b 1, :c/d 2, :_/e 3, f 4, _/g 5, "h" 6, 7 8}',
+        '{:a/b 1 :c/d 2 :e 3 a/f 4 g 5 "h" 6 7 8}',
+    ),
+    "a namespace apart from its map": ("#:a.b-c {:b #:d{:e 1}}", "{:a.b-c/b {:d/e 1}}"),
+    "metadata": ("^{:a 1} [1]", "[1]"),
+    "metadata on metadata": ("^:a ^{:b ^c [d]} #^String {:x ^:y {}}", "{:x {}}"),
+    "metadata that is discarded": ("#_ ^:a [1] 2", "2"),
+    "metadata on what is tagged": ("^:a #a.B {:x 1}", "#a.B {:x 1}"),
+    "a symbol with odd signs": ("[a# b' 'c @d ->e %]", "[a# b' 'c @d ->e %]"),
+    "a var": ("#'user/x", "#'user/x"),
+    "an object that cannot be read": ("#<Object <a> b>", "#<Object <a> b>"),
+    "what stands without a space": ('[1[2]:a"b"#{c}]', '[1 [2] :a "b" #{c}]'),
+    "commas": ("[1,,2,]", "[1 2]"),
+    "a comment": ("[1 ; two ]\n 2]", "[1 2]"),
     "a decimal with another scale": ("0.10M", "0.1M"),
     "a float with an exponent": ("1e1", "10.0"),
     "a ratio that is whole": ("4/2", "2"),
@@ -119,9 +141,15 @@ SAME = {
     "nested discards": ("1", "#_ #_ :a {:b [}]} 1".replace("[}]", "[]")),
     "a discarded tag": ("1", '#_ #inst "2026" 1'),
     "a keyword": (":a/b", ":a/b"),
+    "maps in a map": ("[{{:a 1} #{{:b 2}}}]", "({{:a 1} #{{:b 2}}})"),
     "a tagged text": ('#inst "2026"', '#inst  "2026"'),
 }
 DIFFERENT = {
+    "a regular expression and its text": ('#"a"', '"a"'),
+    "a name in a namespace and one in none": ("#:a{:b 1}", "{:b 1}"),
+    "a digit and its character": (r"\1", "1"),
+    "infinity and its negative": ("##Inf", "##-Inf"),
+    "an octal and its digits": ("017", "17"),
     "a keyword and its text": (":x", '":x"'),
     "a symbol and its text": ("x", '"x"'),
     "a symbol and a keyword": ("x", ":x"),
@@ -133,6 +161,9 @@ DIFFERENT = {
     "a ratio and a decimal": ("1/2", "0.5M"),
     "decimals that floats cannot tell apart": ("0.10000000000000000001M", "0.1M"),
     "a set and a vector": ("#{1 2}", "[1 2]"),
+    "a map and its entries": ("{:a 1}", "[[:a 1]]"),
+    "maps with other values": ("{:a 1}", "{:a 1.0}"),
+    "maps with other keys": ("{:a 1}", '{"a" 1}'),
     "true and one": ("#{true}", "#{1}"),
     "a tagged text and the text": ('#inst "2026"', '"2026"'),
 }
@@ -188,6 +219,49 @@ def test_a_mark_of_the_byte_order_before_json(tmp_path: Path) -> None:
     assert len(formats.read(file(tmp_path, gzip.compress(b"\xef\xbb\xbf" + text.encode())))) == 1
 
 
+KINDS = {
+    "the nemesis": ":process :nemesis, :type :info, :f :start, :value {:a #<x>}",
+    "the nemesis without an f": ':process :nemesis, :value #object[a.B 0x1 "x"]',
+    "another that is no client": ':process :admin, :type :info, :f :start, :value #:a{:b #"x"}',
+    "a regular expression": ':process :nemesis, :type :info, :f :x, :value ^:a [#inst "2026" #uuid "x" 017 36rZ]',
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_who_is_no_client_is_passed_over(name: str, tmp_path: Path) -> None:
+    between = f"{{{KINDS[name]}}}\n"
+    (operation,) = formats.read(file(tmp_path, between + (WRITE % (1, 1)).replace("\n", "\n" + between)))
+    assert (operation.value, operation.status, operation.line) == (1, "ok", 2)
+
+
+def test_a_client_may_have_a_name(tmp_path: Path) -> None:
+    text = (WRITE % (1, 1)).replace("process 0", "process :a")
+    info = "{:process :a, :type :invoke, :f :read}\n{:process :a, :type :info, :f :read}\n"
+    write, read = formats.read(file(tmp_path, text + info))
+    assert (write.process, write.status, read.status) == ("a", "ok", "info")
+
+
+@pytest.mark.parametrize("around", ["%s", "[%s]", "(%s)", "; of 2014\n%s"])
+def test_operations_may_be_vectors_as_knossos_once_had_them(around: str, tmp_path: Path) -> None:
+    written = "[0 :invoke :write 1]\n[:nemesis :info :start {:a 1}]\n[0 :ok :write 1]\n"
+    text = written + "[1 :invoke :read nil]\n[1 :fail :read nil :x]\n"
+    write, read = formats.read(file(tmp_path, around % text))
+    assert (write.value, write.result, write.status) == (1, 1, "ok")
+    assert (read.status, read.error) == ("fail", ":x")
+
+
+def test_a_form_may_go_over_many_lines(tmp_path: Path) -> None:
+    elements = "\n  ".join(map(str, range(5000)))
+    (read,) = formats.read(file(tmp_path, READ % f"[{elements}]"))
+    assert len(read.result) == 5000
+
+
+def test_a_long_text_over_many_lines_is_read_once(tmp_path: Path) -> None:
+    line = "x" * 1000 + '\\"\n'
+    (write,) = formats.read(file(tmp_path, WRITE % (f'"{line * 20_000}"', "nil")))
+    assert len(write.value) == 20_000 * 1002
+
+
 def test_a_text_may_go_over_lines(tmp_path: Path) -> None:
     (operation,) = formats.read(file(tmp_path, WRITE % ('"a\nb ; {"', '"a\nb ; {"')))
     assert (operation.value, operation.line) == ("a\nb ; {", 1)
@@ -199,56 +273,10 @@ def test_what_the_nemesis_says_may_be_any_edn(tmp_path: Path) -> None:
     assert len(formats.read(file(tmp_path, text + WRITE % (1, 1)))) == 1
 
 
-PAIRS = WRITE % ("[1 2]", "[1 2]") + WRITE % ("[2 2]", "[2 2]")
-FILLED = "{:process 0, :type :invoke, :f :read, :value [1 2]}\n{:process 0, :type :ok, :f :read, :value [1 2]}\n"
-KEYS = {
-    "reads say": (PAIRS + FILLED.replace("[1 2]", "[1 nil]", 1), {1, 2}),
-    "reads say not": (PAIRS + READ % "[2 2]", {None}),
-    "a cas says": (PAIRS + (WRITE % ("[1 [2 3]]", "[1 [2 3]]")).replace("write", "cas"), {1, 2}),
-    "a cas alone says": ((WRITE % ("[1 [nil 3]]", "[1 [nil 3]]")).replace("write", "cas"), {1}),
-    "a plain cas says not": (PAIRS + (WRITE % ("[1 2]", "[1 2]")).replace("write", "cas"), {None}),
-    "keywords are keys": (FILLED.replace("[1 2]", "[:x nil]"), {edn.Word(":x")}),
-    "a failure may lose its value": (
-        "{:process 0, :type :invoke, :f :read, :value [1 nil]}\n{:process 0, :type :fail, :f :read, :value nil}\n",
-        {1},
-    ),
-}
-
-
-@pytest.mark.parametrize("name", KEYS)
-def test_keys_are_seen_in_the_invocations(name: str, tmp_path: Path) -> None:
-    text, keys = KEYS[name]
-    reading = formats.load(file(tmp_path, text))
-    assert {operation.key for operation in reading.history} == keys
-    assert reading.keyed is (keys != {None})
-
-
 def test_a_console_log_may_have_keys(tmp_path: Path) -> None:
     line = "INFO  jepsen.util - 0\t:%s\t:read\t%s\n"
     text = line % ("invoke", "[1 nil]") + line % ("fail", ":timed-out")
     assert [operation.key for operation in formats.read(file(tmp_path, text))] == [1]
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (PAIRS, 1),
-        (PAIRS + FILLED, 5),
-        (PAIRS + FILLED + FILLED.replace("[1 2]", "[1 nil]", 1), 5),
-        (FILLED.replace("[1 2]", "[1 nil]") * 600 + FILLED, 1201),
-        (FILLED.replace("[1 2]", "[1 nil]") + WRITE % (1, 1), 3),
-    ],
-)
-def test_where_keys_cannot_be_told_it_is_asked(text: str, line: int, tmp_path: Path) -> None:
-    with pytest.raises(HistoryError, match=f"history:{line}: .* say --keyed yes or --keyed no"):
-        formats.read(file(tmp_path, text))
-    assert {operation.key for operation in formats.read(file(tmp_path, text), keyed="no")} == {None}
-
-
-def test_a_verdict_on_pairs_follows_the_answer(tmp_path: Path) -> None:
-    path = file(tmp_path, PAIRS + FILLED)
-    assert check(formats.read(path, keyed="no"), "register").verdict is Verdict.INVALID
-    assert check(formats.read(path, keyed="yes"), "register").verdict is Verdict.VALID
 
 
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
@@ -264,6 +292,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
 
 
 ZIPPED = gzip.compress(KNOSSOS.encode())
+JSON = '{"type":"invoke","process":0,"f":"write","value":1,%s}\n'
 DEEP = '{"index":0,"time":0,"type":"invoke","process":0,"f":"write","value":%s}\n'
 MISTAKES = {
     "no-type": ("{:process 0, :f :read, :value nil}\n", "history:1: an operation with no :type"),
@@ -275,25 +304,30 @@ MISTAKES = {
         "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :invoke, :f :read}\n",
         "history:2: process 0 invokes read while its read of line 1 is still open",
     ),
-    "backwards": (
-        "{:time 5, :process 0, :type :invoke, :f :read}\n{:time 4, :process 0, :type :ok, :f :read}\n",
-        "history:2: time runs backwards",
+    "index-twice": (
+        "{:index 5, :process 0, :type :invoke, :f :read}\n{:index 5, :process 0, :type :ok, :f :read}\n",
+        "history:2: index 5 is also that of line 1; every event has an index of its own",
     ),
     "no-pair": (
         "{:process 0, :type :invoke, :f :read, :value [7 nil]}\n{:process 0, :type :ok, :f :read, :value [7 1]}\n" * 600
         + "{:process 0, :type :invoke, :f :read, :value nil}\n",
-        "history:1201: value None is no [key value], as those before are",
+        "history:1201: read of None has no key, but others seem to; say --keyed yes or --keyed no",
     ),
     "other-f": (
         "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :write}\n",
         "history:2: process 0 completes write (ok) but line 1 invoked read; a completion repeats f",
     ),
     "no-process": ("{:type :invoke, :f :read, :value nil}\n", "history:1: an operation with no :process"),
-    "not-a-map": ("[1 2]\n", "history:1: 1 is not an operation; a map such as {:type :invoke, ...} is"),
+    "not-a-map": ("[1 2]\n", "history:1: [1, 2] is not an operation; a map such as {:type :invoke, ...} is"),
     "not-utf-8": (b"{:process 0, :type :invoke, :f \xff}\n", "history:1: not UTF-8 text"),
     "number": ("{:process 0, :type :invoke, :f :write, :value 1x}\n", "history:1: malformed EDN: "),
-    "odd-time": ("{:time 1.5, :process 0, :type :invoke, :f :read}\n", "history:1: :time 1.5"),
-    "map-value": ("{:process 0, :type :invoke, :f :write, :value {:a 1}}\n", "cannot be hashed"),
+    "odd-time": ('{:time "1", :process 0, :type :invoke, :f :read}\n', "history:1: time '1'; a time is a number of"),
+    "odd-index": ("{:index 1.5, :process 0, :type :invoke, :f :read}\n", "history:1: index 1.5; an index is a whole"),
+    "json-time": (JSON % '"time":"noon"', "history:1: not an event: Expected `int | float | null`, got `str`"),
+    "json-index": (JSON % '"index":1.5', "history:1: not an event: Expected `int | null`, got `float`"),
+    "json-index-size": (JSON % '"index":99999999999999999999', "history:1: index 99999999999999999999 is out of range"),
+    "json-version": (JSON % '"version":true', "history:1: not an event: Expected `int`, got `bool`"),
+    "json-f": (JSON % '"f":""', "history:1: f ''; f is the name of an operation"),
     "closes-nothing": (WRITE % (1, "1}]]])"), "history:2: malformed EDN: ']' closes nothing"),
     "never-closed": (
         "[{:process 0, :type :invoke, :f :read}\n",
@@ -307,27 +341,43 @@ MISTAKES = {
     "key-twice": ("{:process 0, :f :read, :f :write}\n", "history:1: malformed EDN: a map with the key :f twice"),
     "element-twice": (WRITE % ("#{1 1}", 1), "history:1: malformed EDN: a set with an element twice"),
     "underscore": (WRITE % ("1_000", 1), "history:1: malformed EDN: '1_000' is no number"),
-    "zero-first": (WRITE % ("007", 1), "history:1: malformed EDN: '007' is no number"),
+    "radix": (WRITE % ("2r2", 1), "history:1: malformed EDN: '2r2' is no number"),
+    "radix-too-large": (WRITE % ("37r1", 1), "history:1: malformed EDN: '37r1' is no number"),
+    "no-radix": (WRITE % ("1r0", 1), "history:1: malformed EDN: '1r0' is no number"),
+    "ratio-digits": (WRITE % ("1/" + "9" * 5000, 1), "history:1: malformed EDN: a number of 5002 digits"),
+    "hexadecimal-digits": (WRITE % ("0x" + "f" * 4000, 1), "history:1: malformed EDN: a number of 4002 digits"),
+    "exponent": (WRITE % ("1e99999999999999999999M", 1), "history:1: malformed EDN: 1e99999999999999999999M is out of"),
+    "octal-character": (WRITE % (r"\o400", 1), r"history:1: malformed EDN: \o400 is no character"),
+    "half-a-character": (WRITE % (r"\ud800", 1), r"history:1: malformed EDN: \ud800 is no character"),
+    "octal-escape": (WRITE % (r'"\400"', 1), r"history:1: malformed EDN: a text with the unknown escape \400"),
+    "no-map": (WRITE % ("#:a [1]", 1), "history:1: malformed EDN: #:a before [1], where a map is wanted"),
+    "own-namespace": (WRITE % ("#::{:a 1}", 1), "history:1: malformed EDN: unexpected '#'"),
+    "own-keyword": (WRITE % ("::a", 1), "history:1: malformed EDN: '::a' is neither a keyword nor a symbol"),
+    "metadata-of-nothing": (
+        WRITE % ("[^:a]", 1),
+        "history:1: malformed EDN: ']' after ^ and its metadata, which wants",
+    ),
+    "no-metadata": (WRITE % ("[^]", 1), "history:1: malformed EDN: ']' after ^, which wants a form"),
+    "code": (WRITE % ("#=(+ 1 2)", 1), "history:1: malformed EDN: unexpected '#'"),
+    "no-octal": (WRITE % ("08", 1), "history:1: malformed EDN: '08' is no number"),
     "divided-by-zero": (WRITE % ("1/0", 1), "history:1: malformed EDN: '1/0' is no number"),
-    "digits": (WRITE % ("9" * 5000, 1), "history:1: malformed EDN: an integer of 5000 digits"),
+    "digits": (WRITE % ("9" * 5000, 1), "history:1: malformed EDN: a number of 5000 digits"),
     "escape": (WRITE % (r'"\x"', 1), r"history:1: malformed EDN: a text with the unknown escape \x"),
     "short-escape": (WRITE % (r'"\u00g9"', 1), r"history:1: malformed EDN: a text with the unknown escape \u"),
     "character": (WRITE % (r"\abc", 1), r"history:1: malformed EDN: \abc is no character"),
     "nothing-to-discard": (WRITE % ("[1 #_]", 1), "history:1: malformed EDN: ']' after #_, which wants a form"),
     "discard-at-the-end": (WRITE % (1, 1) + "#_", "history:3: malformed EDN: the file ends after #_"),
     "open-text": (WRITE % (1, '"a'), "history:2: malformed EDN: the file ends inside a form; close the string"),
-    "map-in-key": (
-        "{:process 0, :type :invoke, :f :read, :key [{:a 1}]}\n",
-        "history:1: key [{:a: 1}] cannot be hashed",
+    "deep-edn": (
+        WRITE % ("[" * 3000 + "]" * 3000, 1),
+        "history:1: malformed EDN: lists more than 1,000 deep; flatten it, or raise the limit",
     ),
-    "map-as-key": (
-        "{:process 0, :type :invoke, :f :read, :value [{{:a 1} 2}]}\n",
-        "history:1: value [{{:a 1}: 2}] cannot",
+    "deep-json": (DEEP % ("[" * 1001 + "]" * 1001), "history:1: value [[["),
+    "deepest-json": (DEEP % ("[" * 100_000 + "]" * 100_000), "history:1: lists more than 1,000 deep"),
+    "two-values": (
+        "INFO  jepsen.util - 0 :invoke :write 1 2\n",
+        "history:1: '0 :invoke :write 1 2': '1 2' is several values; an operation has one",
     ),
-    "deep-edn": (WRITE % ("[" * 3000 + "]" * 3000, 1), "history:1: malformed EDN: forms more than 100 deep"),
-    "deep-json": (DEEP % ("[" * 900 + "]" * 900), "history:1: lists more than 100 deep"),
-    "deepest-json": (DEEP % ("[" * 100_000 + "]" * 100_000), "history:1: lists more than 100 deep"),
-    "two-values": ("INFO  jepsen.util - 0 :invoke :write 1 2\n", "history:1: '1 2' is 2 values; an operation has one"),
     "log-not-utf-8": (b'INFO  jepsen.util - 0 :invoke :write "\xff"\n', "history:1: not UTF-8 text"),
     "broken-gzip": (ZIPPED[:12] + b"garbage" * 9, "history: broken gzip: "),
     "cut-gzip": (ZIPPED[:-6], "history: broken gzip: "),
@@ -338,7 +388,7 @@ MISTAKES = {
         '{"index":1,"time":0,"type":"invoke","process":"a\\nb","f":"read"}\n',
         "history:2: process a b invokes read while its re ad of line 1 is still open",
     ),
-    "log": ("INFO  jepsen.util - nonsense\n", "history:1: not a line such as"),
+    "log": ("INFO  jepsen.util - nonsense\n", "history: a Jepsen log in which no line is an operation such as"),
     "unknown": ("hello\n", "history:1: 'hello' begins no known format; use --format"),
 }
 

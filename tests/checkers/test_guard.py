@@ -8,8 +8,9 @@ import pytest
 from checkers import ILLEGAL, Event, History, Model, ModelError, Operation, Verdict, check, models, unfinished
 from checkers.budget import Budget, Meter
 from checkers.decision import Answer, Decision
-from checkers.explain import Refuter, shortest
+from checkers.explain import shortest
 from checkers.models import Illegal
+from checkers.windows import Refuter
 
 ENGINES = ("auto", "search", "reference")
 

@@ -67,9 +67,26 @@ MISTAKES = {
         "h:2: process 0 completes read (ok) but line 1 invoked write",
     ),
     "other-key": ([event(0, "invoke", key=1), event(1, "ok", key=2)], "on key 2 but line 1 invoked it on 1"),
-    "backwards": ([event(1, "invoke"), event(0, "ok")], "h:2: time runs backwards, from 10 to 0"),
-    "index": ([event(0, "invoke"), Event(index=0, time=0, type="ok", process=0, f="write")], "index 0 follows 0"),
-    "map": ([event(0, "invoke", value={"a": 1}), event(1, "ok")], "value {'a': 1} cannot be hashed"),
+    "index": (
+        [event(0, "invoke"), Event(index=0, time=0, type="ok", process=0, f="write")],
+        "h:2: index 0 is also that of line 1; every event has an index of its own",
+    ),
+    "index-of-the-nemesis": (
+        [event(3, "info", "nemesis"), event(4, "invoke"), event(3, "ok")],
+        "h:3: index 3 is also that of line 1",
+    ),
+    "type": ([event(0, "begin")], "h:1: type 'begin'; it is one of invoke, ok, fail, info"),
+    "no-f": ([event(0, "invoke", f="")], "h:1: f ''; f is the name of an operation"),
+    "f": ([event(0, "invoke", f=None)], "h:1: f None"),  # type: ignore[arg-type]
+    "process": ([event(0, "invoke", None)], "h:1: process None; a process is a whole number or a text"),  # type: ignore[arg-type]
+    "boolean-process": ([event(0, "invoke", True)], "h:1: process True"),
+    "time": ([Event(time="noon", type="invoke", process=0, f="read")], "h:1: time 'noon'; a time is a number"),  # type: ignore[arg-type]
+    "boolean-time": ([Event(time=True, type="invoke", process=0, f="read")], "h:1: time True"),
+    "index-as-text": ([Event(index="1", type="invoke", process=0, f="read")], "h:1: index '1'; an index is a whole"),  # type: ignore[arg-type]
+    "version": ([event(0, "invoke"), event(1, "ok", version="1")], "h:2: version '1'; a version is a whole number"),
+    "error": ([event(0, "invoke"), event(1, "fail", error=None)], "h:2: error None; an error is a text"),
+    "actual": ([event(0, "invoke"), event(1, "fail", actual=float("nan"))], "h:2: actual nan equals nothing"),
+    "no value": ([event(0, "invoke", value=bytearray()), event(1, "ok")], "value bytearray(b'') cannot be hashed"),
 }
 
 

@@ -161,7 +161,10 @@ def clients(random: Random, name: str, count: int, processes: int) -> list[Opera
     model, operations = models.get(name), []
     state = model.initial
     for number, (_, call, back, process) in enumerate(sorted(plan)):
-        f, key = random.choice(sorted(model.operations)), random.choice("ab") if name == "kv-unsplit" else None
+        f, key = (
+            random.choice(sorted(model.operations - {"txn"})),
+            random.choice("ab") if name == "kv-unsplit" else None,
+        )
         value: object = {"put": "w", "append": "xyz"[number % 3]}.get(f, number % 6)
         if name == "multi-register":
             names = random.sample("xyz", random.randint(1, 2))

@@ -12,14 +12,15 @@ from checkers.budget import Budget, Meter
 from checkers.cuts import beginning_at, starts
 from checkers.decision import Answer
 from checkers.depth_first import DepthFirst
-from checkers.explain import by_value, judge_of
+from checkers.parts import judge_of
 from checkers.replay import replay
+from checkers.windows import by_value
 
 NAMES = ["register", "cas-register", "kv", "kv-unsplit", "multi-register", "set", "queue", "stack", "counter"]
 ROUNDS = 400
 
 
-def told(f: str, state: object, random: Random, key: object, name: str) -> object:
+def told(f: str, state: object, random: Random, key: object, name: str, argument: object = None) -> object:
     """What a copy in that state replies."""
     if f == "dequeue":
         return state[0] if state else None  # type: ignore[index]
@@ -27,6 +28,8 @@ def told(f: str, state: object, random: Random, key: object, name: str) -> objec
         return state[-1] if state else None  # type: ignore[index]
     if f == "get":
         return dict(state).get(key, "") if isinstance(state, frozenset) else state  # type: ignore[arg-type]
+    if f == "txn":
+        return carried_out(dict(state), argument)  # type: ignore[arg-type]
     if f == "read" and isinstance(state, frozenset):
         if name == "set":
             return tuple(sorted(state, key=repr))
@@ -34,8 +37,21 @@ def told(f: str, state: object, random: Random, key: object, name: str) -> objec
     return state if f == "read" else None
 
 
+def carried_out(registers: dict[object, object], transaction: object) -> object:
+    """The transaction with what its reads found."""
+    done = []
+    for f, name, value in transaction:  # type: ignore[attr-defined]
+        if f == "w":
+            registers[name] = value
+        done.append((f, name, registers.get(name)))
+    return tuple(done)
+
+
 def argument(f: str, random: Random, name: str) -> object:
     small = random.randint(0, 2)
+    if f == "txn":
+        chosen = [(random.choice("rw"), random.choice("xyz")) for _ in range(random.randint(1, 4))]
+        return tuple((f, one, random.randint(0, 2) if f == "w" else None) for f, one in chosen)
     if name == "multi-register" and f == "write":
         return tuple((one, random.randint(0, 2)) for one in random.sample("xyz", random.randint(1, 2)))
     if f in ("enqueue", "push") and random.random() < 0.2:
@@ -59,7 +75,7 @@ def obeying(random: Random, size: int, name: str) -> tuple[History, Model]:
         one = Operation(
             f=f, value=argument(f, random, name), key=key, process=process, call_time=call, return_time=back
         )
-        one = replace(one, result=told(f, state, random, key, name))
+        one = replace(one, result=told(f, state, random, key, name, one.value))
         crashed = random.random() < 0.2
         if crashed:
             one = replace(one, status="info", result=None, return_time=None)
@@ -104,8 +120,11 @@ def test_the_deep_search_agrees_with_brute_force_on_what_is_spoiled(name: str) -
 
 
 def spoil(history: History, random: Random) -> History:
-    """The history with the results of two like operations exchanged, if there are two."""
+    """The history with the results of two like operations exchanged, if there are two, or with what a txn read."""
     f = random.choice([one.f for one in history])
+    if f == "txn":
+        altered = [replace(one, result=misread(one.result, random)) if one.f == f else one for one in history]
+        return History(altered, "spoiled")
     like = [place for place, one in enumerate(history) if one.f == f and one.returned]
     if len(like) < 2:
         return history
@@ -117,6 +136,13 @@ def spoil(history: History, random: Random) -> History:
     if told == (None, None):
         operations[first] = replace(operations[first], value=operations[second].value)
     return History(operations, "spoiled")
+
+
+def misread(transaction: object, random: Random) -> object:
+    """The transaction with other values in its reads."""
+    if transaction is None:
+        return None
+    return tuple((f, name, random.randint(0, 2) if f == "r" else value) for f, name, value in transaction)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if models.get(name).possible])

@@ -9,7 +9,7 @@ from checker_oracle import register_history
 
 from checkers import History, Model, Operation, Verdict, check, models
 from checkers.drawing import svg
-from checkers.value_graph import Edge, cycle, value_graph
+from checkers.value_graph import Edge, cycle, value_graph, with_writers
 
 
 def write(value: int, call: int, back: int, process: int = 0) -> Operation:
@@ -40,7 +40,8 @@ CONTRADICTIONS = {
 def violation_of(operations: list[Operation], model: Model) -> tuple[list[Edge], str]:
     result = check(operations, model)
     assert result.violation is not None
-    graph = value_graph(result.violation.window, result.violation.judge)
+    told = with_writers(result.violation.window, result.violation.prefix, result.violation.judge)
+    graph = value_graph(told, result.violation.judge)
     assert graph is not None
     return cycle(graph), svg(result.violation)
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
+from msgspec import UNSET
 
 from checkers import ILLEGAL, Event, History, HistoryError, Model, ModelError, Operation, Verdict, check, models
 from checkers.values import FALSE, TRUE, freeze, told_apart
@@ -50,7 +52,7 @@ def test_models_that_begin_with_equal_values_are_different_models() -> None:
     assert [repr(models.get("register", value).initial) for value in (1, True, 1.0)] == ["1", "true", "1.0"]
 
 
-@pytest.mark.parametrize("value", [{"a": 1}, float("nan"), [float("nan")]])
+@pytest.mark.parametrize("value", [{"a": {1: float("nan")}}, float("nan"), [float("nan")], [bytearray()]])
 def test_an_initial_value_that_is_none_is_said_so(value: object) -> None:
     with pytest.raises(ModelError, match="model register: the initial value"):
         models.register(value)
@@ -79,8 +81,21 @@ def test_an_event_with_nan_is_named_by_its_line() -> None:
 def test_a_key_is_a_value_too() -> None:
     reads = [op("read", n, n, result=n, key=key) for n, key in enumerate([1, True])]
     assert len(History.of_operations(reads).columns.keys) == 2
-    with pytest.raises(HistoryError, match=r"key \{\} cannot be hashed"):
-        History.of_operations([op("read", 0, 1, key={})])
+    with pytest.raises(HistoryError, match=r"key bytearray\(b''\) cannot be hashed"):
+        History.of_operations([op("read", 0, 1, key=bytearray())])
+
+
+def test_a_map_is_a_value_and_a_key() -> None:
+    one, same, other = {"a": [1], "b": {True: 2}}, {"b": {True: 2}, "a": (1,)}, {"a": [1], "b": {1: 2}}
+    assert freeze(one) == freeze(same) != freeze(other)
+    assert hash(freeze(one)) == hash(freeze(same))
+    assert repr(freeze(one)) == repr(freeze(same)) == "{'a': (1,), 'b': {true: 2}}"
+    assert told_apart(freeze({"a": 1})) != told_apart(freeze({"a": 1.0}))
+    assert freeze({"a": [1]}) == {"a": (1,)}
+    for read, expected in ((same, VALID), (other, INVALID)):
+        assert verdicts([op("write", 0, 1, value=one), op("read", 2, 3, result=read)], "register") == {expected}
+    keyed = [op("read", n, n, key=key) for n, key in enumerate([one, other, same])]
+    assert len(History.of_operations(keyed).columns.keys) == 2
 
 
 def test_one_and_one_point_zero_are_equal_to_a_register_and_two_kinds_to_a_model_that_looks() -> None:
@@ -120,8 +135,58 @@ def test_what_never_returned_may_have_happened_whatever_its_status_says() -> Non
 def test_a_status_or_a_time_that_there_is_not_is_refused() -> None:
     with pytest.raises(HistoryError, match="has status 'done'; it is one of ok, fail, info"):
         History.of_operations([op("read", 0, 1, status="done")])
-    with pytest.raises(HistoryError, match="returns at nan"):
-        History.of_operations([op("read", 0, float("nan"))])  # type: ignore[arg-type]
+
+
+WRONG = {
+    "a return that is no number": ({"return_time": float("nan")}, "has return_time nan; a time is a number"),
+    "a return that never comes": ({"return_time": float("inf")}, "has return_time inf"),
+    "a return as text": ({"return_time": "1"}, "has return_time '1'"),
+    "a call as text": ({"call_time": "0", "return_time": "1"}, "has call_time '0'"),
+    "no call": ({"call_time": None}, "has call_time None; a time is a number, and every operation has"),
+    "no call and no return": ({"call_time": None, "return_time": None}, "has call_time None"),
+    "a call that is a boolean": ({"call_time": False}, "has call_time False"),
+    "a return before the call": ({"return_time": -1}, "returns at -1, before its call at 0"),
+    "no name": ({"f": ""}, "has f ''"),
+    "a name that is none": ({"f": None}, "has f None"),
+    "names": ({"f": ["read"]}, "has f ['read']"),
+    "a status that is none": ({"status": None}, "has status None"),
+    "a status in a list": ({"status": ["ok"]}, "has status ['ok']"),
+    "no process": ({"process": None}, "has process None"),
+    "a process that is a boolean": ({"process": True}, "has process True"),
+    "a version as text": ({"version": "1"}, "has version '1'"),
+    "a version that is a boolean": ({"version": True}, "has version True"),
+    "an error that is none": ({"error": ValueError("x")}, "has error ValueError('x')"),
+    "echoed as text": ({"echoed": "no"}, "has echoed 'no'"),
+    "a key that is a map": ({"key": {1: bytearray()}}, "key {1: bytearray(b'')} "),
+    "a value that equals nothing": ({"value": float("nan")}, "value nan equals nothing"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_field_of_the_wrong_kind_is_one_line(name: str) -> None:
+    fields, message = WRONG[name]
+    given: dict[str, object] = {"f": "read", "call_time": 0, "return_time": 1, **fields}
+    with pytest.raises(HistoryError) as caught:
+        check([op("write", 0, 1, value=1), Operation(**given)], "register")  # type: ignore[arg-type]
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("history: operation 1 (")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", [{"return_time": None}, {"return_time": None, "status": "fail"}, {"status": "info"}])
+def test_an_operation_that_is_not_known_to_have_ended_may_have_happened(fields: dict[str, object]) -> None:
+    for result in (None, 1):
+        crashed = Operation(**{"f": "write", "value": 1, "call_time": 0, "return_time": 1, **fields})  # type: ignore[arg-type]
+        assert verdicts([crashed, op("read", 2, 3, result=result)], "register") == {VALID}
+    told = Operation(**{"f": "cas", "value": (1, 2), "result": 3, "version": 1, "actual": 7, "call_time": 0, **fields})  # type: ignore[arg-type]
+    (one,) = History.of_operations([told])
+    assert (one.status, one.result, one.version, one.actual, one.return_time) == ("info", None, None, UNSET, None)
+    assert not one.returned
+
+
+def test_times_may_be_of_any_unit_and_have_a_fraction() -> None:
+    operations = [op("write", 0.25, 0.5, value=1), op("read", Fraction(3, 4), 1, result=None)]  # type: ignore[arg-type]
+    assert verdicts(operations, "register") == {INVALID}
 
 
 @pytest.mark.parametrize("error", ["mismatch", "timeout", None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,18 +12,24 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.adapters.base import Adapter
+from harness.cli import call
+from harness.environments import containers, namespace
 from harness.environments import docker as docker_environment
-from harness.environments import namespace
 from harness.environments.docker import DockerEnvironment, reclaim_run
 from harness.environments.faults import ClockSetting
 from harness.environments.owner import RUN, Owner
 from harness.environments.realtime import RealTimeEnvironment
 from harness.errors import EnvironmentFailure, UsageError
+from harness.ledger import FileLedger, Run
+from leftovers import things_labelled
+from waiting import eventually
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -281,3 +288,103 @@ def test_a_harness_that_is_ended_leaves_nothing_for_the_next_run(
         assert len(left_by(harness.pid)) == 3
         session(DockerEnvironment(("n1",), print, echo), test)
     assert left_by(harness.pid) == []
+
+
+@pytest.mark.docker
+def test_a_volume_and_a_network_whose_container_is_gone_are_removed_by_heal(
+    engine: DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SPLITBRAIN_STATE", str(tmp_path))
+    dead = replace(Owner.current(), started="1").labels() | {RUN: "splitbrain-test-dead"}
+    living = Owner.current().labels() | {RUN: "splitbrain-test-living"}
+    for labels in (dead, living):
+        engine.volumes.create(f"{labels[RUN]}-volume", labels=labels)
+    recorded = FileLedger(Run("docker", "/store/run", {"run": "splitbrain-test-recorded"}))
+    recorded.close(clean=False)
+    labels = replace(Owner.current(), started="1").labels() | {RUN: "splitbrain-test-recorded"}
+    engine.networks.create(labels[RUN], internal=True, labels=labels)
+    try:
+        assert call(["heal"]) == 0
+        said = capsys.readouterr().out
+        assert "removed splitbrain-test-dead (1 volume), left by a harness that is gone" in said
+        assert "docker run /store/run, whose harness is gone: removed splitbrain-test-recorded (1 network)" in said
+        assert list(things(engine, "splitbrain-test-living")) == ["splitbrain-test-living-volume"]
+        assert things(engine, "splitbrain-test-dead") == things(engine, "splitbrain-test-recorded") == {}
+        assert call(["heal"]) == 0
+        assert capsys.readouterr().out == "nothing to heal\n"
+    finally:
+        engine.volumes.get("splitbrain-test-living-volume").remove()
+
+
+@pytest.mark.docker
+def test_a_teardown_removes_all_that_it_can_before_it_says_what_it_could_not(
+    echo: Adapter, session: Session, engine: DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    environment = DockerEnvironment(NODES, said.append, echo)
+    refused: list[str] = []
+    remove = containers.remove_container
+
+    def refuse_once(client: DockerClient, name: str) -> None:
+        if not refused:
+            refused.append(name)
+            raise OSError("the engine is busy")
+        remove(client, name)
+
+    async def test() -> None:
+        kinds = [(kind, find, refuse_once if kind == "container" else rm) for kind, find, rm in containers.KINDS]
+        monkeypatch.setattr(containers, "KINDS", kinds)
+        assert not await environment.teardown()
+        assert len([name for name in ours(engine) if name.startswith("/")]) == 1
+        assert await environment.teardown()
+
+    session(environment, test)
+    assert ours(engine) == {}
+    (line,) = said
+    assert "the engine is busy; `splitbrain heal` removes what is left of splitbrain-" in line
+
+
+def test_what_the_engine_has_not_answered_keeps_the_ledger(echo: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that is made after the teardown would be nobody's."""
+    from requests.exceptions import ReadTimeout
+
+    said: list[str] = []
+    environment = DockerEnvironment(NODES, said.append, echo)
+
+    def slow(client: object) -> None:
+        raise ReadTimeout("no answer")
+
+    async def nothing(engine: object, run: str) -> str:
+        return ""
+
+    monkeypatch.setattr(docker_environment, "remove_run", nothing)
+    monkeypatch.setattr(environment._engine, "_client", lambda timeout_s: StringIO())
+
+    async def main() -> bool:
+        with pytest.raises(EnvironmentFailure, match="no answer"):
+            await environment._engine.call("create the container of n1", slow, makes=True)
+        return await environment.teardown()
+
+    assert environment.run(main) is False
+    assert "may still get a container or a network: create the container of n1" in said[-1]
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_interrupted_while_it_is_torn_down_leaves_nothing_and_says_so(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """The moment is that at which its nodes' logs have been fetched, which is what comes before."""
+    command = [sys.executable, "-P", "-m", "harness", "run", "--env", "docker", "--nodes", "3", "--nemesis", "none"]
+    command += ["--time-limit", "1", "--directory", str(tmp_path / "run"), "--store", str(tmp_path / "store")]
+    variables = {**os.environ, "SPLITBRAIN_STATE": str(tmp_path / "state")}
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        trace = tmp_path / "run" / "n3" / "trace.jsonl"
+        eventually("the last trace has been fetched", trace.exists, DEADLINE_S, run)
+        run.send_signal(number)
+        _, said = run.communicate(timeout=DEADLINE_S)
+    assert run.returncode == 130, said
+    assert said.splitlines()[-1] == "splitbrain: interrupted; what was started has been stopped"
+    assert things_labelled({"splitbrain.pid": str(run.pid)}) == []
+    assert list((tmp_path / "state" / "ledger").iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,14 @@ def test_without_a_command_it_says_where_commands_are_listed(splitbrain):
         (("--concurrency", "0"), ["--concurrency 0", "2n"]),
         (("--concurrency", "n2"), ["--concurrency n2", "2n"]),
         (("--seed", "tuesday"), ["--seed", "integer"]),
+        (("--nodes", "1" + "0" * 30), ["--nodes 1e+30", "1000 nodes"]),
+        (("--rate", "1e30"), ["--rate 1e+30", "1e+06"]),
+        (("--time-limit", "1e30"), ["--time-limit 1e+30", "1e+07"]),
+        (("--rate", "1e6", "--time-limit", "1e6"), ["1e+12 operations", "1e+08"]),
+        (("--concurrency", "9" * 5000), ["--concurrency", "100000 workers"]),
+        (("--interval", "1e-30"), ["--interval 1e-30", "0.001"]),
+        (("--nemesis", "kill:interval=1e-30"), ["--interval 1e-30", "0.001"]),
+        (("--nemesis", f"packets:rate={'9' * 400}mbit"), ["packets:rate", "out of range"]),
         (("--surprise",), ["--surprise"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -288,7 +297,7 @@ def started(store, *options):
 
 
 @pytest.mark.parametrize("env", ["sim", "local"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=["SIGTERM", "SIGINT", "SIGHUP"])
 def test_an_interrupted_run_exits_with_130_and_keeps_its_history(tmp_path, env, number):
     if env == "local" and (reason := LocalEnvironment.unavailable()):
         pytest.skip(reason)
@@ -312,3 +321,112 @@ def test_a_run_that_was_killed_leaves_a_history_that_can_be_checked(tmp_path, sp
     assert code == 0, out
     assert json.loads((history.parent / "test.json").read_text())["seed"] == 1
     assert not (history.parent / "results.json").exists()
+
+
+@pytest.mark.parametrize("env", ["sim", "local"])
+def test_a_run_under_nohup_goes_on_when_its_terminal_is_gone(tmp_path, env):
+    if env == "local" and (reason := LocalEnvironment.unavailable()):
+        pytest.skip(reason)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which is what nohup does, and is inherited
+    try:
+        process, history = started(tmp_path / "store", "--env", env)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    for _ in range(2):
+        process.send_signal(signal.SIGHUP)
+        size = history.stat().st_size
+        eventually("clients go on", lambda size=size: history.stat().st_size > size, DEADLINE_S, process)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "splitbrain: interrupted; what was started has been stopped"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"SPLITBRAIN_STATE": "/proc/none"},
+        {"HOME": "/proc/none"},
+        {"HOME": "/dev/null"},
+        {"XDG_STATE_HOME": "/dev/null/x"},
+    ],
+    ids=str,
+)
+def test_doctor_and_auto_know_where_no_ledger_can_be_kept(splitbrain, monkeypatch, tmp_path, variables):
+    for name in ("SPLITBRAIN_STATE", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(DockerEnvironment, "unavailable", classmethod(lambda cls: None))
+    monkeypatch.setattr(LocalEnvironment, "unavailable", classmethod(lambda cls: None))
+    code, out, _ = splitbrain("doctor")
+    assert code == 0
+    lines = out.splitlines()
+    for name in ("docker", "local", "ssh"):
+        assert any(line.startswith(f"{name}: no: no ledger can be kept in ") for line in lines), out
+    assert "splitbrain run --env auto takes sim" in lines
+    reasons = json.loads(splitbrain("doctor", "--json")[1])["environments"]
+    assert "set SPLITBRAIN_STATE" in reasons["docker"]
+    assert reasons["sim"] is None
+    code, _, err = splitbrain(*SIM, "--env", "auto")
+    assert code == 0
+    assert "environment sim: no docker: no ledger can be kept in " in err
+    for name in ("docker", "local"):
+        code, out, err = splitbrain("run", "--env", name, "--store", "none")
+        assert (code, out, err.count("\n")) == (254, "", 1)
+        assert f"--env {name}: no ledger can be kept in " in err
+    assert not (tmp_path / "none").exists()
+    assert splitbrain("heal")[0] == 0
+
+
+def test_doctor_leaves_nothing_where_a_ledger_can_be_kept(splitbrain, monkeypatch, tmp_path):
+    monkeypatch.setenv("SPLITBRAIN_STATE", str(tmp_path / "deep" / "state"))
+    code, out, _ = splitbrain("doctor", "--json")
+    assert code == 0
+    assert not any("ledger" in str(reason) for reason in json.loads(out)["environments"].values())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_user_without_a_home_can_simulate(splitbrain, monkeypatch):
+    for name in ("SPLITBRAIN_STATE", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(*arguments):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    monkeypatch.setattr(DockerEnvironment, "unavailable", classmethod(lambda cls: None))
+    assert splitbrain(*SIM)[0] == 0
+    code, out, err = splitbrain("run", "--env", "docker")
+    assert (code, out, err.count("\n")) == (254, "", 1)
+    assert "could not determine home directory" in err
+    assert splitbrain("heal")[0] in (0, 2)
+
+
+def test_a_store_that_was_copied_with_its_links_followed_can_be_used(splitbrain, tmp_path):
+    assert splitbrain(*SIM)[0] == 0
+    shutil.copytree(tmp_path / "store", tmp_path / "copy")
+    code, out, err = splitbrain(*SIM[:-1], "2", "--store", "copy")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("valid: ")
+    assert err.count(" was not a link: kept as ") == 3
+    assert (tmp_path / "copy" / "latest").is_symlink()
+    for command in (
+        ("check", "copy/latest"),
+        ("show", "copy/latest"),
+        ("check", "copy/latest.1"),
+        ("show", "copy/latest.1"),
+    ):
+        assert splitbrain(*command)[0] == 0
+
+
+def test_the_results_of_a_run_are_kept_whatever_directory_it_has(splitbrain, tmp_path):
+    for name, code in (("absent", 0), ("absent", 254), ("file", 254), ("full", 254)):
+        (tmp_path / "file").touch()
+        (tmp_path / "full").mkdir(exist_ok=True)
+        (tmp_path / "full" / "notes.txt").touch()
+        found, out, err = splitbrain(*SIM, "--directory", name)
+        assert found == code, err
+        assert (out == "") == (code == 254)
+    assert json.loads((tmp_path / "absent" / "results.json").read_text())["verdict"] == "valid"
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]

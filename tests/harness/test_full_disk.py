@@ -64,3 +64,35 @@ def test_a_run_whose_files_may_not_grow_is_unknown_and_keeps_its_history(tmp_pat
     assert "cannot be written: File too large" in results["reason"] + results["checks"]["recovery"]["reason"]
     history = formats.read(Path(results["run"]) / "history.jsonl")
     assert history.operations
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), LookupError("a bug")], ids=["disk", "bug"])
+@pytest.mark.parametrize("step", ["harness.runner.artefact_of", "harness.store.RunDirectory.finish"])
+def test_what_fails_after_the_verdict_takes_nothing_from_it(tmp_path, monkeypatch, capsys, step, error):
+    monkeypatch.chdir(tmp_path)
+
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(step, fail)
+    words = ["run", "--env", "sim", "--nodes", "5", "--nemesis", "partition,kill,pause", "--interval", "1"]
+    words += ["--time-limit", "10", "--rate", "100", "--mutant", "Q1", "--json", "--directory", "run"]
+    codes = {call([*words[:-1], f"run-{seed}", "--seed", str(seed)]): f"run-{seed}" for seed in range(1, 7)}
+    printed = capsys.readouterr()
+    assert 1 in codes, "the bug is seen under one of these seeds"
+    assert json.loads((tmp_path / codes[1] / "results.json").read_text())["verdict"] == "invalid"
+    assert "not everything could be kept" in printed.err
+    assert 255 not in codes
+
+
+@pytest.mark.parametrize("store", ["absent", "file"])
+def test_a_run_in_a_directory_of_its_own_does_not_need_a_store(tmp_path, monkeypatch, capsys, store):
+    monkeypatch.chdir(tmp_path)
+    if store == "file":
+        (tmp_path / "store").write_text("not a directory")
+    words = ["run", "--env", "sim", "--nodes", "3", "--time-limit", "1", "--seed", "1", "--nemesis", "none"]
+    assert call([*words, "--directory", "kept"]) == 0
+    assert json.loads((tmp_path / "kept" / "results.json").read_text())["verdict"] == "valid"
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1].startswith("valid: ")
+    assert ("does not point to" in printed.err) == (store == "file")

@@ -8,8 +8,10 @@ import signal
 
 import pytest
 
+from harness.environments import realtime
 from harness.environments.base import CallFailed, ConnectFailed
 from harness.environments.realtime import RealTimeEnvironment
+from harness.errors import Interrupted
 
 FOR_EVER_S = 60.0
 
@@ -151,6 +153,104 @@ def test_nothing_is_begun_once_main_has_ended(environment):
 
     environment.run(main)
     assert begun == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_the_middle_of_the_teardown_does_not_cut_it_short(environment, number):
+    """Nor does anything that was spawned work against it."""
+    torn_down = []
+
+    async def meddle():
+        while True:
+            await environment.sleep(0)
+            torn_down.append("meddled")
+
+    async def main():
+        environment.spawn(meddle())
+        await environment._settle()
+        torn_down.clear()
+        for step in range(3):
+            os.kill(os.getpid(), number)
+            await environment.sleep(0.01)
+            torn_down.append(step)
+
+    with pytest.raises(KeyboardInterrupt):
+        environment.run(main)
+    assert torn_down == [0, 1, 2]
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_teardown_that_hangs(environment, monkeypatch):
+    monkeypatch.setattr(realtime, "_PATIENCE_S", 0.05)
+    began = []
+
+    async def main():
+        try:
+            await environment.sleep(FOR_EVER_S)
+        finally:
+            began.append("teardown")
+            await environment._settle()
+            os.kill(os.getpid(), signal.SIGINT)
+            await environment.sleep(FOR_EVER_S)
+
+    async def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async def both():
+        environment.spawn(interrupt())
+        await main()
+
+    with pytest.raises(Interrupted, match="cut short: `splitbrain heal` removes what is left"):
+        environment.run(both)
+    assert began == ["teardown"]
+
+
+def test_a_second_sigterm_is_no_impatience(environment, monkeypatch):
+    """Whoever stops a service sends one to each of its processes, and then the harness sends one to its runs."""
+    monkeypatch.setattr(realtime, "_PATIENCE_S", 0.0)
+    torn_down = []
+
+    async def main():
+        await environment._settle()
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await environment.sleep(0.01)
+        torn_down.append("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        environment.run(main)
+    assert torn_down == ["whole"]
+
+
+def test_a_hangup_that_nohup_ignores_stays_ignored(environment):
+    async def main():
+        os.kill(os.getpid(), signal.SIGHUP)
+        await environment.sleep(0)
+        return "went on"
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert environment.run(main) == "went on"
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_was_asked_of_all_nodes_may_end_after_whoever_asked(environment):
+    async def slow(node):
+        try:
+            await environment.sleep(FOR_EVER_S)
+        finally:
+            return node  # noqa: B012 - as a blocking call does, which ends before it lets itself be cancelled
+
+    async def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async def main():
+        environment.spawn(interrupt())
+        await environment.on_all(["n1"], slow)
+
+    with pytest.raises(KeyboardInterrupt):
+        environment.run(main)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

@@ -352,6 +352,7 @@ def test_a_version_that_cannot_run_it_or_crashes_cannot_tell(replay, failed, mon
     def crash(*arguments):
         raise LookupError("a bug")
 
+    change(failed / "artefact.json", definition=definition)
     monkeypatch.setattr("harness.commands.replay.execute", crash)
     code, _, err = replay(failed, "--bisect")
     assert code == 125

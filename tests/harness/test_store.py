@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +126,64 @@ def test_a_directory_that_somebody_chose_is_made_and_its_run_is_the_latest(tmp_p
     assert directory.path.is_dir()
     directory.finish()
     assert (tmp_path / "store" / "latest").resolve() == directory.path
+
+
+def test_a_chosen_directory_makes_the_store_that_is_not_there_yet(tmp_path):
+    directory = take(tmp_path / "store", tmp_path / "elsewhere" / "run")
+    directory.finish()
+    assert (tmp_path / "store" / "latest").resolve() == directory.path
+    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["run"], "no link outside of the store"
+
+
+@pytest.mark.parametrize("name", ["latest", "current", "a/latest"])
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_what_has_taken_the_place_of_a_link_is_set_aside_and_kept(tmp_path, name, kind):
+    said = []
+    place = tmp_path / name
+    place.parent.mkdir(exist_ok=True)
+    if kind == "directory":
+        place.mkdir()
+        (place / "results.json").write_text("the only copy")
+    else:
+        place.write_text("a/20260101T000000.000Z")
+    directory = create(tmp_path, "a", NOON, say=said.append)
+    directory.finish(said.append)
+    assert place.is_symlink()
+    assert place.resolve() == directory.path
+    aside = place.with_name(f"{place.name}.1")
+    kept = aside / "results.json" if kind == "directory" else aside
+    assert kept.read_text() in ("the only copy", "a/20260101T000000.000Z")
+    assert said == [f"{place} was not a link: kept as {aside}"]
+
+
+def test_a_link_that_cannot_be_made_is_said_and_nothing_else(tmp_path, monkeypatch):
+    said = []
+
+    def refuse(path, target):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    directory = create(tmp_path, "a", NOON, say=said.append)
+    directory.finish(said.append)
+    assert [line.partition(" does not point to ")[0] for line in said] == [
+        str(tmp_path / name) for name in ("current", "latest", "a/latest")
+    ]
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_directory_that_is_not_empty_is_refused_in_one_line(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"it holds notes\.txt; name a directory that is empty or absent"):
+        take(tmp_path / "store", tmp_path)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="name a directory that can be written"):
+        take(tmp_path / "store", tmp_path / "file")
+
+
+def test_a_directory_that_a_campaign_has_prepared_is_taken(tmp_path):
+    for name in ("job.json", "output.txt"):
+        (tmp_path / name).write_text("{}")
+    assert take(tmp_path.parent, tmp_path).path == tmp_path
 
 
 def test_a_directory_in_which_a_run_is_kept_is_refused_in_one_line(tmp_path):

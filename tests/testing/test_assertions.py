@@ -36,9 +36,9 @@ def test_the_message_has_the_window_and_the_reason():
         assert_linearizable(STALE, "register")
     lines = str(failure.value).splitlines()
     assert lines[0].startswith("not linearizable as a register: 2: read -> 1 cannot be placed")
-    assert lines[1] == "shortest failing window: 3 of 3 operations"
-    assert lines[4] == "  > 40 .. 50  2: read -> 1"
-    assert "the only possible state when it returned was 2" in lines[5]
+    assert lines[1] == "shortest failing window: 2 of 3 operations"
+    assert lines[3] == "  > 40 .. 50  2: read -> 1"
+    assert "the only possible state when it returned was 2" in lines[4]
 
 
 def test_what_is_not_decided_is_not_asserted(monkeypatch):

@@ -38,9 +38,9 @@ def test_the_marked_test_passes_for_each_seed(tried):
 
 
 def test_and_fails_with_the_bug_that_is_named(tried):
-    result = tried(MARKER.replace("nodes=3,", 'nodes=3, mutant="Q1", rate=400,').replace("range(3)", "range(6)"))
-    outcomes = result.parseoutcomes()
-    assert outcomes["failed"] > 0
+    assert '`mutant="Q1"`' in TEXT
+    result = tried(MARKER.replace("nodes=3,", 'nodes=3, mutant="Q1",'))
+    result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(["*- splitbrain -*", "run directory *", "artefact *", "to replay *", "to run again *"])
 
 

@@ -18,6 +18,7 @@ from harness.nemesis import FAULTS
 from harness.nemesis.clock import bump_ms, drift, skew_ms
 from harness.nemesis.fault import Course, NothingToHit, Observation, View, believed, nodes_of, unseen
 from harness.nemesis.grudges import SHAPES
+from harness.nemesis.targets import WEIGHTS
 from synthetic import (
     FIVE,
     MS,
@@ -25,6 +26,7 @@ from synthetic import (
     course,
     drawn,
     faults,
+    names,
     observations,
     resolved,
     seeds,
@@ -104,14 +106,34 @@ def test_what_a_fault_becomes_is_json_of_which_undo_and_judgement_take_all_they_
 @given(faults, views, seeds)
 def test_who_is_dead_paused_or_in_other_hands_is_hit_by_no_fault_of_processes(fault, view, seed):
     assume(fault.name != "partition")  # a cable may be cut whoever is at its ends
-    # Only what is read can be seen to be wrong, and a disk to fail where something is written.
-    aimed_at = {"clock": view.answering, "disk": view.following}.get(fault.name, view)
+    # Only what is read can be seen to be wrong, a disk to fail where something is written, and packets that come.
+    aimed_at = {"clock": view.answering, "disk": view.following, "packets": view.hearing}.get(fault.name, view)
     try:
         what = fault.resolve(drawn(fault, seed), view, Random(seed))
     except NothingToHit:
         assert not aimed_at.up
     else:
         assert set(nodes_of(what)) <= set(aimed_at.up) <= set(view.up)
+
+
+@given(st.sampled_from(["fail", "full"]), st.sampled_from(sorted(WEIGHTS)), st.integers(1, 7), seeds)
+def test_of_disks_that_end_their_nodes_so_few_are_hit_that_somebody_writes_to_each(kind, target, count, seed):
+    """While a majority runs, if the last of them is one of those nodes, there are elections, and it writes its vote."""
+    nodes = names(count)
+    hit = nodes_of(resolved(FAULTS["disk"], seed, View(nodes, calm(nodes)), kind=kind, target=target))
+    assert count - len(hit) + 1 >= count // 2 + 1
+    assert list(hit) == sorted(hit)
+
+
+def test_packets_are_not_done_anything_to_that_a_partition_stops_on_their_way():
+    cut = frozenset(("n1", peer) for peer in FIVE) | frozenset((peer, "n2") for peer in FIVE)
+    hit = {
+        node
+        for seed in range(50)
+        for target in WEIGHTS
+        for node in nodes_of(resolved(FAULTS["packets"], seed, View(FIVE, calm(), cut=cut), target=target))
+    }
+    assert hit == {"n1", "n3", "n4", "n5"}, "n1 hears the others, n2 hears nobody"
 
 
 @given(st.sampled_from(sorted(SHAPES)), seeds)

@@ -194,6 +194,50 @@ def test_what_shows_late_counts_and_what_showed_first_is_kept(world):
     assert first == last
 
 
+def test_what_has_not_been_seen_stays_in_force_if_it_is_to_end_only_then(world):
+    it = world("seen")
+
+    async def test():
+        await it.life.begin(it.fault, {})
+        early = await it.life.end(it.fault, only_if_seen=True)
+        assert "undo" not in it.steps
+        assert list(it.ledger.open) == [1]
+        it.fails.clear()
+        return early, await it.life.end(it.fault, only_if_seen=True)
+
+    early, ended = it.live(test)
+    assert early == {"goes_on": "not seen yet", "evidence": None}
+    assert ended["undone"]
+    assert ended["evidence"]
+    assert it.ledger.open == {}
+
+
+def test_what_was_seen_when_it_began_ends_though_nothing_is_seen_of_it_any_more(world):
+    it = world()
+
+    async def test():
+        await it.life.begin(it.fault, {})
+        it.fails.add("seen")
+        return await it.life.end(it.fault, only_if_seen=True)
+
+    assert it.live(test)["undone"]
+
+
+def test_packets_are_aimed_where_the_partition_in_force_lets_some_through(world):
+    it = world()
+
+    async def test():
+        alone = {"nodes": ["n1"], "drops": {"n1": ["n2", "n3"]}}
+        await it.life.begin(FAULTS["partition"], {"shape": "one"}, alone)
+        begun = await it.life.begin(FAULTS["packets"], {"kind": "delay", "target": "all"})
+        await it.life.end(FAULTS["partition"])
+        await it.life.end(FAULTS["packets"])
+        again = await it.life.begin(FAULTS["packets"], {"kind": "delay", "target": "all"})
+        return begun["nodes"], again["nodes"]
+
+    assert it.live(test) == (("n2", "n3"), NODES)
+
+
 @pytest.mark.parametrize(("step", "said"), [("undo", "undo failed"), ("standing", "not undone: a spectre")])
 def test_what_is_not_undone_stays_in_the_ledger_and_is_undone_when_it_is_ended_again(world, step, said):
     it = world(step)

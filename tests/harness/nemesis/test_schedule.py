@@ -12,11 +12,21 @@ from msgspec import UNSET
 
 from checkers.history import NEMESIS, Event
 from harness.errors import EnvironmentFailure
-from harness.generator import Context, TimeLimit, nemesis
+from harness.generator import AnyOf, Calls, Context, Stagger, Template, TimeLimit, clients, nemesis
 from harness.interpreter import Completion
 from harness.nemesis import FAULTS
 from harness.nemesis.fault import Aim
-from harness.nemesis.schedule import Windows, draw, final_generator, generator, handler
+from harness.nemesis.schedule import (
+    ONLY_IF_SEEN,
+    PATIENCE_S,
+    UntilSeen,
+    Windows,
+    draw,
+    final_generator,
+    generator,
+    goes_on,
+    handler,
+)
 
 
 def aims_of(*names, interval_s=5.0, rarity=1.0):
@@ -113,6 +123,137 @@ def test_no_faults_do_nothing_and_come_to_an_end(simulate):
     assert simulate(nemesis(generator([]))).events == simulate(nemesis(final_generator([]))).events == []
 
 
+# -- what has not been seen
+
+
+class Unseen:
+    """Ends operations as a fault's life does, of which those faults are seen only from some time on."""
+
+    def __init__(self, names, from_ns=1 << 62):
+        self.names, self.from_ns = names, from_ns
+
+    def __call__(self, event):
+        kind, _, name = event.f.partition("-")
+        hidden = name in self.names and event.time < self.from_ns
+        if kind == "start":
+            return Completion("info", value={"evidence": None if hidden else {"seen": 1}})
+        if kind != "stop":
+            return Completion("ok")
+        return Completion("info", value={"goes_on": "not seen yet"} if hidden and event.value else {"undone": True})
+
+
+def own(schedule, name):
+    """The times, in seconds, and kinds of the operations of a fault, of which ends that were put off are no ends."""
+    events = [event for event in schedule.events if event.f.endswith(f"-{name}")]
+    pairs = zip(events[::2], events[1::2], strict=False)
+    return [(begun.time / 1e9, begun.f.partition("-")[0], goes_on(done)) for begun, done in pairs]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_while_a_fault_has_not_been_seen_it_goes_on_and_no_other_begins(simulate, seed):
+    seen_s = 40
+    schedule = simulate(
+        TimeLimit(60, nemesis(generator(aims_of()))), end=Unseen(["packets"], seen_s * 10**9), seed=seed
+    )
+    began_s, doubted = None, 0
+    for event in schedule.events:
+        if event.f == "start-packets" and event.time < seen_s * 1e9 and isinstance(event.value, dict):
+            began_s = event.time
+        if began_s is not None and event.f == "stop-packets" and event.value == {"undone": True}:
+            began_s = None
+        if began_s is not None and event.time > began_s:
+            doubted += 1
+            assert not event.f.startswith("start-"), f"{event.f} at {event.time / 1e9} s"
+    assert doubted
+
+
+def test_a_fault_that_is_never_seen_ends_when_its_patience_is_at_an_end(simulate):
+    schedule = simulate(TimeLimit(300, nemesis(generator(aims_of("packets")))), end=Unseen(["packets"]))
+    window_s = 5.0 * FAULTS["packets"].window[0]
+    begun_s = None
+    lasted = []
+    for at_s, kind, put_off in own(schedule, "packets"):
+        if kind == "start":
+            begun_s = at_s
+        elif not put_off:
+            lasted.append(at_s - begun_s)
+    assert len(lasted) > 10
+    assert all(window_s * 0.5 + PATIENCE_S <= took <= window_s * 1.5 + PATIENCE_S + 1 for took in lasted)
+
+
+def test_a_fault_that_was_seen_at_once_ends_unasked_and_stays_as_long_as_ever(simulate):
+    plain = simulate(TimeLimit(300, nemesis(generator(aims_of()))))
+    seen = simulate(TimeLimit(300, nemesis(generator(aims_of()))), end=Unseen([]))
+    assert seen.brief() == plain.brief()
+    assert not any(event.value == ONLY_IF_SEEN for event in seen.events)
+
+
+# -- in a run that ends
+
+
+def run_of(aims, seconds, missing=()):
+    """The main phase of such a run: a client that is always at work, and the nemesis."""
+    both = AnyOf((clients(Stagger(0.1, Calls(lambda random: Template("read", 1)))), nemesis(generator(aims, seconds))))
+    return UntilSeen(seconds, both, frozenset(missing))
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seconds", [4, 10, 20, 60])
+def test_a_run_in_which_all_is_seen_ends_in_time_and_begins_nothing_shortly_before(simulate, seconds, seed):
+    schedule = simulate(run_of(aims_of(interval_s=2.0), seconds, FAULTS), end=Unseen([]), seed=seed)
+    begins_s = {}
+    for event, _ in schedule.invocations:
+        assert event.time < seconds * 1e9
+        if event.f.startswith("start-"):
+            begins_s.setdefault(event.f, []).append(event.time / 1e9)
+    assert len(begins_s) == len(FAULTS)
+    assert all(times[0] <= seconds / 2 for times in begins_s.values())
+    quiet_s = min(2, seconds / 10)
+    assert all(later <= seconds - quiet_s for times in begins_s.values() for later in times[1:])
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("after_s", [0.5, 1, 2])
+def test_clients_go_on_until_what_is_in_force_at_the_end_has_been_seen(simulate, after_s, seed):
+    seconds = 10
+    schedule = simulate(run_of(aims_of(), seconds), end=Unseen(list(FAULTS), int((seconds + after_s) * 1e9)), seed=seed)
+    last = max(event.time for event, _ in schedule.invocations if event.f == "read") / 1e9
+    assert seconds + after_s - 0.2 <= last <= seconds + after_s + 1
+    assert not any(event.f.startswith("start-") for event, _ in schedule.invocations if event.time > seconds * 1e9)
+    ends = [event for event in schedule.events if event.f.startswith("stop-")][1::2]
+    assert ends[-1].value == {"undone": True}
+    assert any(goes_on(event) for event in ends)
+
+
+@pytest.mark.parametrize("seconds", [4, 10, 60])
+def test_clients_do_not_go_on_for_ever_for_what_is_never_seen(simulate, seconds):
+    schedule = simulate(run_of(aims_of(), seconds, FAULTS), end=Unseen(list(FAULTS)))
+    assert seconds < schedule.ended_ms / 1000 <= seconds + min(PATIENCE_S, seconds / 2) + 1
+
+
+def test_a_run_without_faults_ends_in_time(simulate):
+    schedule = simulate(run_of([], 10))
+    assert 9.5 <= schedule.ended_ms / 1000 <= 10.5
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_fault_that_has_not_found_anything_to_hit_is_waited_for(simulate, seed):
+    def end(event):
+        return Completion("info", value={"skipped": "nobody"} if event.time < 10e9 else {"evidence": {"seen": 1}})
+
+    schedule = simulate(run_of(aims_of("disk", "kill"), 10, ["disk", "kill"]), end=end, seed=seed)
+    begins = [event for event in schedule.events if event.f.startswith("start-")]
+    assert {event.f for event in begins[1::2] if "evidence" in event.value} == {"start-disk", "start-kill"}
+    assert schedule.ended_ms < 12_000
+
+
+def test_a_fault_that_never_finds_anything_to_hit_is_not_waited_for_for_ever(simulate):
+    schedule = simulate(
+        run_of(aims_of("disk"), 10, ["disk"]), end=lambda event: Completion("info", value={"skipped": "nobody"})
+    )
+    assert 14_900 <= schedule.ended_ms <= 15_100
+
+
 # -- what is asked for
 
 
@@ -153,8 +294,8 @@ class Fate:
     async def begin(self, fault, asked, again=None):
         return self._take("begin", fault.name, asked)
 
-    async def end(self, fault):
-        return self._take("end", fault.name)
+    async def end(self, fault, *, only_if_seen=False):
+        return self._take("end only if seen" if only_if_seen else "end", fault.name)
 
     def _take(self, *what):
         self.asked.append(what)
@@ -174,6 +315,12 @@ def test_a_beginning_and_an_end_are_told_as_they_were():
     assert begun == Completion("info", value={"asked": {"target": "leader"}, "told": "begin"})
     assert carried_out(fate, "stop-pause") == Completion("info", value={"told": "end"})
     assert fate.asked == [("begin", "kill", {"target": "leader"}), ("end", "pause")]
+
+
+def test_what_is_to_end_only_if_it_has_been_seen_is_ended_so():
+    fate = Fate()
+    carried_out(fate, "stop-pause", ONLY_IF_SEEN)
+    assert fate.asked == [("end only if seen", "pause")]
 
 
 @pytest.mark.parametrize(("f", "value"), [("start-kill", {"target": "one"}), ("stop-kill", None)])

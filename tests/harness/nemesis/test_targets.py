@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import permutations
 from random import Random
 
 import pytest
@@ -43,6 +45,18 @@ def test_following_are_those_that_name_a_leader_who_says_so_himself_in_the_same_
         leader = statuses.get(statuses[node].leader) if node in statuses else None
         follows = leader is not None and leader.leads and leader.term == statuses[node].term
         assert (node in view.following.up) == follows
+
+
+@given(views, seeds)
+def test_hearing_are_those_whom_a_peer_that_is_at_work_is_not_cut_off_from(view, seed):
+    random = Random(seed)
+    cut = frozenset(pair for pair in permutations(view.nodes, 2) if random.random() < 0.5)
+    at_work = [node for node, sight in view.now.sights.items() if sight.pid is not None and not sight.paused]
+    for node in view.up:
+        peers = [peer for peer in at_work if peer != node]
+        reached = any((peer, node) not in cut for peer in peers)
+        assert (node in replace(view, cut=cut).hearing.up) == reached
+        assert (node in view.hearing.up) == bool(peers)
 
 
 @given(views, st.sampled_from(sorted(SIZES)), seeds)

@@ -111,6 +111,15 @@ def test_a_fault_that_is_ended_twice_is_over_when_it_is_gone():
     assert row.end == 9
 
 
+def test_an_end_that_was_put_off_is_none():
+    put_off = nemesis("stop-kill", 7, {"goes_on": "not seen yet", "evidence": None})
+    begun = nemesis("start-kill", 5, {**BEGUN, "evidence": None})
+    (row,) = rows(begun, put_off, nemesis("stop-kill", 9, ENDED))
+    assert (row.end, row.proved) == (9, True)
+    (row,) = rows(begun, put_off)
+    assert (row.end, row.proved) == (None, False)
+
+
 def test_a_window_that_was_never_closed_has_no_end_and_one_that_never_opened_is_none():
     (row,) = rows(nemesis("start-kill", 5, BEGUN))
     assert row.end is None
