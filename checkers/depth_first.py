@@ -1,9 +1,9 @@
-"""The search that goes deep: Wing and Gong's with Lowe's memory, in slices, so that it can take turns with another.
+"""Depth-first search: Wing and Gong's with Lowe's memory of configurations, in slices, so that it can take turns.
 
-Lives here: one configuration after the other, the newest first. It finds a good order where there are many (queues,
-stacks, whose states hardly ever meet again) and a set of all configurations would grow for ever. What only looks, and
-agrees, is taken at once. A configuration is written down in short: how many of the operations that returned are done
-without a gap, which of the next ones are too, how often each class of crashed ones was used, and the state.
+It finds a linearization where there are many (queues and stacks, whose states hardly ever meet again) and the frontier
+would grow without end. An observer that agrees is taken at once. A configuration is stored as the number of returned
+operations linearized without a gap, a mask of those beyond the gap, how often each class of crashed operations was
+used, and the state.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,12 +17,12 @@ from checkers.values import told_apart
 
 NAME = "depth-first search"
 BYTES_OF_A_CONFIGURATION, BYTES_OF_A_FRAME = 400, 600
-MOST_BYTES = 1 << 28  # past which it gives up, and leaves the history to the other
+MOST_BYTES = 1 << 28  # past which it gives up
 
 
 @dataclass(slots=True)
 class _Frame:
-    """One configuration on the path, and what is still to be tried there: n >= 0 an operation, ~n a crashed class."""
+    """A configuration on the path, and what is still to be tried there: operation n, or crashed class ~n."""
 
     low: int
     done: int
@@ -33,7 +33,7 @@ class _Frame:
 
 
 class DepthFirst:
-    """A search of one history that stops after so many steps and can go on."""
+    """A search of one history that can be paused."""
 
     def __init__(self, history: History, model: Model) -> None:
         self.model = model
@@ -58,11 +58,11 @@ class DepthFirst:
 
     @property
     def gave_up(self) -> bool:
-        """Whether it has no room to go on."""
+        """Whether it ran out of room."""
         return self.bytes >= self.most_bytes
 
     def go(self, steps: int, meter: Meter) -> Decision | None:
-        """Goes on for so many steps: what is decided, None if nothing is yet, or nothing more will be."""
+        """Go on for so many steps; return the decision, or None if there is none yet or it gave up."""
         end = meter.steps + steps
         while self._path and not self.gave_up:
             if self._path[-1].low == len(self._live):
@@ -73,7 +73,7 @@ class DepthFirst:
         return None if self._path else Decision(Answer.REFUTED, NAME)
 
     def _step(self) -> None:
-        """Tries the next operation in the newest configuration, or goes back."""
+        """Try the next operation in the newest configuration, or backtrack."""
         path = self._path
         frame = path[-1]
         number = next(frame.untried, None)
@@ -113,11 +113,11 @@ class DepthFirst:
         return self._live[number] if number >= 0 else self._crashed[~number][frame.used[~number]]
 
     def _frame(self, low: int, done: int, used: tuple[int, ...], state: State) -> _Frame:
-        """A configuration with what can be taken next: observers first, crashed operations last."""
+        """Return a configuration with what can be taken next: observers first, crashed operations last."""
         live, looks = self._live, self._looks
         enabled: list[int] = []
         observers: list[int] = []
-        earliest = 1 << 63  # return of those that are missing: nothing called later can come before them
+        earliest = 1 << 63  # return of those not linearized yet: nothing called later can come before them
         for number in range(low, len(live)):
             one = live[number]
             if one.call_rank > earliest:
@@ -135,7 +135,7 @@ class DepthFirst:
                 yield ~number
 
     def _order(self) -> Iterator[int]:
-        """The places of the operations on the path."""
+        """Yield the places of the operations on the path."""
         for frame in self._path[:-1]:
             number = frame.taken
             yield self._places[number] if number >= 0 else self._crashed_places[~number][frame.used[~number]]

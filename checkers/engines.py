@@ -17,9 +17,10 @@ from checkers.budget import Meter
 from checkers.compiled import Loops, compiled, interpreted
 from checkers.decision import Answer, Decision
 from checkers.depth_first import DepthFirst
-from checkers.frontier import BYTES_OF_A_KIND, Frontier, Look, NoRoomError, require_room
+from checkers.frontier import Frontier, Look
 from checkers.guard import is_ours
 from checkers.history import History, Operation
+from checkers.layout import BYTES_OF_A_KIND, NoRoomError, require_room
 from checkers.models import Illegal, Model, NotApplicableError, State
 from checkers.recorded import Recorded
 from checkers.replay import replay

@@ -1,6 +1,6 @@
-"""Which graph of states a search fills: histories of one model share it, as far as one thread goes.
+"""The graph of states that a search fills. Histories of one model share it within a thread.
 
-Lives here: what is kept between checks. A search writes into its graph, so no other thread may have the same one.
+A search writes into its graph, so no other thread may have the same one. Nothing else is kept between checks.
 """
 
 import threading
@@ -16,7 +16,7 @@ MOST_SHARED = 20_000  # kinds and states, above which a graph is not kept for ot
 
 
 def graph_for(history: History, model: Model, loops: Loops) -> StateGraph:
-    """The graph that a search of this history fills; histories of one model share it where they can."""
+    """Return the graph for a search of this history, shared with other histories of the model where possible."""
     if not may_be_shared(model) or len(history.columns.kinds) > MOST_SHARED:
         return StateGraph(model, loops, history)
     initial = told_apart(model.initial)
@@ -27,12 +27,12 @@ def graph_for(history: History, model: Model, loops: Loops) -> StateGraph:
 
 
 def may_be_shared(model: Model) -> bool:
-    """Whether what one history shows of the states holds for all."""
+    """Whether the transitions found for one history hold for all."""
     return model.hindsight is None
 
 
 def _explored(model: Model, initial: object, loops: Loops) -> StateGraph:
-    """The states of a model explored so far; `initial` tells models apart that are equal, but begin with 1 and 1.0."""
+    """Return an empty graph; `initial` distinguishes models that are equal but begin with 1 and 1.0."""
     return StateGraph(model, loops)
 
 

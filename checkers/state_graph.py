@@ -1,9 +1,8 @@
 """A model's states as they are reached: the table that lets a search run on integers.
 
-Lives here: numbers for states and for kinds of operations, and the transitions between them, each asked of the model
-once (Knossos calls this memoisation). The table is an open-addressing hash in one flat array, so that a compiled
-search can read it, and it is filled only as far as searches ask. `digraph` shows it as networkx: states, and edges
-labelled by operations.
+States and kinds of operations get numbers, and the model is asked for each transition once (Knossos calls this
+memoisation). The table is a hash with open addressing in one flat array, so that a compiled search can read it; it is
+filled only as far as searches ask. `digraph` shows it as networkx: states, and edges labelled by operations.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from checkers.compiled import Loops
 from checkers.history import Columns, History, Operation
-from checkers.kernel import EMPTY, ILLEGAL_STATE, IRRELEVANT, OBSERVER, OVERWRITE, STATE_BITS, Integers
 from checkers.models import Illegal, Model, State
+from checkers.search_arrays import Integers
+from checkers.transitions import EMPTY, ILLEGAL_STATE, IRRELEVANT, OBSERVER, OVERWRITE, STATE_BITS
 from checkers.values import told_apart
 
 if TYPE_CHECKING:
     import networkx as nx
 
 FIRST_SIZE = 1 << 8
-TRAITS = 3  # of a kind: its flags, the part it touches, and room for the kernel's own
 
 
 class Table:
@@ -35,7 +34,7 @@ class Table:
         return len(self.cells)
 
     def put(self, cells: Mapping[int, int]) -> None:
-        """Adds cells that it does not have yet; `words` is another array if they needed more room."""
+        """Add cells that it does not have yet; `words` is another array if they needed more room."""
         self.cells.update(cells)
         size = len(self.words)
         while len(self.cells) * 4 > size:
@@ -47,7 +46,7 @@ class Table:
 
 
 def flag(model: Model, operation: Operation) -> int:
-    """What a search has to know of a kind of operation."""
+    """Return the flags of a kind of operation."""
     if not model.relevant(operation):
         return IRRELEVANT
     if model.looks(operation):
@@ -68,8 +67,8 @@ class StateGraph:
         self.table = Table(loops)
         self.states: list[State] = [model.initial]
         self.kinds: list[Operation] = []
-        self.traits = loops.filled(0, 0)
-        self.rows = self.flags = loops.filled(0, 0)  # as `TextStates` has them
+        self.flags = self.parts = loops.filled(0, 0)  # of each kind
+        self.rows = self.shape_flags = loops.filled(0, 0)  # as `TextStates` has them
         self.blob = loops.bytes_of(b"")
         self._history = of
         self._state_number: dict[object, int] = {told_apart(model.initial): 0}
@@ -79,19 +78,19 @@ class StateGraph:
         if of is not None:
             self._add(of.columns.kinds)
 
-    initial_length = 0  # as `TextStates` has it
+    initial_text = (0, 0)  # as `TextStates` has it
 
     @property
     def words(self) -> Integers:
-        """The table, as the search reads it."""
+        """The table as the search reads it."""
         return self.table.words
 
     def state(self, number: int) -> State:
-        """The state of that number."""
+        """Return the state of that number."""
         return self.states[number]
 
     def kinds_of(self, columns: Columns) -> Sequence[int]:
-        """The number of each kind in the columns, in their order, new ones added."""
+        """Return the number of each kind in the columns, in their order; new kinds are added."""
         if self._history is not None:
             return range(len(self.kinds))
         if columns.names is not self._asked[0]:  # the parts of one history ask again and again
@@ -105,20 +104,23 @@ class StateGraph:
         return self._asked[1]
 
     def _add(self, kinds: Sequence[Operation]) -> None:
-        """Adds kinds with their traits."""
-        model, first, old, array = self.model, len(self.kinds), self.traits, self.loops.array
+        """Add kinds, with their flags and the part of the state that each touches."""
+        model = self.model
         self.kinds = [*self.kinds, *kinds]
-        count = len(self.kinds)
-        parts = [None if model.part is None else model.part(operation) for operation in kinds]
-        numbers = [self._part_number.setdefault(part, len(self._part_number)) for part in parts]
-        self.traits = self.loops.filled(TRAITS * count, -1)
-        for trait, new in enumerate(([flag(model, kind) for kind in kinds], numbers)):
-            begin = trait * count
-            self.traits[begin : begin + first] = old[trait * first : (trait + 1) * first]
-            self.traits[begin + first : begin + count] = array(new)
+        touched = [None if model.part is None else model.part(operation) for operation in kinds]
+        parts = [self._part_number.setdefault(part, len(self._part_number)) for part in touched]
+        self.flags = self._extended(self.flags, [flag(model, kind) for kind in kinds])
+        self.parts = self._extended(self.parts, parts)
+
+    def _extended(self, old: Integers, more: list[int]) -> Integers:
+        """Return an array with more elements."""
+        array = self.loops.filled(len(old) + len(more), 0)
+        array[: len(old)] = old
+        array[len(old) :] = self.loops.array(more)
+        return array
 
     def step(self, kind: int, state: int) -> int:
-        """The state after an operation of that kind, ILLEGAL_STATE if there is none; asks the model at most once."""
+        """Return the state after an operation of that kind, or ILLEGAL_STATE; ask the model at most once."""
         key = kind << STATE_BITS | state
         known = self.table.cells.get(key)
         if known is not None:
@@ -130,12 +132,12 @@ class StateGraph:
 
     @cached_property
     def _merged(self) -> Callable[[State], State | Illegal]:
-        """The state that stands for a state and all those that nothing tells from it."""
+        """Map a state to the one that stands for it and all that no observation distinguishes from it."""
         hindsight = self.model.hindsight
         return (lambda state: state) if hindsight is None or self._history is None else hindsight(self._history)
 
     def _number(self, state: State | Illegal) -> int:
-        """The number of the state, a new one if it has none yet."""
+        """Return the number of the state, a new one if it has none yet."""
         if isinstance(state, Illegal):
             return ILLEGAL_STATE
         number = self._state_number.setdefault(told_apart(state), len(self.states))
@@ -144,7 +146,7 @@ class StateGraph:
         return number
 
     def digraph(self) -> "nx.MultiDiGraph[int]":
-        """What is explored, as networkx: nodes have a `state`, each edge the `operation` that makes the step."""
+        """Return what is explored as networkx: nodes have a `state`, edges the `operation` that makes the step."""
         import networkx as nx
 
         graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()

@@ -1,35 +1,36 @@
-"""The states of a model whose state is a text, as a search of one history meets them.
+"""The states of a model whose state is a text: nodes of the trie that the search builds (`checkers.text_trie`).
 
-Lives here: which histories a trie of texts can stand for, and its nodes as text again. The trie is
-`checkers.text_trie`'s; the search fills it by itself, so that the model is never asked.
+The model is never asked. Here is decided which histories this is possible for, and nodes become text again.
 """
 
 from checkers.compiled import Loops
 from checkers.history import Columns
 from checkers.models import Model, State
 from checkers.state_graph import flag
-from checkers.text_trie import BYTE, LINKS, PARENT, ROOT, UNSEEN_NODE
+from checkers.text_trie import ROOT, UNSEEN_NODE
 from checkers.texts import UNSEEN, Texts, encode
 
-FIRST_SIZE = 1 << 17  # words of the trie at first
-LEAST_SIZE = 64
+FIRST_NODES = 1 << 15  # room in the trie at first
+LEAST_NODES = 16
 
 
 class TextStates:
-    """The texts that one history can tell apart, as far as the key under way goes."""
+    """The texts that one history can tell apart: those of the current key."""
 
     def __init__(self, initial: str, texts: Texts, flags: list[int], loops: Loops) -> None:
         start = encode(initial)
         self.loops = loops
-        self.initial_length = len(start)
+        self.initial_text = len(texts.blob), len(texts.blob) + len(start)
+        self.flags = self.parts = loops.filled(0, 0)  # as `StateGraph` has them; of each key the search finds its own
         self.rows = loops.view(texts.rows)
-        self.flags = loops.array(flags)
+        self.shape_flags = loops.array(flags)
         self.blob = loops.bytes_of(texts.blob + start)
-        self.words = loops.room(min(FIRST_SIZE, LEAST_SIZE + LINKS * len(self.blob)))
+        self.room = min(FIRST_NODES, LEAST_NODES + len(self.blob))
+        self.words = loops.trie_words(self.room)
 
     @classmethod
     def of(cls, columns: Columns, model: Model, loops: Loops) -> "TextStates | None":
-        """The states of the model in that history; None where they are no texts."""
+        """Return the states of the model in that history; None where they are not texts."""
         if not model.extends or not isinstance(model.initial, str):
             return None
         texts = columns.texts
@@ -40,18 +41,20 @@ class TextStates:
         if any(shape.f not in known for shape in texts.shapes):
             return None
         found = cls(model.initial, texts, flags, loops)
-        return found if loops.search["all_texts"](found.rows, found.flags) else None
+        return found if loops.search["all_texts"](found.rows, found.shape_flags) else None
 
     def grow(self) -> None:
-        """Twice the room; what was there is to be planted anew."""
-        self.words = self.loops.room(2 * len(self.words))
+        """Make twice the room; what was there has to be planted anew."""
+        self.room *= 2
+        self.words = self.loops.trie_words(self.room)
 
     def state(self, node: int) -> State:
-        """The text of a node, in words if it is one that nobody could have seen."""
+        """Return the text of a node, or what stands for all those that nobody could have seen."""
         if node == UNSEEN_NODE:
             return UNSEEN
+        trie = self.loops.trie(self.words)
         found = bytearray()
         while node != ROOT:
-            found.append(int(self.words[LINKS * node + BYTE]))
-            node = int(self.words[LINKS * node + PARENT])
+            found.append(int(trie.byte[node]))
+            node = int(trie.parent[node])
         return found[::-1].decode("utf-8", "surrogatepass")

@@ -22,10 +22,10 @@ from msgspec import UNSET
 from checkers import register_kernel as k
 from checkers.compiled import Loops
 from checkers.history import NEVER, Operation
-from checkers.kernel import Integers
 from checkers.models import State, cas_argument
 from checkers.recorded import Recorded
 from checkers.register_rows import rows_of
+from checkers.search_arrays import Integers
 
 
 @dataclass(frozen=True)

@@ -1,142 +1,118 @@
 """The order that a surviving configuration stands for, on integers only, interpreted or compiled as the kernel is.
 
-Lives here: the way back from the last configuration to the first, walked forwards along the events once more. The
-configurations say what took place visibly and when; what they discharged on the way, overwrites that nobody saw and
-observers that agreed, is put in its place here.
+The way back from the last configuration to the first is walked forwards along the events once more. The configurations
+say what took place visibly and when; what they discharged on the way, overwrites that nobody saw and observers that
+agreed, is put in its place here.
 """
 
-from checkers.kernel import (
-    AT_CLASS,
-    AT_ENDS,
-    AT_EVENTS,
-    AT_FIRST_OPERATION,
-    AT_FLAGS,
-    AT_FRONT,
-    AT_KIND,
-    AT_ORDER,
-    AT_ORDERED,
-    AT_QUEUE,
-    AT_SLOTS,
-    AT_VISIBLE,
-    AT_WORK,
-    CLASSES,
-    EVENTS,
-    INITIAL,
-    KEY,
-    LIVE,
-    MOMENT,
-    OBSERVER,
-    OVERWRITE,
-    PARENT,
-    SLOT_OPERATION,
-    SLOT_WORDS,
-    TEXTS,
-    VIA,
-    Integers,
-    lookup,
-    occupy,
-)
+from checkers.kernel import LIVE, occupy
+from checkers.search_arrays import Search
 from checkers.text_trie import UNSEEN_NODE
+from checkers.transitions import OBSERVER, OVERWRITE, after
 
 
-def linearize(m: Integers, t: Integers) -> None:
-    """Writes down the order that the most frugal survivor stands for.
-
-    In the queue is, for each crashed operation, the next of its class; the ends are first and last of each class.
-    """
-    uses = trail(m)
-    order, queue, ends, state = m[m[AT_FIRST_OPERATION] + m[KEY]] + m[AT_ORDER], m[AT_QUEUE], m[AT_ENDS], m[INITIAL]
-    for klass in range(m[CLASSES]):
-        m[ends + 2 * klass] = -1
-    count = unplaced = use = 0
-    for moment in range(m[EVENTS]):
-        while use < uses and m[m[m[AT_WORK] + use] + MOMENT] == moment:
-            via = m[m[m[AT_WORK] + use] + VIA]
+def linearize(s: Search) -> None:
+    """Write down the order that the first survivor stands for, which is the most frugal."""
+    now, order = s.now, s.order
+    uses = trail(s)
+    begin = s.first_operation[now.key]
+    end, state = begin, now.initial
+    for crash_class in range(now.class_count):
+        s.first_alike[crash_class] = -1
+    unplaced = use = 0
+    for moment in range(now.event_count):
+        while use < uses and s.moment[s.worklist[use]] == moment:
+            operation = s.via[s.worklist[use]]
             use += 1
-            if via < 0:
-                klass, via = ~via, m[ends + 2 * ~via]
-                m[ends + 2 * klass] = m[queue + via]
-            if m[m[AT_FLAGS] + m[m[AT_KIND] + via]] == OVERWRITE:
-                count, unplaced = place_hidden(m, order, count, unplaced)
-            m[order + count] = via
-            count += 1
-            unplaced &= ~slot_of(m, unplaced, via)
-            state = lookup(m, t, m[m[AT_KIND] + via], state)
-            count, unplaced = place_idle(m, t, order, count, unplaced, state)
-        code = m[m[AT_EVENTS] + moment]
+            if operation < 0:
+                operation = dequeue(s, ~operation)
+            if s.flags[s.kind[operation]] == OVERWRITE:
+                end, unplaced = place_hidden(s, end, unplaced)
+            order[end] = operation
+            end += 1
+            unplaced &= ~slot_bit(s, unplaced, operation)
+            state = after(s, s.kind[operation], state)
+            end, unplaced = place_idle(s, end, unplaced, state)
+        code = s.events[moment]
         if code < 0:
-            unplaced &= ~slot_of(m, unplaced, ~code)
-        elif m[m[AT_CLASS] + code] == LIVE:
-            unplaced |= 1 << occupy(m, unplaced, code)
-            count, unplaced = place_idle(m, t, order, count, unplaced, state)
+            unplaced &= ~slot_bit(s, unplaced, ~code)
+        elif s.crash_class[code] == LIVE:
+            unplaced |= 1 << occupy(s, unplaced, code)
+            end, unplaced = place_idle(s, end, unplaced, state)
         else:
-            enqueue(m, ends + 2 * m[m[AT_CLASS] + code], code)
-    m[m[AT_ORDERED] + m[KEY]] = count
+            enqueue(s, code)
+    s.ordered[now.key] = end - begin
 
 
-def trail(m: Integers) -> int:
-    """Leaves in `work` the configurations on the way to the first survivor, and marks what took place visibly."""
+def trail(s: Search) -> int:
+    """Leave in `work` the configurations on the way to the first survivor; note what took place visibly, and count."""
     uses = 0
-    node = m[m[AT_FRONT]]
-    while m[node + PARENT] >= 0:
-        m[m[AT_WORK] + uses] = node
+    config = s.frontier[0]
+    while s.parent[config] >= 0:
+        s.worklist[uses] = config
         uses += 1
-        if m[node + VIA] >= 0:
-            m[m[AT_VISIBLE] + m[node + VIA]] = 1
-        node = m[node + PARENT]
+        if s.via[config] >= 0:
+            s.effective[s.via[config]] = 1
+        config = s.parent[config]
     for place in range(uses // 2):
-        m[m[AT_WORK] + place], m[m[AT_WORK] + uses - 1 - place] = (
-            m[m[AT_WORK] + uses - 1 - place],
-            m[m[AT_WORK] + place],
-        )
+        mirror = uses - 1 - place
+        s.worklist[place], s.worklist[mirror] = s.worklist[mirror], s.worklist[place]
     return uses
 
 
-def enqueue(m: Integers, ends: int, operation: int) -> None:
-    """Puts a crashed operation last in the queue whose first and last are at `ends`."""
-    m[m[AT_QUEUE] + operation] = -1
-    if m[ends] < 0:
-        m[ends] = operation
+def enqueue(s: Search, operation: int) -> None:
+    """Put a crashed operation last in the queue of its class."""
+    crash_class = s.crash_class[operation]
+    s.next_alike[operation] = -1
+    if s.first_alike[crash_class] < 0:
+        s.first_alike[crash_class] = operation
     else:
-        m[m[AT_QUEUE] + m[ends + 1]] = operation
-    m[ends + 1] = operation
+        s.next_alike[s.last_alike[crash_class]] = operation
+    s.last_alike[crash_class] = operation
 
 
-def place_hidden(m: Integers, order: int, count: int, unplaced: int) -> tuple[int, int]:
-    """Writes down the open overwrites that nobody sees, just before one that hides them."""
+def dequeue(s: Search, crash_class: int) -> int:
+    """Take the crashed operation that was called first from the queue of the class, and return it."""
+    operation: int = s.first_alike[crash_class]
+    s.first_alike[crash_class] = s.next_alike[operation]
+    return operation
+
+
+def place_hidden(s: Search, end: int, unplaced: int) -> tuple[int, int]:
+    """Write down the open overwrites that nobody sees, just before one that hides them."""
     slot = 0
     while unplaced >> slot:
-        operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
-        hidden = m[m[AT_FLAGS] + m[m[AT_KIND] + operation]] == OVERWRITE and m[m[AT_VISIBLE] + operation] == 0
+        operation = s.slot_operation[slot]
+        hidden = s.flags[s.kind[operation]] == OVERWRITE and s.effective[operation] == 0
         if unplaced >> slot & 1 and hidden:
-            m[order + count] = operation
-            count += 1
+            s.order[end] = operation
+            end += 1
             unplaced &= ~(1 << slot)
         slot += 1
-    return count, unplaced
+    return end, unplaced
 
 
-def place_idle(m: Integers, t: Integers, order: int, count: int, unplaced: int, state: int) -> tuple[int, int]:
-    """Writes down the open observers that agree with the state, and the appends that nobody sees where it is unseen."""
+def place_idle(s: Search, end: int, unplaced: int, state: int) -> tuple[int, int]:
+    """Write down the open observers that agree with the state, and the appends that nobody sees where it is unseen."""
     slot = 0
     while unplaced >> slot:
-        operation = m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION]
-        kind = m[m[AT_KIND] + operation]
-        hidden = m[TEXTS] and state == UNSEEN_NODE and m[m[AT_VISIBLE] + operation] == 0
-        idle = m[m[AT_FLAGS] + kind] == OBSERVER or (m[m[AT_FLAGS] + kind] != OVERWRITE and hidden)
-        if unplaced >> slot & 1 and idle and lookup(m, t, kind, state) == state:
-            m[order + count] = operation
-            count += 1
+        operation = s.slot_operation[slot]
+        kind = s.kind[operation]
+        hidden = s.now.texts and state == UNSEEN_NODE and s.effective[operation] == 0
+        idle = s.flags[kind] == OBSERVER or (s.flags[kind] != OVERWRITE and hidden)
+        if unplaced >> slot & 1 and idle and after(s, kind, state) == state:
+            s.order[end] = operation
+            end += 1
             unplaced &= ~(1 << slot)
         slot += 1
-    return count, unplaced
+    return end, unplaced
 
 
-def slot_of(m: Integers, taken: int, operation: int) -> int:
-    """The bit of the operation's slot; 0 if it is in none of those taken."""
+def slot_bit(s: Search, taken: int, operation: int) -> int:
+    """Return the bit of the operation's slot; 0 if it is in none of those taken."""
     slot = 0
     while taken >> slot:
-        if taken >> slot & 1 and m[m[AT_SLOTS] + slot * SLOT_WORDS + SLOT_OPERATION] == operation:
+        if taken >> slot & 1 and s.slot_operation[slot] == operation:
             return 1 << slot
         slot += 1
     return 0

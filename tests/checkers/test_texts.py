@@ -12,7 +12,7 @@ from checkers.decision import Answer, Decision
 from checkers.engines import Judgement
 from checkers.frontier import Frontier
 from checkers.replay import replay
-from checkers.text_states import FIRST_SIZE, TextStates
+from checkers.text_states import FIRST_NODES, TextStates
 from checkers.texts import ROW, UNSEEN, Texts
 
 KV = models.get("kv")
@@ -118,7 +118,7 @@ def test_texts_are_equal_if_and_only_if_their_characters_are(
 
 
 def test_the_trie_grows(loops: Loops) -> None:
-    long = "a" * (FIRST_SIZE // 8)
+    long = "a" * (FIRST_NODES // 2)
     steps = [("put", long), ("append", long), ("append", "b"), ("get", long + long + "b")]
     operations = [operation(f, text, n, n, key=key) for key in "xy" for n, (f, text) in enumerate(steps)]
     said = [decision.answer for _, decision in decided(History.of_operations(operations), loops)]
