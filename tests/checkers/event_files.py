@@ -107,7 +107,7 @@ def _written_and_read(random: Random, events: Sequence[Event], path: Path) -> Hi
         return History.of_events(events)
     if kind == "jsonl":
         jsonl.write(path, events)
-        return formats.read(path)
+        return formats.read(path, keyed="no")
     path.write_text("".join(_edn(random, event) + "\n" for event in events))
     return formats.read(path, form="edn", keyed="no", failed_cas="auto" if _no_mismatch(events) else "observe")
 
