@@ -124,7 +124,8 @@ def explosive(count: int, reads: int = 0) -> list[Operation]:
 def test_an_explosion_ends_within_its_budget_of_memory() -> None:
     limit = 10_000_000
     history = History.of_operations(explosive(30))
-    compiled()  # loading it is not the search's
+    compiled()
+    check(explosive(30), models.counter(7), budget=Budget(steps=1000))  # what it loads is not the search's
     tracemalloc.start()
     result = check(history, "counter", budget=Budget(bytes=limit))
     peak = tracemalloc.get_traced_memory()[1]
