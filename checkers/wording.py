@@ -83,7 +83,7 @@ def argument(f: str, key: object, value: object) -> str:
 
 
 def outcome(operation: Any) -> str:  # noqa: ANN401 - an Operation, which is defined on top of this
-    """What an operation returned: what it saw if it looked, else `ok`; `?` if it never returned."""
+    """Return what an operation answered: its result, `ok` if it told nothing, and `?` if it never returned."""
     one = operation
     if one.status == "info":
         return " -> ?"
@@ -91,7 +91,7 @@ def outcome(operation: Any) -> str:  # noqa: ANN401 - an Operation, which is def
     if one.status == "fail":
         saw = "" if one.actual is UNSET else f", saw {shown(one.actual)}"
         return f" -> {one.error or 'failed'}{saw}{version}"
-    silent = str(one.f) not in LOOKS and (one.echoed or one.result is None)
+    silent = str(one.f) not in LOOKS and (one.result is None or (one.echoed and str(one.f) in REPEATS))
     return f" -> {'ok' if silent else shown(one.result)}{version}"
 
 
@@ -100,3 +100,6 @@ UPDATES = frozenset({"write", "put", "add", "remove", "enqueue", "push", "append
 
 LOOKS = frozenset({"read", "get", "dequeue", "pop", "contains", "peek", "txn"})
 """Operations whose null is an answer."""
+
+REPEATS = UPDATES - {"add"} | {"cas", "acquire", "release"}
+"""Operations that answer with their argument if all went well; an `add` may have answered with the total."""
