@@ -7,7 +7,7 @@ search has refuted it, in the rest of the time.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from checkers.cuts import latest_start
 from checkers.decision import Answer, Decision
 from checkers.engines import reason_of
 from checkers.history import History, Key, Operation
-from checkers.models import Model, State
+from checkers.models import Model, State, cas_argument
 from checkers.moment import states_when_returned
 from checkers.parts import judge_of
 from checkers.result import Violation
@@ -33,6 +33,7 @@ SHARE_TO_MINIMISE = 0.6  # of the seconds left; the rest is for the proof
 STEPS_A_TEST, STEPS_A_TEST_MORE = 20_000, 4  # so many more an operation, and twice what the engine took
 READABLE_WHOLE = 1000  # operations, above which a history is cut short at a write before anything else is tried
 TESTS = 15  # that last so long; most take far less
+MOST_GROUNDS = 6  # updates that are looked for behind a cas
 MOST_OPEN = 64  # returns after an anomaly among which it is looked for when it was known
 EXACT = ("search", "compiled search", "walk")  # they stop at the first return at which nothing is possible any more
 
@@ -116,13 +117,47 @@ def _by_rule(history: History, blocked: int, decision: Decision, refuted: Refute
     if not anomaly:
         return None
     known_at, anomaly = _as_known(history, blocked, anomaly, model)
-    judge = anomaly.judge(model)
-    core = History(anomaly.core, history.source)
-    within = refuted.under(judge)
+    core, within = History(anomaly.core, history.source), refuted.under(anomaly.judge(model))
+    grounded = _grounded(anomaly, shown, refuted) if anomaly.loose else None
+    if grounded is not None:
+        core, within = grounded, refuted
     if not within(core) or not _nothing_before(history, known_at, decision, refuted):
         return None
-    begins = anomaly.core[0] if len(core) > 1 else None
+    begins = core.operations[0] if len(core) > 1 else None
     return Found(known_at, reduced(core, anomaly.blocked, within, begins), anomaly.sentence)
+
+
+def _grounded(anomaly: Anomaly, shown: History, refuted: Refuter) -> History | None:
+    """Return the core with the updates that made its cas possible, so that the model itself refutes no less than that.
+
+    None if no such few are found; then the core stands under the `loose` model.
+    """
+    core = {one.call_rank: one for one in anomaly.core}
+    needs = anomaly.core[0]
+    for _ in range(MOST_GROUNDS):
+        part = History([core[rank] for rank in sorted(core)], shown.source)
+        rest = part.part([place for place, one in enumerate(part) if one.call_rank != anomaly.blocked.call_rank])
+        if refuted(part) and not refuted(rest):
+            return part
+        found = _producer(needs, shown, core) if refuted.model.single_value and needs.f == "cas" else None
+        if found is None:
+            return None
+        core[found.call_rank] = needs = found
+    return None
+
+
+def _producer(cas: Operation, shown: History, known: Container[int]) -> Operation | None:
+    """Return the last write, else the last cas, that can have left the value that the cas replaced."""
+    old = cas_argument(cas)[0]
+    writes, others = [], []
+    for one in shown:
+        if one.call_rank < cas.return_rank and one.call_rank not in known and one.status != "fail":
+            if one.f == "write" and one.value == old:
+                writes.append(one)
+            elif one.f == "cas" and cas_argument(one)[1] == old:
+                others.append(one)
+    found = writes or others
+    return found[-1] if found else None
 
 
 def _as_known(history: History, blocked: int, anomaly: Anomaly, model: Model) -> tuple[int, Anomaly]:

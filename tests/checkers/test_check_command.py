@@ -143,7 +143,7 @@ MISTAKES = {
     "a model that raises": (
         INVOKE % ("add", '"x"') + OK % ("add", '"x"'),
         ("--model", "counter"),
-        "bad:1: model counter stopped on [0: add \"x\" -> \"x\"]: it adds whole numbers, not 'x'",
+        'bad:1: model counter stopped on [0: add "x" -> "x"]: it adds whole numbers, not \'x\'',
     ),
     "a value of another shape": (
         INVOKE % ("read", "null") + OK % ("read", "7"),

@@ -147,7 +147,7 @@ def op(f: str, value: object, result: object, call: int, back: int, process: int
         (
             "cas-register",
             [write(0, 0, 1), op("cas", (0, 1), None, 2, 3), read(0, 4, 5)],
-            2,
+            3,
             "stale read: [0: cas [0, 1] -> ok]",
         ),
         (
@@ -274,3 +274,18 @@ def test_of_a_very_long_window_the_middle_is_left_out() -> None:
     assert len(rows) == 101
     assert rows[50] == "    ... 201 more ..."
     assert rows[-1].startswith("  > 700 .. 701")
+
+
+def test_the_window_of_a_stale_read_after_a_cas_holds_the_write_that_the_cas_replaced() -> None:
+    operations = [
+        Operation(f="write", value=1, call_time=0, return_time=1),
+        Operation(f="write", value=4, call_time=2, return_time=3),
+        Operation(f="write", value=1, call_time=4, return_time=5),
+        Operation(f="cas", value=(1, 2), call_time=6, return_time=7),
+        Operation(f="read", result=4, call_time=8, return_time=9),
+    ]
+    violation = check(operations, "cas-register").violation
+    assert violation is not None
+    assert [one.call_time for one in violation.window] == [4, 6, 8]
+    assert violation.judge.name == "cas-register"
+    assert violation.shortest
