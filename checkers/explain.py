@@ -20,9 +20,11 @@ from checkers.history import History, Key, Operation
 from checkers.models import Model, State, cas_argument
 from checkers.moment import states_when_returned
 from checkers.parts import judge_of
+from checkers.register_kernel import NEVER_WRITTEN
 from checkers.result import Violation
 from checkers.shortcuts import PARTS, RULES
 from checkers.times import UNKNOWN_RUN, Run
+from checkers.unique_register import SENTENCES
 from checkers.version_order import contradiction, impossible
 from checkers.windows import Refuter, Window, reduced, reduced_freely
 from checkers.wing_gong import search
@@ -48,7 +50,11 @@ def explain(
     enough = STEPS_A_TEST + STEPS_A_TEST_MORE * len(history) + 2 * meter.steps  # to refute a part of it
     refuted = Refuter(model, meter.part(steps=TESTS * enough, share=SHARE_TO_MINIMISE), enough)
     blocked = decision.blocked if decision.blocked >= 0 else _returned(history)[-1]
-    found = _by_rule(history, blocked, decision, refuted) or _by_deletion(history, blocked, decision, refuted)
+    found = (
+        _by_core(history, blocked, decision, refuted)
+        or _by_rule(history, blocked, decision, refuted)
+        or _by_deletion(history, blocked, decision, refuted)
+    )
     confirmed = search(found.window.operations, found.window.judge, meter.part(steps=meter.budget.steps)).answer
     if confirmed is Answer.LINEARIZED and len(found.window.operations) < len(
         history
@@ -61,7 +67,8 @@ def explain(
     shown = history.prefix(found.known_at)
     one = _blocked(found.window)
     states: tuple[State, ...] = ()
-    if decision.engine != "versions" and one.return_rank == history.operations[found.known_at].return_rank:
+    is_known_then = one.return_rank == history.operations[found.known_at].return_rank
+    if decision.engine != "versions" and is_known_then and len(history) <= PREFIX_SEARCHED:
         states = states_when_returned(shown, one, model, meter)
     return Violation(
         key=key,
@@ -104,6 +111,19 @@ class Found(NamedTuple):
     known_at: int
     window: Window
     why: str
+
+
+def _by_core(history: History, blocked: int, decision: Decision, refuted: Refuter) -> Found | None:
+    """Return the window made of what the register engine names, in a history that is too long to look through."""
+    if not (decision.core and refuted.model.single_value and len(history) > PREFIX_SEARCHED):
+        return None
+    last = history.operations[blocked]
+    part = History([history.operations[place] for place in sorted(decision.core)], history.source)
+    found = _by_rule(part, _place_of(last, part), replace(decision, core=()), refuted)
+    if found is None and refuted(part):
+        window = reduced(part, last, refuted)
+        found = Found(blocked, window, _reason(window, decision, refuted.model))
+    return found and found._replace(known_at=blocked)
 
 
 def _by_rule(history: History, blocked: int, decision: Decision, refuted: Refuter) -> Found | None:
@@ -301,7 +321,10 @@ def _reason(window: Window, decision: Decision, model: Model) -> str:
     if model.gapped is not None:
         return _by_versions(window, model)
     told = decision.sentence if decision.core and decision.engine in EXACT else ""
-    return reason_of(window.operations, window.judge) or told
+    reason = reason_of(window.operations, window.judge) or told
+    if reason == SENTENCES[NEVER_WRITTEN] and window.begins is not None:  # it may have been, before that
+        return f"nothing can have written that value after [{window.begins}]"
+    return reason
 
 
 def _named_by_rule(window: Window) -> Anomaly | None:
