@@ -153,9 +153,15 @@ class History:
 
     @classmethod
     def of_operations(cls, operations: Iterable[Operation], source: str = "history") -> "History":
-        """The history of operations with call and return times; ranks that they carry are ignored. O(n log n)."""
+        """The history of operations with call and return times; ranks that they carry are ignored. O(n log n).
+
+        Where times are missing, the operations must come from a history, whose order they then keep.
+        """
         from checkers.intervals import checked, ranked
 
+        operations = list(operations)
+        if any(map(_lacks_a_time, operations)) and _are_ranked(operations):
+            return cls(sorted(operations, key=_call_rank), source)
         found, events = ranked([checked(one, source, number) for number, one in enumerate(operations)])
         return cls(found, source, Columns.of(found, events))
 
@@ -395,6 +401,16 @@ def _events_by_rank(operations: Sequence[Operation]) -> "array[int]":
     ranks += [(one.return_rank, ~place) for place, one in enumerate(operations) if one.return_rank != NEVER]
     ranks.sort()
     return array("q", [code for _, code in ranks])
+
+
+def _lacks_a_time(operation: Operation) -> bool:
+    return operation.call_time is None or (operation.returned and operation.return_time is None)
+
+
+def _are_ranked(operations: Sequence[Operation]) -> bool:
+    """Whether all have the ranks that a history gave them, and no two the same."""
+    ranks = [rank for one in operations for rank in (one.call_rank, one.return_rank) if rank != NEVER]
+    return len(set(ranks)) == len(ranks) and all(type(rank) is int and rank >= 0 for rank in ranks)
 
 
 def kind_key(operation: Operation) -> object:

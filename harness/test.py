@@ -121,9 +121,9 @@ def with_schedule(test: Test, schedule: Schedule) -> Test:
 
 
 def node_names(count: int) -> tuple[str, ...]:
-    """n1, n2, and so on. Raises `UsageError` for fewer or more than there can be."""
-    if not 1 <= count <= MOST_NODES:
-        raise UsageError(f"--nodes {count:.12g}: a cluster has 1 to {MOST_NODES} nodes")
+    """n1, n2, and so on; none is for `validated` to refuse. Raises `UsageError` for a number that nothing can have."""
+    if not 0 <= count <= MOST_NODES:
+        raise UsageError(_cluster_size(count))
     return tuple(f"n{number}" for number in range(1, count + 1))
 
 
@@ -137,6 +137,10 @@ def parse_concurrency(text: str, nodes: int) -> int:
     if workers > MOST_WORKERS:
         raise UsageError(f"--concurrency {short(text)}: there are at most {MOST_WORKERS} workers")
     return workers
+
+
+def _cluster_size(count: int) -> str:
+    return f"--nodes {count:.12g}: a cluster has 1 to {MOST_NODES} nodes"
 
 
 def validated(test: Test) -> Test:
@@ -163,7 +167,6 @@ def validated(test: Test) -> Test:
 def _out_of_range(test: Test) -> list[str]:
     """Numbers that no test can have."""
     limits: dict[str, tuple[float, float]] = {
-        "--nodes": (len(test.nodes), MOST_NODES),
         "--time-limit": (test.time_limit_s, MOST_SECONDS),
         "--rate": (test.rate, MOST_RATE),
         "--concurrency": (test.concurrency, MOST_WORKERS),
@@ -172,6 +175,8 @@ def _out_of_range(test: Test) -> list[str]:
         "check_limit_s": (test.check_limit_s, MOST_SECONDS),
     }
     found = []
+    if not 1 <= len(test.nodes) <= MOST_NODES:
+        found.append(_cluster_size(len(test.nodes)))
     for option, (value, most) in limits.items():
         if not 0 < value < math.inf:
             found.append(f"{option} {value:g}: must be a finite number greater than 0")

@@ -35,8 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell makes what it starts in the background deaf to Ctrl-C, and so would be the commands that we interrupt.
+    # A shell makes what it starts in the background deaf to Ctrl-C, and nohup to a hangup; and so would be the commands
+    # that we interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Ledgers of the tests' own: what a developer's dead runs left is none of their business.
     state = tempfile.TemporaryDirectory(prefix="splitbrain-state-")
     os.environ["SPLITBRAIN_STATE"] = state.name

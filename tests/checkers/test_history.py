@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from checkers import Event, History, HistoryError, Operation
+from checkers import Event, History, HistoryError, Operation, Verdict, check
 from checkers.formats import jsonl
 from checkers.history import NEVER
 
@@ -125,3 +125,18 @@ def test_fields_that_we_do_not_know_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "more.jsonl"
     path.write_text('{"index":0,"time":0,"type":"invoke","process":0,"f":"read","node":"n1"}\n')
     assert len(jsonl.read(path)) == 1
+
+
+def test_operations_of_a_history_without_times_keep_its_order() -> None:
+    events = [
+        Event(type="invoke", process=0, f="write", value=1),
+        Event(type="ok", process=0, f="write", value=1),
+        Event(type="invoke", process=1, f="read"),
+        Event(type="ok", process=1, f="read", value=2),
+    ]
+    violation = check(History.of_events(events), "register").violation
+    assert violation is not None
+    assert check(violation.window, violation.judge).verdict is Verdict.INVALID
+    twice = [*violation.window, *violation.window]
+    with pytest.raises(HistoryError, match="call_time None"):
+        check(twice, "register")

@@ -118,5 +118,5 @@ def test_what_a_run_that_was_killed_leaves_is_readable_and_the_next_run_removes_
             _, notices = following.communicate(timeout=DEADLINE_S)
         assert following.returncode == 0, notices
         assert f"docker run {run}, whose harness is gone: undone: partition, " in notices
-        assert "(3 containers and their network)" in notices
+        assert "(3 containers, 1 network" in notices
         assert things_of(harness) == []
