@@ -201,7 +201,7 @@ class Recording:
                 self.time.extend(array("q", times))
                 return
             except OverflowError:
-                pass
+                pass  # one is no time that there can be: each is looked at below
         stamps = [*map(_stamp, times)]
         if None in stamps:
             self._refuse(lines, events)

@@ -40,7 +40,7 @@ class ValueTable:
             try:
                 return array("q", codes)
             except OverflowError:
-                pass
+                pass  # one takes more than a machine word: each gets its code below
         return [self.code(value) for value in values]
 
     def code(self, value: object) -> Code:

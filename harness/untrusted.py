@@ -144,11 +144,6 @@ def inside(root: Path, path: Path) -> Path:
     return path
 
 
-def is_word(text: str) -> bool:
-    """Whether it is a `Word`."""
-    return re.search(WORD, text) is not None
-
-
 def is_text(name: str) -> bool:
     """Whether the name of a file is text, and not bytes that no encoding explains."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
